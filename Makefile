@@ -1,0 +1,57 @@
+# Every command of the project; `make help` lists them.
+PYTHON ?= python3
+ROUNDS ?= 200
+STORE ?= postgresql
+SEED ?=
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install system demo test lint smoke faults bench mutation lock format
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.venv/installed: requirements.lock
+	@bash .ci/system-packages python
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+install: .venv/installed ## Make the environment with the locked dependencies
+
+system: ## Install what the tests need from Debian (mosquitto, postgresql, chromium, fonts)
+	@bash .ci/system-packages tests
+
+demo: install ## Start broker, cloud, a kiosk and twenty simulated ones; ARGS="--help" lists options
+	@$(BIN)/python -m demo run $(ARGS)
+
+smoke: install ## One card to one linked row, through restarts, in under a minute
+	@$(BIN)/python -m demo smoke $(ARGS)
+
+test: install system ## Unit, contract, integration and browser tests
+	$(BIN)/python -m pytest $(ARGS)
+
+faults: install system ## Kill, cut and fill up everything: ROUNDS=200 STORE=postgresql|sqlite SEED=
+	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --store $(STORE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+bench: install system ## Measure, and write var/bench.json
+	$(BIN)/python -m tests.bench $(ARGS)
+
+mutation: install system ## Change the code on purpose and see which tests notice
+	$(BIN)/python -m mutmut run $(ARGS)
+
+lint: install ## ruff, mypy --strict, import-linter, and whether the lock file is fresh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(BIN)/python .ci/lock_is_fresh.py
+
+format: install ## Let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --group dev pyproject.toml -o requirements.lock
