@@ -1,6 +1,6 @@
-"""The embedded broker: rumqttd out of the iotcore wheel, for the demo, the smoke test and trials on one machine.
+"""The embedded broker: rumqttd out of the iotcore wheel, for demo, smoke test and trials on one machine.
 
-It listens on 127.0.0.1 only: it has no access rules, so whoever has a password may read and write every topic.
+It listens on 127.0.0.1 only, having no access rules: who has a password may read and write every topic.
 It keeps nothing over a restart, and reads its users once, at the start.
 Run by `python -m broker_config embedded`.
 """
