@@ -1,0 +1,1 @@
+"""Credentials, the keys that sign them, and printed cards."""

@@ -1,0 +1,132 @@
+"""Every way the cloud says no, and the only place that turns one into an HTTP problem (RFC 9457).
+
+    CloudError
+    ├── Invalid            422  the caller must change the request
+    │   └── TooLarge       413
+    ├── Unauthenticated    401  sign in, or send a token
+    ├── Forbidden          403
+    ├── NotFound           404
+    ├── Conflict           409  another state of the thing would allow it
+    ├── Stale              412  read again, then edit
+    ├── NoPrecondition     428  send If-Match
+    ├── TooOften           429  a retry helps, after `retry_after_s`
+    ├── Unavailable        503  a retry helps
+    └── StartError         –    the program cannot start: exit status 2, never seen over HTTP
+
+Services raise these and know nothing of HTTP; `cloud.api` answers with what `problem()` makes of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One wrong thing in a request: where (`body.name`, `row 7`), and a sentence about it."""
+
+    where: str
+    says: str
+
+
+class CloudError(Exception):
+    """The root; `sentence` is for a person. A retry helps only where `retry_after_s` is set."""
+
+    status = 500
+    kind = "internal"
+    title = "The service failed"
+
+    def __init__(self, sentence: str, faults: Sequence[Fault] = (), retry_after_s: int | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.faults = tuple(faults)
+        self.retry_after_s = retry_after_s
+
+
+class Invalid(CloudError):
+    """The request itself is wrong; `faults` say where."""
+
+    status, kind, title = 422, "invalid", "The request is not valid"
+
+
+class TooLarge(Invalid):
+    """More than the stated limit."""
+
+    status, kind, title = 413, "too-large", "The request is too large"
+
+
+class Unauthenticated(CloudError):
+    """Nobody is signed in, or the token, password or session is not good."""
+
+    status, kind, title = 401, "unauthenticated", "Not signed in"
+
+
+class Forbidden(CloudError):
+    """Known, but not allowed."""
+
+    status, kind, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(CloudError):
+    """There is no such thing in the caller's scope."""
+
+    status, kind, title = 404, "not-found", "Not found"
+
+
+class Conflict(CloudError):
+    """It contradicts something that is already so."""
+
+    status, kind, title = 409, "conflict", "In conflict with the present state"
+
+
+class Stale(CloudError):
+    """If-Match names an older version than the present one."""
+
+    status, kind, title = 412, "stale", "Changed in the meantime"
+
+
+class NoPrecondition(CloudError):
+    """An edit must say which version it edits."""
+
+    status, kind, title = 428, "no-precondition", "If-Match is missing"
+
+
+class TooOften(CloudError):
+    """Tried too often; again after `retry_after_s`."""
+
+    status, kind, title = 429, "too-often", "Too many tries"
+
+
+class Unavailable(CloudError):
+    """Something the service needs is away; nothing was changed."""
+
+    status, kind, title = 503, "unavailable", "Not available now"
+
+
+class StartError(CloudError):
+    """A setting, the database or its schema keeps the program from starting; the sentence says what to do."""
+
+    title = "Cannot start"
+
+
+def problem(error: CloudError) -> dict[str, Any]:
+    """The body of an `application/problem+json` answer."""
+    body: dict[str, Any] = {
+        "type": f"urn:roomlink:problem:{error.kind}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.sentence,
+    }
+    if error.faults:
+        body["faults"] = [{"where": fault.where, "says": fault.says} for fault in error.faults]
+    return body
+
+
+def problem_headers(error: CloudError) -> dict[str, str]:
+    """Headers that belong to the answer: when to try again, how to sign in (RFC 9110 §10.2.3, §11.6.1)."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="roomlink"'
+    return headers

@@ -1,0 +1,1 @@
+"""Members: the people whose attendance is kept."""

@@ -1,0 +1,1 @@
+"""Rooms, known by the number on their plate."""

@@ -1,0 +1,1 @@
+"""Terminals: registration, their twins and the files their twins name."""

@@ -1,0 +1,86 @@
+"""Terminals, the twins they were given, the files their twins name, and the cloud-wide counter of twins.
+
+The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service` and
+`.twin`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cloud.database import Base, Instant, JsonText
+
+
+class Terminal(Base):
+    """A kiosk or a TV. Its id is chosen by an operator and stands in topics, client id and user name."""
+
+    __tablename__ = "terminals"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    profile: Mapped[str] = mapped_column(Text)
+    room_id: Mapped[str | None] = mapped_column(Text, ForeignKey("rooms.id"), index=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    mqtt_password_hash: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    settings: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(default=1)
+
+    presence: Mapped[str] = mapped_column(Text, default="never", server_default="never")
+    presence_at: Mapped[datetime | None] = mapped_column(Instant)
+    incarnation: Mapped[str | None] = mapped_column(Text)
+    connection: Mapped[int | None] = mapped_column(BigInteger)
+    birth: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    last_heard_at: Mapped[datetime | None] = mapped_column(Instant)
+    reported: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    reported_at: Mapped[datetime | None] = mapped_column(Instant)
+    marks: Mapped[list[str]] = mapped_column(JsonText, default=list, server_default="[]")
+
+
+class Twin(Base):
+    """A desired twin as it was published, kept for ever: a late record counts for the room of its twin."""
+
+    __tablename__ = "twins"
+    __table_args__ = (Index("ix_twins_terminal_id_number", "terminal_id", "number"),)
+
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"))
+    room_id: Mapped[str | None] = mapped_column(Text)
+    organisation_id: Mapped[str | None] = mapped_column(Text)
+    document: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class TwinFile(Base):
+    """A file that a twin names by its hash. One row serves every terminal that is given the same bytes."""
+
+    __tablename__ = "twin_files"
+
+    sha256: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class TwinFileReader(Base):
+    """Which terminal may fetch which file; rows older than its latest twins are swept."""
+
+    __tablename__ = "twin_file_readers"
+
+    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(Text, ForeignKey("twin_files.sha256"), primary_key=True)
+    named_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Counter(Base):
+    """A number that only goes up, drawn in the transaction that uses it."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
