@@ -77,8 +77,9 @@ def write_password_file(path: Path, hashes: Mapping[str, str]) -> None:
 
 
 def ask_for_reload(pid_file: Path) -> None:
-    """Send SIGHUP to the Mosquitto that wrote `pid_file`: it reads its password files again, sessions stay.
+    """Send SIGHUP to the Mosquitto that wrote `pid_file`: it reads its password files again.
 
+    Sessions whose name and password are still in the files stay; the others are cut at once.
     PasswordFileError when the file names no running Mosquitto, PermissionError when it is another user's.
     """
     try:
@@ -92,8 +93,8 @@ def ask_for_reload(pid_file: Path) -> None:
 
 
 def _line(name: str, hashed: str) -> str:
-    if not name or any(c in name for c in ":\r\n\0"):
-        raise PasswordFileError(f"{name!r} is no user name: it is empty or holds a colon or a line break")
+    if not name or name.startswith("#") or any(c in name for c in ":\r\n\0"):
+        raise PasswordFileError(f"{name!r} is no user name: empty, begins with #, or holds : or a line break")
     return f"{name}:{hashed}\n"
 
 
