@@ -1,0 +1,366 @@
+"""The payloads of the contract, as pydantic models: the only definition of each.
+
+Fields may be added within version 1; unknown fields are ignored. Times are integer microseconds since 1970-01-01T00:00:00Z.
+Used by the agent, the cloud, and the generator of the JSON Schema documents.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+VERSION: Final = 1
+MAX_LINE_BYTES: Final = 8 * 1024
+MAX_BATCH_RECORDS: Final = 200
+MAX_BATCH_BYTES: Final = 64 * 1024
+MAX_TWIN_BYTES: Final = 64 * 1024
+MAX_NUMBER: Final = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 8259, section 6)
+MAX_TIME_US: Final = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+
+Number = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]
+Position = Annotated[int, Field(strict=True, ge=0, le=MAX_NUMBER)]
+TimeUs = Annotated[int, Field(strict=True, ge=0, le=MAX_TIME_US, description="microseconds since 1970, UTC")]
+MonoMs = Annotated[int, Field(strict=True, ge=0, le=MAX_NUMBER, description="CLOCK_BOOTTIME, milliseconds since boot")]
+Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+Chain = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256, lower-case hex")]
+Sha256 = Chain
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Text = Annotated[str, StringConstraints(max_length=200)]
+Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$"), Field(description="base64url of 128 bits")]
+CredentialId = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{16}$"), Field(description="8 bytes, lower-case hex")
+]
+KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$"), Field(description="4 bytes, lower-case hex")]
+Issuer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,8}$")]
+OccurrenceId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}/[0-9]{8}T[0-9]{6}Z$"),
+    Field(description="activity id, '/', start in UTC"),
+]
+Version = tuple[Position, Position]  # (epoch, number) of a twin
+
+
+class Message(BaseModel):
+    """Base of every payload: frozen, unknown fields ignored, no silent NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Clock(StrEnum):
+    """How far the terminal trusts its own wall clock."""
+
+    SYNCED = "synced"
+    HOLDOVER = "holdover"
+    UNSET = "unset"
+
+
+# --- the batch ---------------------------------------------------------------------------------------------------
+
+
+class Parent(Message):
+    """The stream that this one continues after a fork: the last number known to be stored there, and its own chain at it."""
+
+    stream: Uuid
+    through: Position
+    chain: Chain
+
+
+class Header(Message):
+    """First line of a batch. ``count`` 0 asks how far the cloud is: then ``first`` is the number that would come next."""
+
+    v: Literal[1]
+    stream: Uuid
+    parent: Parent | None = None
+    first: Number
+    count: Annotated[int, Field(strict=True, ge=0, le=MAX_BATCH_RECORDS)]
+    prev: Chain
+    chain: Chain
+    sent_at: TimeUs
+    sent_mono_ms: MonoMs
+    boot: Uuid
+    clock: Clock
+    sign: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class StoredError(StrEnum):
+    """Why a batch changed nothing."""
+
+    BROKEN = "broken"
+    FORK = "fork"
+    FOREIGN_STREAM = "foreign_stream"
+    TOO_MANY_STREAMS = "too_many_streams"
+    UNKNOWN_VERSION = "unknown_version"
+    TOO_LARGE = "too_large"
+    BUSY = "busy"
+
+
+class Stored(Message):
+    """The cloud's answer: everything of ``stream`` through ``through`` is stored. ``busy`` comes without through and chain."""
+
+    v: Literal[1] = 1
+    epoch: Position
+    stream: Uuid | None = None
+    through: Position | None = None
+    chain: Chain | None = None
+    error: StoredError | None = None
+    retry_after_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    rejected: Annotated[list[Number], Field(max_length=MAX_BATCH_RECORDS)] | None = None
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+class RecordBase(Message):
+    """What every record carries."""
+
+    id: Uuid
+    at: TimeUs
+    boot: Uuid
+    mono_ms: MonoMs
+    clock: Clock
+    config: Version
+
+
+class Gap(Message):
+    """Numbers of the parent stream that nobody has any more."""
+
+    stream: Uuid
+    first: Number
+    last: Number
+    reason: Word
+
+
+class Started(RecordBase):
+    """The agent began to run, or opened a new stream; declares a gap where records were lost."""
+
+    type: Literal["started"] = "started"
+    versions: Annotated[dict[Word, Text], Field(max_length=20)]
+    reason: Word
+    gap: Gap | None = None
+
+
+class Dropped(RecordBase):
+    """Stands in the place of a health sample that was never sent, because space was needed."""
+
+    type: Literal["dropped"] = "dropped"
+    dropped_type: Word
+    reason: Word
+
+
+class CredentialReference(Message):
+    """Whose card was shown: opaque. A typed card number gives only the id."""
+
+    issuer: Issuer | None = None
+    subject: Subject | None = None
+    id: CredentialId
+    key_id: KeyId | None = None
+
+
+class Method(StrEnum):
+    """How a person was checked in."""
+
+    QR = "qr"
+    STAFF = "staff"
+    GUEST = "guest"
+
+
+class Outcome(StrEnum):
+    """What the kiosk decided."""
+
+    ACCEPTED = "accepted"
+    ALREADY_IN = "already_in"
+    VISIT = "visit"
+    REFUSED = "refused"
+
+
+class Reason(StrEnum):
+    """Why it was refused."""
+
+    NOT_FOR_THIS_ACTIVITY = "not_for_this_activity"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    REVOKED = "revoked"
+    UNKNOWN_ISSUER = "unknown_issuer"
+    FORGED = "forged"
+    UNREADABLE = "unreadable"
+
+
+class Flag(StrEnum):
+    """What a later reader should know about an accepted check-in."""
+
+    CLOCK_UNSURE = "clock_unsure"
+    NOT_IN_ROSTER = "not_in_roster"
+    NO_ROSTER = "no_roster"
+
+
+class CheckIn(RecordBase):
+    """A person was at the kiosk. ``credential`` is absent for guests and unreadable codes."""
+
+    type: Literal["check_in"] = "check_in"
+    method: Method
+    outcome: Outcome
+    credential: CredentialReference | None = None
+    occurrence: OccurrenceId | None = None
+    reason: Reason | None = None
+    flags: Annotated[list[Flag], Field(max_length=8)] = []
+
+
+class CheckOut(RecordBase):
+    """A member touched "leave" and showed the card."""
+
+    type: Literal["check_out"] = "check_out"
+    credential: CredentialReference
+    occurrence: OccurrenceId | None = None
+
+
+class Interaction(RecordBase):
+    """Touches of one screen within one minute, and whether help was called; never one by one."""
+
+    type: Literal["interaction"] = "interaction"
+    screen: Word
+    minute_at: TimeUs
+    touches: Annotated[int, Field(strict=True, ge=0, le=100_000)]
+    help_called: Annotated[int, Field(strict=True, ge=0, le=1_000)] = 0
+
+
+Metric = Annotated[float, Field(ge=-1e15, le=1e15)]
+
+
+class Health(RecordBase):
+    """One sample of the measurements that the terminal's profile names; units are in the profile."""
+
+    type: Literal["health"] = "health"
+    metrics: Annotated[dict[Word, Metric], Field(max_length=64)]
+
+
+Record = Annotated[Started | Dropped | CheckIn | CheckOut | Interaction | Health, Field(discriminator="type")]
+FACT_TYPES: Final = frozenset({"check_in", "check_out", "interaction"})
+"""Record types whose ids are unique over all streams; a copy in a new stream counts once."""
+
+
+# --- presence and twin -------------------------------------------------------------------------------------------
+
+
+class Birth(Message):
+    """Retained when a connection begins. ``incarnation`` is the stream's id at that moment; ``connection`` counts up in it."""
+
+    v: Literal[1] = 1
+    event: Literal["birth"] = "birth"
+    incarnation: Uuid
+    connection: Number
+    boot: Uuid
+    profile: Word
+    versions: Annotated[dict[Word, Text], Field(max_length=20)]
+    state: Literal["online", "asleep", "maintenance"] = "online"
+
+
+class Death(Message):
+    """The will, and the farewell at an orderly end. It counts only if it names the birth in force."""
+
+    v: Literal[1] = 1
+    event: Literal["death"] = "death"
+    incarnation: Uuid
+    connection: Number
+    reason: Literal["lost", "stopped", "restarting"] = "lost"
+
+
+State = Annotated[Birth | Death, Field(discriminator="event")]
+
+
+class RoomFacts(Message):
+    """The room that a terminal stands in."""
+
+    id: Text
+    number: Text
+    name: Text
+    name_en: Text = ""
+
+
+class OrganisationFacts(Message):
+    """The branch that the room belongs to."""
+
+    id: Text
+    name: Text
+    name_en: Text = ""
+    timezone: Text
+
+
+class Occurrence(Message):
+    """One date of an activity. An empty audience means everybody; it includes the organisations below those named."""
+
+    id: OccurrenceId
+    title: Text
+    title_en: Text = ""
+    starts_at: TimeUs
+    ends_at: TimeUs
+    opens_at: TimeUs
+    audience: Annotated[list[Text], Field(max_length=50)] = []
+
+
+class IssuerKey(Message):
+    """A key whose signatures a kiosk accepts."""
+
+    issuer: Issuer
+    key_id: KeyId
+    public_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="Ed25519, hex")]
+
+
+class FileReference(Message):
+    """A file too large for the twin: fetched over HTTP with the terminal's own credential, checked by its hash."""
+
+    sha256: Sha256
+    size: Annotated[int, Field(strict=True, ge=0, le=1 << 30)]
+    path: Text
+
+
+class Desired(Message):
+    """The desired twin, version 0: what a kiosk needs to decide for weeks without a network."""
+
+    v: Literal[1] = 1
+    version: Version
+    room: RoomFacts | None = None
+    organisation: OrganisationFacts | None = None
+    language: Literal["zh", "en"] = "zh"
+    occurrences: Annotated[list[Occurrence], Field(max_length=400)] = []
+    issuer_keys: Annotated[list[IssuerKey], Field(max_length=16)] = []
+    roster: FileReference | None = None
+    revocations: FileReference | None = None
+    staff_pin_hash: Annotated[str, StringConstraints(max_length=200)] | None = None
+    resend_timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    health_every_s: Annotated[float, Field(ge=5, le=86_400)] = 60.0
+
+
+class Reported(Message):
+    """The reported twin: which desired version is in force, and what of it could not be applied."""
+
+    v: Literal[1] = 1
+    version: Version
+    applied: bool
+    problems: Annotated[list[Text], Field(max_length=20)] = []
+    settings: Annotated[dict[Word, Text], Field(max_length=64)] = {}
+
+
+class RosterEntry(Message):
+    """One member: keyed hash of the subject, keyed hashes of the card ids, organisations with those above them."""
+
+    subject: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    cards: Annotated[list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]], Field(max_length=8)] = []
+    organisations: Annotated[list[Text], Field(max_length=50)]
+
+
+class RosterHead(Message):
+    """First line of a roster file; one RosterEntry a line follows. ``key`` is the HMAC key of its hashes, hex."""
+
+    v: Literal[1] = 1
+    kind: Literal["roster"] = "roster"
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    count: Position
+
+
+class RevocationsHead(Message):
+    """First line of a revocation file; one credential id (16 hex digits) a line follows."""
+
+    v: Literal[1] = 1
+    kind: Literal["revocations"] = "revocations"
+    epoch: Position
+    count: Position
