@@ -145,9 +145,16 @@ def decode_records(lines: Sequence[bytes]) -> list[Record | DecodeError]:
         return [_record_or_error(line) for line in lines]  # at least one is bad: find which
 
 
+def decode(where: str, model: type[M], payload: bytes, limit: int = MAX_LINE_BYTES) -> M:
+    """Read one message of ``model`` from strict JSON of at most ``limit`` bytes; ``where`` names it in a DecodeError."""
+    if len(payload) > limit:
+        raise TooLarge(where, f"{len(payload)} bytes, at most {limit}")
+    return _validated(where, model, _strict_object(where, payload))
+
+
 def decode_stored(payload: bytes) -> Stored:
     """Read the cloud's answer; one without through and chain must carry an error."""
-    stored = _decoded("stored", Stored, payload)
+    stored = decode("stored", Stored, payload)
     if (stored.through is None) != (stored.chain is None):
         raise DecodeError("stored", "through and chain come together or not at all")
     if stored.through is None and stored.error is None:
@@ -170,12 +177,12 @@ def decode_state(payload: bytes) -> State:
 
 def decode_desired(payload: bytes) -> Desired:
     """Read a desired twin."""
-    return _decoded("desired", Desired, payload, MAX_TWIN_BYTES)
+    return decode("desired", Desired, payload, MAX_TWIN_BYTES)
 
 
 def decode_reported(payload: bytes) -> Reported:
     """Read a reported twin."""
-    return _decoded("reported", Reported, payload, MAX_TWIN_BYTES)
+    return decode("reported", Reported, payload, MAX_TWIN_BYTES)
 
 
 # --- strictness that JSON readers leave out (RFC 7493) --------------------------------------------------------------
@@ -236,12 +243,6 @@ def _record_or_error(line: bytes) -> Record | DecodeError:
         return decode_record(line)
     except DecodeError as error:
         return error
-
-
-def _decoded(where: str, model: type[M], payload: bytes, limit: int = MAX_LINE_BYTES) -> M:
-    if len(payload) > limit:
-        raise TooLarge(where, f"{len(payload)} bytes, at most {limit}")
-    return _validated(where, model, _strict_object(where, payload))
 
 
 def _validated(where: str, model: type[M], fields: dict[str, Any]) -> M:
