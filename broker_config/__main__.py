@@ -1,4 +1,4 @@
-"""`python -m broker_config`: run the embedded broker, or put a user into Mosquitto's password file.
+"""`python -m broker_config`: run the embedded broker, or make the files that Mosquitto's first start needs.
 
 A mistake is answered with one sentence on stderr and exit status 2.
 Called by people, the demo and docker-compose.yml.
@@ -6,11 +6,14 @@ Called by people, the demo and docker-compose.yml.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from broker_config import passwords
+
+CLOUD_USER = "roomlink-cloud"
+"""The cloud's name at the broker, as broker_config/mosquitto/cloud.acl has it."""
 
 app = typer.Typer(
     help="The brokers of Roomlink.",
@@ -36,26 +39,28 @@ def embedded(
         _refuse(str(error))
 
 
-@app.command(name="passwords")
-def set_password(
-    file: Annotated[Path, typer.Argument(help="Mosquitto's password file; made when it is not there.")],
-    user: Annotated[str, typer.Option(help="User name to add or to change.")],
-    password_file: Annotated[Path, typer.Option(help="File whose first line is the password.")],
+@app.command()
+def mosquitto_users(
+    directory: Annotated[Path, typer.Argument(help="Where mosquitto.conf finds `cloud` and `terminals`.")],
+    cloud_password_file: Annotated[Path, typer.Option(help="File whose first line is the cloud's password.")],
 ) -> None:
-    """Put one user into a Mosquitto password file; the others stay. Mosquitto reads it again at SIGHUP."""
+    """Give Mosquitto its cloud identity, and an empty file of terminals where there is none yet.
+
+    Mosquitto does not start without its password files; the terminals' is then the cloud's to write.
+    """
     try:
-        secret = password_file.read_text("utf-8").splitlines()
-        if not secret or not secret[0]:
-            _refuse(f"{password_file} is empty: its first line must be the password.")
-        hashes = passwords.read_password_file(file)
-        passwords.write_password_file(file, hashes | {user: passwords.hash_password(secret[0])})
+        password = cloud_password_file.read_text("utf-8").partition("\n")[0]
+        if not password:
+            _refuse(f"{cloud_password_file} is empty: its first line must be the password.")
+        hashed = passwords.hash_password(password)
+        passwords.write_password_file(directory / "cloud", {CLOUD_USER: hashed})
+        if not (directory / "terminals").exists():
+            passwords.write_password_file(directory / "terminals", {})
     except OSError as error:
         _refuse(f"{error.filename}: {error.strerror}.")
-    except passwords.PasswordFileError as error:
-        _refuse(f"{error}.")
 
 
-def _refuse(sentence: str) -> None:
+def _refuse(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise typer.Exit(2)
 

@@ -48,9 +48,7 @@ def read_users(path: Path) -> dict[str, str]:
     try:
         users = _Users.validate_json(text, strict=True)
     except ValidationError as error:
-        raise EmbeddedBrokerError(
-            f'The users file {path} is not JSON like {{"name": "password"}}.'
-        ) from error
+        raise EmbeddedBrokerError(f'The users file {path} is not JSON like {{"name": "password"}}.') from error
     if not users or not all(name and password for name, password in users.items()):
         raise EmbeddedBrokerError(f"The users file {path} names nobody, or has an empty name or password.")
     return users

@@ -1,7 +1,7 @@
 """Mosquitto's password file: made here, read by the broker when it starts and at every SIGHUP.
 
 Promises that a reader sees the old file or the whole new one, and that no password is kept in clear.
-Called by the cloud when a terminal is registered or struck off, and by `python -m broker_config passwords`.
+Called by the cloud when a terminal is registered or struck off, and by `python -m broker_config mosquitto-users`.
 """
 
 import base64

@@ -126,12 +126,18 @@ class MosquittoServer(BrokerServer):
         users: Mapping[str, str] | None = None,
         *,
         changes: Mapping[str, str] | None = None,
+        by_run_sh: bool = False,
     ) -> None:
-        """`changes` replaces lines of the configuration: `{"persistence true": "persistence false"}`."""
+        """`changes` replaces lines of the configuration: `{"persistence true": "persistence false"}`.
+
+        `by_run_sh` starts it as docker-compose.yml does; it then reloads by itself when its users change.
+        """
         super().__init__(directory)
-        self.program = find_program("mosquitto", "mosquitto")
+        self._program = find_program("mosquitto", "mosquitto")
+        self._by_run_sh = by_run_sh
         self.port, self.cloud_port = free_port(), free_port()
         self.password_file = directory / "terminals"
+        self.cloud_password_file = directory / "cloud"
         self.pid_file = directory / "mosquitto.pid"
         self._data = directory / "data"
         self._conf = directory / "mosquitto.conf"
@@ -146,7 +152,7 @@ class MosquittoServer(BrokerServer):
             "listener 1884": f"listener {self.cloud_port} {HOST}",
             "persistence_location /mosquitto/data/": f"persistence_location {self._data}/",
             "password_file /mosquitto/users/terminals": f"password_file {self.password_file}",
-            "password_file /mosquitto/users/cloud": f"password_file {self.directory / 'cloud'}",
+            "password_file /mosquitto/users/cloud": f"password_file {self.cloud_password_file}",
             "acl_file /mosquitto/config/terminals.acl": f"acl_file {MOSQUITTO_CONF / 'terminals.acl'}",
             "acl_file /mosquitto/config/cloud.acl": f"acl_file {MOSQUITTO_CONF / 'cloud.acl'}",
         } | dict(changes)
@@ -157,7 +163,7 @@ class MosquittoServer(BrokerServer):
         return "\n".join([*own, *(replaced.get(line, line) for line in lines), ""])
 
     def _write_user(self, name: str, password: str | None) -> None:
-        path = self.directory / "cloud" if name == CLOUD_USER else self.password_file
+        path = self.cloud_password_file if name == CLOUD_USER else self.password_file
         hashes = read_password_file(path)
         hashes.pop(name, None)
         write_password_file(path, hashes | ({name: hash_password(password)} if password else {}))
@@ -175,10 +181,10 @@ class MosquittoServer(BrokerServer):
     def start(self) -> None:
         """Start it, and return when both listeners accept."""
         self._data.mkdir(exist_ok=True)
-        self.process.spawn(
-            [str(self.program), "-c", str(self._conf)],
-            ready=lambda: accepts(self.port) and accepts(self.cloud_port),
-        )
+        command = [str(self._program), "-c", str(self._conf)]
+        if self._by_run_sh:
+            command = ["sh", str(MOSQUITTO_CONF / "run.sh"), str(self._conf), str(self.password_file)]
+        self.process.spawn(command, ready=lambda: accepts(self.port) and accepts(self.cloud_port))
 
     def wipe(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
