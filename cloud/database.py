@@ -87,9 +87,7 @@ def create_engine_for(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise StartError(
-            "The database URL cannot be read; an example is sqlite:///var/roomlink.db."
-        ) from error
+        raise StartError("The database URL cannot be read; an example is sqlite:///var/roomlink.db.") from error
     if parsed.get_backend_name() == "postgresql":
         return _postgresql(parsed)
     if parsed.get_backend_name() == "sqlite":
@@ -115,9 +113,7 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(
-        url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
-    )
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -170,9 +166,7 @@ def wait_for_database(
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[0]
             if time.monotonic() + pause_s > deadline:
-                raise StartError(
-                    f"The database {where} was not reachable within {within_s:g} s: {reason}"
-                ) from error
+                raise StartError(f"The database {where} was not reachable within {within_s:g} s: {reason}") from error
             say(f"The database {where} is not reachable ({reason}); trying again in {pause_s:g} s.")
             sleep(pause_s)
             pause_s = min(pause_s * 2, 5.0)

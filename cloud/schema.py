@@ -45,16 +45,19 @@ def upgrade(engine: Engine) -> None:
 
 def check(engine: Engine) -> None:
     """StartError when the schema is missing, older or newer than this program."""
-    scripts = ScriptDirectory.from_config(alembic_config())
     with engine.connect().execution_options(read_only=True) as connection:
-        current = _revision(connection)
+        check_connection(connection)
+
+
+def check_connection(connection: Connection) -> None:
+    """The same, over a connection that is open already."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    current = _revision(connection)
     _refuse_newer(current, scripts)
     if current is None:
         raise StartError("The database has no tables yet; run: python -m cloud migrate")
     if current != scripts.get_current_head():
-        raise StartError(
-            f"The database's schema ({current}) is older than this program; run: python -m cloud migrate"
-        )
+        raise StartError(f"The database's schema ({current}) is older than this program; run: python -m cloud migrate")
 
 
 def _revision(connection: Connection) -> str | None:

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _counters()
     _issuer_keys()
     _organisations()
+    _sign_in_failures()
     _twin_files()
     _api_tokens()
     _members()
@@ -63,14 +64,9 @@ def _attendance() -> None:
         sa.Column("corrected_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("occurrence_id", "member_id", name=op.f("pk_attendance")),
     )
+    op.create_index("ix_attendance_member_id_effective_at", "attendance", ["member_id", "effective_at"], unique=False)
     op.create_index(
-        "ix_attendance_member_id_effective_at", "attendance", ["member_id", "effective_at"], unique=False
-    )
-    op.create_index(
-        "ix_attendance_organisation_id_effective_at",
-        "attendance",
-        ["organisation_id", "effective_at"],
-        unique=False,
+        "ix_attendance_organisation_id_effective_at", "attendance", ["organisation_id", "effective_at"], unique=False
     )
 
 
@@ -147,12 +143,19 @@ def _organisations() -> None:
     )
     op.create_index(op.f("ix_organisations_parent_id"), "organisations", ["parent_id"], unique=False)
     op.create_index(
-        "ix_organisations_path",
-        "organisations",
-        ["path"],
-        unique=False,
-        postgresql_ops={"path": "text_pattern_ops"},
+        "ix_organisations_path", "organisations", ["path"], unique=False, postgresql_ops={"path": "text_pattern_ops"}
     )
+
+
+def _sign_in_failures() -> None:
+    op.create_table(
+        "sign_in_failures",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_failures")),
+    )
+    op.create_index("ix_sign_in_failures_key_at", "sign_in_failures", ["key", "at"], unique=False)
 
 
 def _twin_files() -> None:
@@ -198,13 +201,9 @@ def _members() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name=op.f("fk_members_organisation_id")
-        ),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_members_organisation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_members")),
-        sa.UniqueConstraint(
-            "organisation_id", "external_id", name=op.f("uq_members_organisation_id_external_id")
-        ),
+        sa.UniqueConstraint("organisation_id", "external_id", name=op.f("uq_members_organisation_id_external_id")),
         sa.UniqueConstraint("subject", name=op.f("uq_members_subject")),
     )
     op.create_index(op.f("ix_members_display_name"), "members", ["display_name"], unique=False)
@@ -220,9 +219,7 @@ def _rooms() -> None:
         sa.Column("name_en", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name=op.f("fk_rooms_organisation_id")
-        ),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_rooms_organisation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rooms")),
         sa.UniqueConstraint("organisation_id", "number", name=op.f("uq_rooms_organisation_id_number")),
     )
@@ -262,15 +259,11 @@ def _activities() -> None:
         sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
         sa.Column("expanded_until_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name=op.f("fk_activities_organisation_id")
-        ),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_activities_organisation_id")),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name=op.f("fk_activities_room_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_activities")),
     )
-    op.create_index(
-        op.f("ix_activities_expanded_until_at"), "activities", ["expanded_until_at"], unique=False
-    )
+    op.create_index(op.f("ix_activities_expanded_until_at"), "activities", ["expanded_until_at"], unique=False)
     op.create_index(op.f("ix_activities_organisation_id"), "activities", ["organisation_id"], unique=False)
     op.create_index(op.f("ix_activities_room_id"), "activities", ["room_id"], unique=False)
 
@@ -334,9 +327,7 @@ def _occurrences() -> None:
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["activity_id"], ["activities.id"], name=op.f("fk_occurrences_activity_id")),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name=op.f("fk_occurrences_organisation_id")
-        ),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_occurrences_organisation_id")),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name=op.f("fk_occurrences_room_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_occurrences")),
     )
@@ -352,9 +343,7 @@ def _twin_file_readers() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("named_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["sha256"], ["twin_files.sha256"], name=op.f("fk_twin_file_readers_sha256")),
-        sa.ForeignKeyConstraint(
-            ["terminal_id"], ["terminals.id"], name=op.f("fk_twin_file_readers_terminal_id")
-        ),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_twin_file_readers_terminal_id")),
         sa.PrimaryKeyConstraint("terminal_id", "sha256", name=op.f("pk_twin_file_readers")),
     )
 

@@ -1,0 +1,147 @@
+"""`python -m cloud`: runs the service and looks after it.
+
+A mistake of the caller's is answered with one sentence on stderr and exit status 2. Each feature's commands are
+in its own `commands.py`.
+"""
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from cloud import doctor as doctor_checks
+from cloud import schema
+from cloud.accounts import commands as accounts
+from cloud.app import create_app
+from cloud.errors import CloudError, StartError
+from cloud.openapi import as_markdown
+from cloud.running import connect_ledger, start
+from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
+
+app = typer.Typer(
+    help="The cloud of Roomlink.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and some are secrets
+)
+app.add_typer(accounts.user, name="user")
+app.add_typer(accounts.token, name="token")
+
+GRACE_S = 15
+"""How long requests may go on after SIGTERM."""
+
+
+@app.callback()
+def configure(
+    config: Annotated[Path | None, typer.Option(help=f"TOML file of settings; also by {CONFIG}.")] = None,
+) -> None:
+    """Settings come from the environment, then from the file."""
+    if config is not None:
+        os.environ[CONFIG] = str(config)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of ROOMLINK_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of ROOMLINK_PORT.")] = None,
+    migrate_first: Annotated[bool, typer.Option("--migrate", help="Bring the schema up to date first.")] = False,
+) -> None:
+    """Serve the console and the API until SIGTERM or Ctrl-C."""
+    settings = start()
+    settings = settings.model_copy(update={"host": host or settings.host, "port": port or settings.port})
+    engine = connect_ledger(settings)
+    if migrate_first:
+        schema.upgrade(engine)
+    schema.check(engine)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: None)  # uvicorn stops at these, then raises them again: done is exit status 0
+    with _listening(settings) as listener:
+        config = uvicorn.Config(
+            create_app(settings, engine=engine),
+            log_config=None,
+            timeout_graceful_shutdown=GRACE_S,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.trusted_proxies,
+            server_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    engine.dispose()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema to this program's."""
+    engine = connect_ledger(start())
+    schema.upgrade(engine)
+    print("The schema is up to date.")
+
+
+@app.command()
+def settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="docs/settings.md instead.")] = False,
+) -> None:
+    """Print every setting: name, value, source and meaning. Secrets are not shown."""
+    if markdown:
+        print(settings_markdown(), end="")
+        return
+    for line in describe(load_settings()):
+        print(f"{line.name}={line.value}\t[{line.source}]\t{line.meaning}")
+    for name in unknown_variables():
+        print(f"{name} is not a setting of the cloud: a typing error?", file=sys.stderr)
+
+
+@app.command()
+def openapi(
+    markdown: Annotated[bool, typer.Option("--markdown", help="docs/api.md instead of JSON.")] = False,
+) -> None:
+    """Print the description of the HTTP API."""
+    import json
+
+    from cloud.database import create_engine_for
+
+    document = create_app(Settings(), engine=create_engine_for("sqlite://")).openapi()
+    print(as_markdown(document) if markdown else json.dumps(document, indent=2), end="" if markdown else "\n")
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, key file, folder and broker: one line each, with what to do."""
+    results = doctor_checks.examine(load_settings())
+    for result in results:
+        print(f"{'ok  ' if result.ok else 'BAD '} {result.what}: {result.says}")
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); choose another "
+            "with ROOMLINK_PORT or --port."
+        ) from error
+    return listener
+
+
+def main() -> None:
+    """Run the command; say what was wrong in one sentence."""
+    try:
+        app()
+    except CloudError as error:
+        print(error.sentence, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

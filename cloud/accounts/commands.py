@@ -1,0 +1,113 @@
+"""`python -m cloud user …` and `… token …`: the first admin, and tokens for programs."""
+
+import secrets
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from cloud.accounts import service
+from cloud.accounts.service import Role
+from cloud.audit.service import Change
+from cloud.clock import utc_now
+from cloud.database import transaction
+from cloud.paging import MAX_LIMIT, Paging
+from cloud.running import open_ledger
+
+user = typer.Typer(help="Accounts of the console.", no_args_is_help=True)
+token = typer.Typer(help="Tokens for programs.", no_args_is_help=True)
+
+WHO = "command line"
+
+
+def _change() -> Change:
+    return Change(WHO, utc_now())
+
+
+def _password(stdin: bool) -> tuple[str, bool]:
+    """A password, and whether it was made here and must be shown."""
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n"), False
+    return secrets.token_urlsafe(15), True
+
+
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin; else one is made.")
+]
+
+
+@user.command("add")
+def add_user(
+    name: str,
+    role: Annotated[Role, typer.Option(help="What the account may do.")],
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Add an account; its generated password is printed once."""
+    password, made = _password(password_stdin)
+    with transaction(open_ledger()) as session:
+        service.create_account(session, _change(), name, password, role)
+    typer.echo(password if made else f"{name} may sign in now.")
+
+
+@user.command("password")
+def set_password(name: str, password_stdin: PasswordStdin = False) -> None:
+    """Give an account a new password and end its sessions."""
+    password, made = _password(password_stdin)
+    with transaction(open_ledger()) as session:
+        account = service.account_named(session, name)
+        service.edit_account(session, _change(), account.id, password=password)
+    typer.echo(password if made else f"{name} has a new password.")
+
+
+@user.command("disable")
+def disable_user(name: str) -> None:
+    """End an account's sessions and refuse new ones; its tokens end too."""
+    with transaction(open_ledger()) as session:
+        account = service.account_named(session, name)
+        service.edit_account(session, _change(), account.id, enabled=False)
+    typer.echo(f"{name} may not sign in any more.")
+
+
+@user.command("list")
+def list_users() -> None:
+    """Show the accounts: name, role, whether it is enabled."""
+    paging: Paging | None = Paging(MAX_LIMIT)
+    with transaction(open_ledger(), read_only=True) as session:
+        while paging is not None:
+            found = service.accounts(session, paging)
+            for account in found.rows:
+                typer.echo(f"{account.name}\t{account.role}\t{'enabled' if account.enabled else 'disabled'}")
+            paging = Paging(MAX_LIMIT, found.next_cursor) if found.next_cursor else None
+
+
+@token.command("add")
+def add_token(
+    account: Annotated[str, typer.Argument(help="Name of the account that it acts for.")],
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    role: Annotated[Role, typer.Option(help="At most the account's own role.")] = Role.VIEWER,
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires; else never.")] = None,
+) -> None:
+    """Make a token; its secret is printed this once."""
+    change = _change()
+    expires_at = change.at + timedelta(days=days) if days else None
+    with transaction(open_ledger()) as session:
+        owner = service.account_named(session, account)
+        _, secret = service.create_token(session, change, Role(owner.role), owner, name, role, expires_at)
+    typer.echo(secret)
+
+
+@token.command("revoke")
+def revoke_token(token_id: str) -> None:
+    """Revoke a token at once."""
+    with transaction(open_ledger()) as session:
+        service.revoke_token(session, _change(), token_id)
+    typer.echo(f"{token_id} is revoked.")
+
+
+@token.command("list")
+def list_tokens() -> None:
+    """Show the newest tokens: id, name, role, whether it was revoked."""
+    with transaction(open_ledger(), read_only=True) as session:
+        for each in service.tokens(session, None, Paging(MAX_LIMIT)).rows:
+            typer.echo(f"{each.id}\t{each.name}\t{each.role}\t{'revoked' if each.revoked_at else 'in force'}")

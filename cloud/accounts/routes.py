@@ -1,0 +1,182 @@
+"""HTTP: signing in and out, accounts and API tokens."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Path, Request, Response
+from pydantic import Field, SecretStr
+
+from cloud.accounts import service
+from cloud.accounts.service import Role
+from cloud.api import Body, InstantUs, PageOf, Pages, TheCloud, View, problems, router
+from cloud.errors import Unauthenticated
+from cloud.guard import COOKIE
+from cloud.security import Admin, Viewer
+from cloud.text import Name
+
+routes = router("", "accounts")
+
+AccountId = Annotated[str, Path(pattern=r"^acc_[0-9a-f]{16}$")]
+TokenId = Annotated[str, Path(pattern=r"^tok_[0-9a-f]{16}$")]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=service.MAX_PASSWORD)]
+
+
+class SignInBody(Body):
+    """Name and password."""
+
+    name: Name
+    password: Password
+
+
+class AccountBody(Body):
+    """A new account."""
+
+    name: Name
+    password: Password
+    role: Role
+
+
+class AccountEdit(Body):
+    """What to change; what is null stays."""
+
+    role: Role | None = None
+    enabled: bool | None = None
+    password: Password | None = None
+
+
+class AccountView(View):
+    """An account, without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    enabled: bool
+    created_at: InstantUs
+
+
+class MeView(View):
+    """Whoever asks."""
+
+    account_id: str
+    name: str
+    role: Role
+
+
+class TokenBody(Body):
+    """A new token; without `expires_at` it lasts until it is revoked."""
+
+    name: Name
+    role: Role
+    expires_at: InstantUs | None = None
+
+
+class TokenView(View):
+    """A token, without its secret."""
+
+    id: str
+    account_id: str
+    name: str
+    role: Role
+    created_at: InstantUs
+    expires_at: InstantUs | None
+    revoked_at: InstantUs | None
+
+
+class NewTokenView(TokenView):
+    """A token with its secret, shown this once."""
+
+    secret: str
+
+
+@routes.post("/session", status_code=204, responses=problems(429))
+def sign_in(request: Request, body: SignInBody, cloud: TheCloud) -> Response:
+    """Sign in: sets the session's cookie."""
+    lasts = timedelta(hours=cloud.settings.session_hours)
+    address = request.client.host if request.client else ""
+    password = body.password.get_secret_value()
+    with cloud.writing() as session:
+        secret = service.sign_in(session, body.name, password, address, cloud.clock(), lasts)
+    if secret is None:
+        raise Unauthenticated("Name or password is wrong.")
+    answer = Response(status_code=204)
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(lasts.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=(cloud.settings.public_url or "").startswith("https://"),
+    )
+    return answer
+
+
+@routes.get("/session")
+def who_am_i(by: Viewer) -> MeView:
+    """Who is signed in."""
+    return MeView.model_validate(by)
+
+
+@routes.delete("/session", status_code=204)
+def sign_out(request: Request, cloud: TheCloud, _by: Viewer) -> Response:
+    """Sign out: ends the session of the cookie."""
+    with cloud.writing() as session:
+        service.sign_out(session, request.cookies.get(COOKIE, ""))
+    answer = Response(status_code=204)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@routes.get("/accounts")
+def list_accounts(cloud: TheCloud, _by: Admin, pages: Pages) -> PageOf[AccountView]:
+    """All accounts, by name."""
+    with cloud.reading() as session:
+        return PageOf[AccountView].of(service.accounts(session, pages))
+
+
+@routes.post("/accounts", status_code=201, responses=problems(409))
+def create_account(cloud: TheCloud, by: Admin, body: AccountBody) -> AccountView:
+    """A new account."""
+    with cloud.writing() as session:
+        account = service.create_account(
+            session, cloud.change(by), body.name, body.password.get_secret_value(), body.role
+        )
+        return AccountView.model_validate(account)
+
+
+@routes.patch("/accounts/{account_id}", responses=problems(404, 409))
+def edit_account(cloud: TheCloud, by: Admin, account_id: AccountId, body: AccountEdit) -> AccountView:
+    """Change role, standing or password; ends the account's sessions."""
+    password = body.password.get_secret_value() if body.password else None
+    with cloud.writing() as session:
+        account = service.edit_account(
+            session, cloud.change(by), account_id, role=body.role, enabled=body.enabled, password=password
+        )
+        return AccountView.model_validate(account)
+
+
+@routes.get("/tokens")
+def list_tokens(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[TokenView]:
+    """One's own tokens; an admin sees all."""
+    whose = None if by.role is Role.ADMIN else by.account_id
+    with cloud.reading() as session:
+        return PageOf[TokenView].of(service.tokens(session, whose, pages))
+
+
+@routes.post("/tokens", status_code=201)
+def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
+    """A token of one's own account, with at most the role one has now."""
+    with cloud.writing() as session:
+        account = service.get_account(session, by.account_id)
+        token, secret = service.create_token(
+            session, cloud.change(by), by.role, account, body.name, body.role, body.expires_at
+        )
+        return NewTokenView(**TokenView.model_validate(token).model_dump(), secret=secret)
+
+
+@routes.delete("/tokens/{token_id}", status_code=204, responses=problems(404))
+def revoke_token(cloud: TheCloud, by: Viewer, token_id: TokenId) -> Response:
+    """Revoke one of one's own tokens; an admin any."""
+    whose = None if by.role is Role.ADMIN else by.account_id
+    with cloud.writing() as session:
+        service.revoke_token(session, cloud.change(by), token_id, whose)
+    return Response(status_code=204)

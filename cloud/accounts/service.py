@@ -1,0 +1,249 @@
+"""Accounts, sign-ins and API tokens. Passwords are argon2id; session and token secrets are random, kept as SHA-256.
+
+Promises that a wrong name and a wrong password look and last the same, and that guessing is slowed by name and
+by address over all processes (`sign_in_failures` is in the database).
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from cloud.accounts.models import Account, ApiToken, SignIn, SignInFailure
+from cloud.audit.service import Change, note
+from cloud.database import new_id
+from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooOften
+from cloud.paging import Found, Paging, find
+from cloud.scope import EVERYWHERE, Scope
+
+MIN_PASSWORD = 10
+MAX_PASSWORD = 200
+TOKEN_PREFIX = "rlt_"  # noqa: S105  - lets secret scanners find a leaked one
+FAILURE_WINDOW = timedelta(minutes=15)
+FAILURES_BY_NAME = 10
+FAILURES_BY_ADDRESS = 50
+
+
+class Role(StrEnum):
+    """What an account may do: each role may do all that the one before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role may do what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is asking, as found out from a session or a token."""
+
+    account_id: str
+    name: str
+    role: Role
+    scope: Scope = EVERYWHERE
+    by_session: bool = False
+
+
+def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
+    """Invalid for a short password, Conflict for a name that is taken."""
+    _check_password(password)
+    if session.scalar(select(Account).where(Account.name == name)):
+        raise Conflict(f"There is an account named {name} already.")
+    account = Account(
+        id=new_id("acc"), name=name, password_hash=hash_password(password), role=role, created_at=change.at, version=1
+    )
+    session.add(account)
+    session.flush()
+    note(session, change, "account.create", account.id, name=name, role=role)
+    return account
+
+
+def edit_account(
+    session: Session,
+    change: Change,
+    account_id: str,
+    *,
+    role: Role | None = None,
+    enabled: bool | None = None,
+    password: str | None = None,
+) -> Account:
+    """A new password, role or standing ends all sessions of the account. Conflict for the last admin's own end."""
+    account = get_account(session, account_id)
+    if password is not None:
+        _check_password(password)
+        account.password_hash = hash_password(password)
+    account.role = account.role if role is None else role
+    account.enabled = account.enabled if enabled is None else enabled
+    account.version += 1
+    session.flush()
+    if not _admins(session):
+        raise Conflict("At least one enabled admin must remain.")
+    session.execute(delete(SignIn).where(SignIn.account_id == account_id))
+    note(session, change, "account.edit", account_id, role=role, enabled=enabled, password=password is not None)
+    return account
+
+
+def get_account(session: Session, account_id: str) -> Account:
+    """NotFound when there is none."""
+    account = session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise NotFound(f"There is no account {account_id}.")
+    return account
+
+
+def account_named(session: Session, name: str) -> Account:
+    """NotFound when there is none."""
+    account = session.scalar(select(Account).where(Account.name == name))
+    if account is None:
+        raise NotFound(f"There is no account named {name}.")
+    return account
+
+
+def accounts(session: Session, paging: Paging) -> Found[Account]:
+    """By name."""
+    return find(session, select(Account), [Account.name], paging)
+
+
+def sign_in(session: Session, name: str, password: str, address: str, now: datetime, lasts: timedelta) -> str | None:
+    """A new session's secret for the cookie; None when name or password is wrong: commit then, too, for the count.
+
+    TooOften, without a look at the password, when this name or address failed too often of late.
+    """
+    session.execute(delete(SignInFailure).where(SignInFailure.at < now - FAILURE_WINDOW))
+    session.execute(delete(SignIn).where(SignIn.expires_at <= now))
+    keys = {f"name:{_digest(name.casefold())}": FAILURES_BY_NAME, f"address:{address}": FAILURES_BY_ADDRESS}
+    for key, bound in keys.items():
+        failures = session.scalar(select(func.count()).where(SignInFailure.key == key)) or 0
+        if failures >= bound:
+            raise TooOften(
+                "Too many failed sign-ins; wait a quarter of an hour.",
+                retry_after_s=int(FAILURE_WINDOW.total_seconds()),
+            )
+    account = session.scalar(select(Account).where(Account.name == name))
+    good = verify_password(account.password_hash if account else _nobodys_hash(), password)
+    if account is None or not good or not account.enabled:
+        session.add_all(SignInFailure(key=key, at=now) for key in keys)
+        return None
+    secret = secrets.token_urlsafe(32)
+    session.add(SignIn(token_hash=_digest(secret), account_id=account.id, created_at=now, expires_at=now + lasts))
+    note(session, Change(account.name, now), "account.sign_in", account.id)
+    return secret
+
+
+def sign_out(session: Session, secret: str) -> None:
+    """End the session; no error when it has ended already."""
+    session.execute(delete(SignIn).where(SignIn.token_hash == _digest(secret)))
+
+
+def principal_of_session(session: Session, secret: str, now: datetime) -> Principal | None:
+    """Who signed in with this session; None when it is unknown or over."""
+    query = (
+        select(Account)
+        .join(SignIn, SignIn.account_id == Account.id)
+        .where(SignIn.token_hash == _digest(secret), SignIn.expires_at > now, Account.enabled)
+    )
+    account = session.scalar(query)
+    if account is None:
+        return None
+    return Principal(account.id, account.name, Role(account.role), by_session=True)
+
+
+def principal_of_token(session: Session, secret: str, now: datetime) -> Principal | None:
+    """Whom this API token acts for, with the lesser of both roles; None when it is unknown, revoked or expired."""
+    query = (
+        select(ApiToken, Account)
+        .join(Account, ApiToken.account_id == Account.id)
+        .where(ApiToken.token_hash == _digest(secret), ApiToken.revoked_at.is_(None), Account.enabled)
+    )
+    found = session.execute(query).first()
+    if found is None or (found.ApiToken.expires_at is not None and found.ApiToken.expires_at <= now):
+        return None
+    role, most = Role(found.ApiToken.role), Role(found.Account.role)
+    return Principal(
+        found.Account.id, f"{found.Account.name}/{found.ApiToken.name}", role if most.includes(role) else most
+    )
+
+
+def create_token(
+    session: Session, change: Change, most: Role, account: Account, name: str, role: Role, expires_at: datetime | None
+) -> tuple[ApiToken, str]:
+    """A token and its secret, which is shown this once. Forbidden for a role above `most` or the account's own."""
+    if not (Role(account.role).includes(role) and most.includes(role)):
+        raise Forbidden(f"A token of {account.name} cannot have the role {role} here.")
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken(
+        id=new_id("tok"),
+        account_id=account.id,
+        name=name,
+        token_hash=_digest(secret),
+        role=role,
+        created_at=change.at,
+        expires_at=expires_at,
+    )
+    session.add(token)
+    note(session, change, "token.create", token.id, account=account.name, name=name, role=role)
+    return token, secret
+
+
+def revoke_token(session: Session, change: Change, token_id: str, account_id: str | None = None) -> None:
+    """At once and for ever; a second time changes nothing. NotFound also when it is not `account_id`'s."""
+    token = session.get(ApiToken, token_id, with_for_update=True)
+    if token is None or account_id not in {None, token.account_id}:
+        raise NotFound(f"There is no token {token_id}.")
+    if token.revoked_at is None:
+        token.revoked_at = change.at
+        note(session, change, "token.revoke", token_id)
+
+
+def tokens(session: Session, account_id: str | None, paging: Paging) -> Found[ApiToken]:
+    """Of one account, or of all."""
+    query = select(ApiToken)
+    if account_id is not None:
+        query = query.where(ApiToken.account_id == account_id)
+    return find(session, query, [ApiToken.created_at, ApiToken.id], paging, newest_first=True)
+
+
+def hash_password(password: str) -> str:
+    """argon2id with the library's parameters (RFC 9106, low-memory choice)."""
+    return PasswordHasher().hash(password)
+
+
+def verify_password(hashed: str, password: str) -> bool:
+    """In the same time whether it matches or not."""
+    try:
+        return PasswordHasher().verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _admins(session: Session) -> int:
+    query = select(func.count()).where(Account.role == Role.ADMIN, Account.enabled)
+    return session.scalar(query) or 0
+
+
+def _check_password(password: str) -> None:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Invalid(
+            f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.",
+            [Fault("body.password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")],
+        )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return hash_password(secrets.token_urlsafe(16))

@@ -1,0 +1,85 @@
+"""Wires the cloud's HTTP side: gate, routes, problems, health. The one module that names every feature's routes.
+
+`create_app` is called by `python -m cloud serve` and by tests; it opens nothing until the application starts.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+
+from cloud import health, openapi
+from cloud.accounts import routes as accounts
+from cloud.accounts import service as accounts_service
+from cloud.accounts.service import Principal
+from cloud.api import Cloud, answer_problems
+from cloud.audit import routes as audit
+from cloud.clock import Clock, utc_now
+from cloud.database import create_engine_for
+from cloud.guard import Guard, Identify, Policy
+from cloud.metrics import Measured
+from cloud.settings import Settings
+
+WhileRunning = Callable[[Cloud], AbstractContextManager[None]]
+"""Something that runs beside the requests, between start and end of the application."""
+
+FEATURES: tuple[APIRouter, ...] = (accounts.routes, audit.routes)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    clock: Clock = utc_now,
+    while_running: Sequence[WhileRunning] = (),
+) -> FastAPI:
+    """The application. `engine` is the caller's to dispose of; without one, the settings' is opened and closed."""
+    own = engine is None
+    cloud = Cloud(engine or create_engine_for(settings.ledger_url()), settings, clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        stack = ExitStack()
+        try:
+            for begin in while_running:
+                await run_in_threadpool(stack.enter_context, begin(cloud))
+            yield
+        finally:
+            await run_in_threadpool(stack.close)
+            if own:
+                cloud.engine.dispose()
+
+    app = FastAPI(
+        title="Roomlink",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from another host; ours is /api/v1/docs
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
+        description=openapi.DESCRIPTION,
+    )
+    app.state.cloud = cloud
+    app.state.checks = {}
+    for routes in (*FEATURES, health.routes, openapi.routes):
+        app.include_router(routes)
+    answer_problems(app)
+    openapi.complete(app)
+    policy = Policy(public_url=settings.public_url, long_bodies=("/api/v1/members/import",))
+    app.add_middleware(Guard, identify=identifier(cloud), policy=policy)
+    app.add_middleware(Measured)
+    return app
+
+
+def identifier(cloud: Cloud) -> Identify:
+    """Finds the Principal of a cookie or a token; a token that is sent counts, and no cookie beside it."""
+
+    def identify(cookie: str | None, token: str | None) -> Principal | None:
+        with cloud.reading() as session:
+            if token is not None:
+                return accounts_service.principal_of_token(session, token, cloud.clock())
+            return accounts_service.principal_of_session(session, cookie or "", cloud.clock())
+
+    return identify

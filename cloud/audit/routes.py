@@ -1,0 +1,36 @@
+"""HTTP: reading the audit. There is no way to write it but by changing something."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from cloud.api import InstantUs, PageOf, Pages, TheCloud, View, router
+from cloud.audit import service
+from cloud.security import Admin
+from cloud.text import Search
+
+routes = router("/audit", "audit")
+
+
+class AuditView(View):
+    """Who did what to which thing."""
+
+    id: int
+    at: InstantUs
+    who: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+@routes.get("")
+def list_audit(
+    cloud: TheCloud,
+    _by: Admin,
+    pages: Pages,
+    subject: Annotated[Search | None, Query(description="The id of the thing that was changed.")] = None,
+    who: Annotated[Search | None, Query(description="The account's name.")] = None,
+) -> PageOf[AuditView]:
+    """The newest changes first."""
+    with cloud.reading() as session:
+        return PageOf[AuditView].of(service.entries(session, pages, subject=subject, who=who))

@@ -1,0 +1,208 @@
+"""The gate before every request and every WebSocket: who is it, where does it come from, what may leave.
+
+A pure ASGI middleware, because Starlette's HTTP middleware never sees NiceGUI's socket (findings.md). It finds the
+caller by cookie or token, refuses foreign origins, keeps strangers out of the console, limits bodies of the API,
+and sets the security headers with a fresh script nonce in each page. What a role may do is `cloud.security`'s part.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import structlog
+from anyio import to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cloud.accounts.service import Principal
+from cloud.errors import CloudError, Forbidden, TooLarge, Unauthenticated, problem, problem_headers
+
+COOKIE = "roomlink_session"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+API_PREFIXES = ("/api/", "/healthz", "/readyz", "/metrics")
+MAX_API_BODY = 1024 * 1024
+"""Bytes; a path in `Policy.long_bodies` sets its own limit."""
+
+MAX_PAGE = 8 * 1024 * 1024
+"""Bytes of one HTML page, which is held while its scripts are given their nonce."""
+
+Identify = Callable[[str | None, str | None], Principal | None]
+"""From the session cookie's value and the bearer token, whoever it is. Called in a thread; may raise CloudError."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the gate lets through: pages without sign-in, paths with long bodies, the address people use."""
+
+    open_paths: Sequence[str] = ("/sign-in", "/assets/")
+    long_bodies: Sequence[str] = ()
+    public_url: str | None = None
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether people come by https, so that cookies and browsers may be told so."""
+        return (self.public_url or "").startswith("https://")
+
+
+class Guard:
+    """Wraps an ASGI application; puts the Principal, or None, into `request.state.principal`."""
+
+    def __init__(self, app: ASGIApp, identify: Identify, policy: Policy) -> None:
+        self.app = app
+        self.identify = identify
+        self.policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        nonce = secrets.token_urlsafe(16)
+        if scope["type"] == "http":
+            send = _Sealed(send, nonce, scope["path"], self.policy.over_tls)
+        try:
+            principal = await self._known(scope)
+            self._check_origin(scope, principal)
+            self._check_length(scope)
+        except CloudError as error:
+            await _refuse(error, scope, receive, send)
+            return
+        scope.setdefault("state", {})["principal"] = principal
+        if principal is None and not self._is_open(scope["path"]):
+            await _turn_away(scope, receive, send)
+            return
+        if scope["type"] == "http" and self._is_limited(scope["path"]):
+            receive = _limited(receive)
+        await self.app(scope, receive, send)
+
+    async def _known(self, scope: Scope) -> Principal | None:
+        connection = HTTPConnection(scope)
+        cookie = connection.cookies.get(COOKIE)
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        bearer = token.strip() if scheme.lower() == "bearer" else None
+        if bearer is None and not cookie:
+            return None
+        return await to_thread.run_sync(self.identify, cookie, bearer)
+
+    def _check_origin(self, scope: Scope, principal: Principal | None) -> None:
+        """A browser must come from our own pages, wherever its cookie alone would let it act (CSRF)."""
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        acts = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if not acts or (origin is None and not (principal and principal.by_session)):
+            return
+        ours = {urlsplit(self.policy.public_url).netloc} if self.policy.public_url else set()
+        ours.add(headers.get("host", ""))
+        if origin is None or urlsplit(origin).netloc not in ours:
+            raise Forbidden("The request comes from another site: its Origin is not this service's.")
+
+    def _check_length(self, scope: Scope) -> None:
+        length = Headers(scope=scope).get("content-length", "")
+        if self._is_limited(scope["path"]) and length.isdecimal() and int(length[:20]) > MAX_API_BODY:
+            raise TooLarge(f"The body has more than {MAX_API_BODY} bytes.")
+
+    def _is_limited(self, path: str) -> bool:
+        return path.startswith("/api/") and path not in self.policy.long_bodies
+
+    def _is_open(self, path: str) -> bool:
+        return path.startswith((*API_PREFIXES, *self.policy.open_paths))
+
+
+class _Sealed:
+    """Sends an answer with its security headers; a page's scripts get the nonce that its policy names."""
+
+    def __init__(self, send: Send, nonce: str, path: str, over_tls: bool) -> None:
+        self.send = send
+        self.nonce = nonce
+        self.path = path
+        self.over_tls = over_tls
+        self.start: Message | None = None
+        self.page = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        """Pass one ASGI message on; a page's are held until it is whole."""
+        if message["type"] == "http.response.start":
+            self._add_headers(message)
+            if Headers(raw=message["headers"]).get("content-type", "").startswith("text/html"):
+                self.start = message
+                return
+        elif message["type"] == "http.response.body" and self.start is not None:
+            self.page += message.get("body", b"")
+            if len(self.page) > MAX_PAGE:
+                raise RuntimeError(f"the page {self.path} is larger than {MAX_PAGE} bytes")
+            if not message.get("more_body", False):
+                await self._send_page()
+            return
+        await self.send(message)
+
+    async def _send_page(self) -> None:
+        start, self.start = self.start, None
+        assert start is not None  # noqa: S101
+        page = bytes(self.page).replace(b"<script", b'<script nonce="%s"' % self.nonce.encode())
+        headers = MutableHeaders(raw=start["headers"])
+        if "content-length" in headers and self.page:
+            headers["content-length"] = str(len(page))
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": page})
+
+    def _add_headers(self, message: Message) -> None:
+        headers = MutableHeaders(raw=list(message.get("headers", [])))
+        headers["Content-Security-Policy"] = content_security_policy(self.nonce)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+        if self.over_tls:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        if self.path.startswith("/api/"):
+            headers.setdefault("Cache-Control", "no-store")
+        message["headers"] = headers.raw
+
+
+def content_security_policy(nonce: str) -> str:
+    """The tightest policy that NiceGUI runs under without an error.
+
+    Weaker than one would like: 'unsafe-eval' (Vue compiles its templates in the browser) and inline styles.
+    """
+    return (
+        f"default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    )
+
+
+def _limited(receive: Receive) -> Receive:
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_API_BODY:
+            raise HTTPException(413, f"The body has more than {MAX_API_BODY} bytes.")
+        return message
+
+    return counted
+
+
+async def _refuse(error: CloudError, scope: Scope, receive: Receive, send: Send) -> None:
+    structlog.get_logger().warning("request_refused", path=scope["path"], kind=error.kind)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4403, "reason": error.kind})
+        return
+    answer = JSONResponse(problem(error), error.status, problem_headers(error), media_type="application/problem+json")
+    await answer(scope, receive, send)
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    """A stranger before the console: a browser that opens a page is led to the sign-in."""
+    wants_page = scope["type"] == "http" and scope["method"] == "GET"
+    if not wants_page or "text/html" not in Headers(scope=scope).get("accept", ""):
+        await _refuse(Unauthenticated("Sign in first."), scope, receive, send)
+        return
+    answer: Response = RedirectResponse(f"/sign-in?next={quote(scope['path'])}", 303)
+    await answer(scope, receive, send)

@@ -1,0 +1,256 @@
+"""Every setting of the cloud: its name, meaning, default and source.
+
+A value comes from the environment (`ROOMLINK_PORT`), else for a secret from the file that `ROOMLINK_…_FILE` names,
+else from the TOML file that `ROOMLINK_CONFIG` or `--config` names, else it is the default. Secrets are never printed.
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from cloud.errors import StartError
+
+PREFIX = "ROOMLINK_"
+CONFIG = "ROOMLINK_CONFIG"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _setting(default: Any, description: str, example: str) -> Any:
+    return Field(default, description=description, examples=[example])
+
+
+class Settings(BaseSettings):
+    """What the cloud may be told. Each field's environment variable is its name in capitals, after ROOMLINK_."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=True)
+
+    database_url: str = _setting(
+        "sqlite:///var/roomlink.db",
+        "The ledger: sqlite:///path, or postgresql://user@host/name in production.",
+        "postgresql://roomlink@db/roomlink",
+    )
+    database_password: SecretStr | None = _setting(
+        None, "PostgreSQL's password, when it is not in the URL.", "a-long-random-password"
+    )
+    database_wait_s: float = _setting(
+        60.0, "How long to wait at the start for a database that does not answer yet, in seconds.", "60"
+    )
+    data_dir: Path = _setting(
+        Path("var"), "Folder for what is not in the database: the key file, uploads on their way.", "/var/lib/roomlink"
+    )
+    host: str = _setting("127.0.0.1", "Address to listen on.", "0.0.0.0")  # noqa: S104
+    port: Port = _setting(8080, "Port of the console and the API.", "8080")
+    public_url: str | None = _setting(
+        None,
+        "The address people use, when a proxy stands before the service; with https, cookies are sent only over TLS.",
+        "https://roomlink.example.org",
+    )
+    trusted_proxies: str = _setting(
+        "127.0.0.1", "Addresses of proxies whose X-Forwarded-For is believed, comma-separated.", "10.0.0.2"
+    )
+    session_hours: Annotated[int, Field(ge=1, le=720)] = _setting(
+        12, "How long a sign-in to the console lasts, in hours.", "12"
+    )
+    issuer: Annotated[str, Field(pattern=r"^[A-Z0-9._-]{1,8}$")] = _setting(
+        "ROOMLINK", "Who issues the credentials: at most 8 characters, on every card.", "CITYHALL"
+    )
+    issuer_key_file: Path | None = _setting(
+        None,
+        "Key file (mode 0600) that the issuer keys are encrypted under; made when there is none. "
+        "Default: issuer.key in the data folder. Keep a copy apart from the backups.",
+        "/var/lib/roomlink-keys/issuer.key",
+    )
+    credential_days: Annotated[int, Field(ge=1, le=3650)] = _setting(
+        365, "How long a new card is valid, in days.", "365"
+    )
+    mqtt_host: str = _setting("127.0.0.1", "Address of the broker.", "mosquitto")
+    mqtt_port: Port = _setting(1883, "Port of the broker.", "1883")
+    mqtt_user: str = _setting("roomlink-cloud", "The cloud's user name at the broker.", "roomlink-cloud")
+    mqtt_password: SecretStr | None = _setting(None, "The cloud's password at the broker.", "a-long-random-password")
+    mosquitto_password_file: Path | None = _setting(
+        None,
+        "Mosquitto's password file, when the cloud is to write it; other users' lines in it stay.",
+        "/var/lib/roomlink-broker/passwords",
+    )
+    mosquitto_pid_file: Path | None = _setting(
+        None, "Mosquitto's pid file: it is told to read its passwords again.", "/run/mosquitto/mosquitto.pid"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "What is logged.", "info")
+    log_format: Literal["json", "text"] = _setting("json", "How it is logged: json lines, or text.", "json")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before secret files before the TOML file; what is given in code comes first."""
+        return init_settings, env_settings, _SecretFiles(settings_cls), _TomlFile(settings_cls)
+
+    def ledger_url(self) -> str:
+        """The database's URL with its password; never to be logged."""
+        url = make_url(self.database_url)
+        if self.database_password is not None:
+            url = url.set(password=self.database_password.get_secret_value())
+        return url.render_as_string(hide_password=False)
+
+    def key_file(self) -> Path:
+        """Where the key lies that issuer keys are encrypted under."""
+        return self.issuer_key_file or self.data_dir / "issuer.key"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting as a person is shown it."""
+
+    name: str
+    value: str
+    source: str
+    meaning: str
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads the file that `ROOMLINK_<SECRET>_FILE` names, without its last line break."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        name = variable(field_name) + "_FILE"
+        path = os.environ.get(name)
+        if path is None or not is_secret(field_name):
+            return None, field_name, False
+        try:
+            return Path(path).read_text("utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartError(f"{name} names {path}, which cannot be read: {error}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """All secrets that were given by file."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """Reads the file that ROOMLINK_CONFIG names."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return _read_toml().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The whole file."""
+        return _read_toml()
+
+
+def load_settings() -> Settings:
+    """The settings as environment and files give them. StartError with one sentence when one is wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise StartError(_sentence(error)) from None  # its text would hold the value, which may be a secret
+    try:
+        make_url(settings.database_url)
+    except ArgumentError:
+        raise StartError(f"{variable('database_url')} is not a URL; an example is sqlite:///var/roomlink.db.") from None
+    return settings
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def is_secret(field: str) -> bool:
+    """Whether the setting must never be shown."""
+    return "SecretStr" in str(Settings.model_fields[field].annotation)
+
+
+def describe(settings: Settings) -> list[Line]:
+    """Each setting with its value (or `(secret)`), source and meaning."""
+    return [
+        Line(variable(name), _shown(settings, name), _source(name), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def unknown_variables() -> list[str]:
+    """Variables that look like settings and are none: most likely a typing error."""
+    known = {variable(name) for name in Settings.model_fields} | {CONFIG}
+    known |= {variable(name) + "_FILE" for name in Settings.model_fields if is_secret(name)}
+    return sorted(
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and not name.startswith("ROOMLINK_TEST_") and name not in known
+    )
+
+
+def _shown(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    if value is None:
+        return ""
+    if is_secret(name):
+        return "(secret)"
+    if name == "database_url":
+        return make_url(value).render_as_string(hide_password=True)
+    return str(value)
+
+
+def _source(name: str) -> str:
+    if variable(name) in os.environ:
+        return "environment"
+    if is_secret(name) and variable(name) + "_FILE" in os.environ:
+        return "secret file"
+    if name in _read_toml():
+        return os.environ[CONFIG]
+    return "default"
+
+
+def _read_toml() -> dict[str, Any]:
+    path = os.environ.get(CONFIG)
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StartError(f"{CONFIG} names {path}, which cannot be read: {error}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return f"{name} in {os.environ.get(CONFIG, 'the settings')} is not a setting; see: python -m cloud settings"
+    says = first["msg"][0].lower() + first["msg"][1:]
+    example = (field.examples or [""])[0]
+    return f"{variable(name)} is not right: {says}; an example is {variable(name)}={example}"
+
+
+def settings_markdown() -> str:
+    """docs/settings.md."""
+    head = (
+        "# Settings of the cloud\n\n"
+        "Generated by `python -m cloud settings --markdown`; a test fails when it is stale.\n\n"
+        "A value comes from the environment, else for a secret from the file that the variable with `_FILE` after "
+        "its name names,\nelse from the TOML file that `ROOMLINK_CONFIG` or `--config` names (there the name is "
+        "without `ROOMLINK_` and in small letters),\nelse it is the default.\n\n"
+        "| name | default | example | meaning |\n| --- | --- | --- | --- |\n"
+    )
+    return head + "".join(
+        f"| `{variable(name)}`{' (secret)' if is_secret(name) else ''} | {_code(field.default)} "
+        f"| {_code((field.examples or [''])[0])} | {field.description} |\n"
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _code(value: object) -> str:
+    return "" if value is None else f"`{value}`"
