@@ -191,6 +191,8 @@ class Flag(StrEnum):
     CLOCK_UNSURE = "clock_unsure"
     NOT_IN_ROSTER = "not_in_roster"
     NO_ROSTER = "no_roster"
+    NOT_VERIFIED = "not_verified"
+    """The terminal had no twin yet, so no key to check the signature with; the cloud knows whether the card exists."""
 
 
 class CheckIn(RecordBase):
