@@ -68,9 +68,7 @@ def find_program(name: str, package: str, *folders: Path) -> Path:
             return folder / name
     if found := shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"):
         return Path(found)
-    raise ServerError(
-        f"{name} is not installed. Run: sudo apt-get install -y --no-install-recommends {package}"
-    )
+    raise ServerError(f"{name} is not installed. Run: sudo apt-get install -y --no-install-recommends {package}")
 
 
 class Process:
@@ -122,15 +120,15 @@ class Process:
         if status != 0:
             raise ServerError(f"{' '.join(command)} ended with {status}:\n{self.log_tail()}")
 
-    def wait(self, within_s: float = STOP_WITHIN_S) -> int:
-        """Wait for it to end by itself; its exit status. ServerError when it is killed for taking longer."""
+    def wait(self) -> int:
+        """Wait for it to end; its exit status. ServerError when it took longer than STOP_WITHIN_S, and was killed."""
         if self._popen is None:
             raise ServerError("not started")
         try:
-            return self._popen.wait(within_s)
+            return self._popen.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired as error:
             self.kill()
-            raise ServerError(f"did not end within {within_s} s:\n{self.log_tail()}") from error
+            raise ServerError(f"did not end within {STOP_WITHIN_S} s:\n{self.log_tail()}") from error
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int | None:
         """Ask it to stop and wait; its exit status, None when it was not running. ServerError if it stays."""
@@ -197,7 +195,5 @@ class Server(ABC):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()

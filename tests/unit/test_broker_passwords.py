@@ -74,6 +74,14 @@ def test_group_of_a_set_group_id_directory_may_read_the_file(tmp_path: Path) -> 
     assert path.stat().st_gid == tmp_path.stat().st_gid
 
 
+def test_file_belongs_to_the_owner_of_its_directory(tmp_path: Path) -> None:
+    if os.geteuid() == 0:  # root writes for whom Mosquitto drops to; anyone else can only write for themselves
+        os.chown(tmp_path, 12_345, 12_345)
+    path = tmp_path / "terminals"
+    write_password_file(path, {})
+    assert (path.stat().st_uid, path.stat().st_gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+
+
 def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "terminals"
     path.mkdir()  # a rename onto a directory fails after the new file was written
