@@ -7,21 +7,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 
 from cloud.accounts.service import Principal
 from cloud.audit.service import Change
-from cloud.clock import Clock, from_us, to_us
+from cloud.clock import Clock
 from cloud.database import transaction
 from cloud.errors import (
     CloudError,
@@ -40,7 +39,6 @@ from cloud.settings import Settings
 
 API = "/api/v1"
 PROBLEM_JSON = "application/problem+json"
-MAX_TIME_US = 253_402_300_799_999_999
 
 T = TypeVar("T")
 
@@ -79,38 +77,6 @@ TheCloud = Annotated[Cloud, Depends(_cloud)]
 
 
 # --- models ------------------------------------------------------------------------------------------------------
-
-
-def _instant(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value
-    if type(value) is int and 0 <= value <= MAX_TIME_US:
-        return from_us(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) and int(value) <= MAX_TIME_US:
-        return from_us(int(value))  # as a query parameter
-    raise ValueError("must be microseconds since 1970-01-01T00:00:00Z, an integer")
-
-
-InstantUs = Annotated[
-    datetime,
-    BeforeValidator(_instant),
-    PlainSerializer(to_us, return_type=int),
-    WithJsonSchema(
-        {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": MAX_TIME_US,
-            "description": "microseconds since 1970-01-01T00:00:00Z",
-        }
-    ),
-]
-"""An instant on the wire."""
-
-
-class Body(BaseModel):
-    """A request's body: unknown fields are refused, so that a misspelt one is not lost silently."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class View(BaseModel):

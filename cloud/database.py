@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import BigInteger, Engine, Integer, MetaData, Text, create_engine, event, make_url, text
 from sqlalchemy.engine import URL, Connection, Dialect
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from cloud.clock import from_us, to_us
-from cloud.errors import StartError, Unavailable
+from cloud.errors import Conflict, Stale, StartError, Unavailable
 
 BUSY_TIMEOUT_MS = 15_000
 """How long a SQLite writer waits for the one before it."""
@@ -75,6 +76,19 @@ class Base(DeclarativeBase):
     """The parent of every table's class."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+class Versioned(Protocol):
+    """A row that is edited by its version."""
+
+    version: int
+
+
+def next_version(row: Versioned, expected: int) -> None:
+    """Count the version up for an edit. Stale when the row is not the `expected` version any more."""
+    if row.version != expected:
+        raise Stale(f"It was changed in the meantime: version {row.version}, not {expected}. Read it again.")
+    row.version += 1
 
 
 def new_id(prefix: str) -> str:
@@ -140,6 +154,7 @@ def _sqlite(url: URL) -> Engine:
 def transaction(engine: Engine, *, read_only: bool = False) -> Iterator[Session]:
     """One unit of work: committed when the block ends, rolled back when it raises.
 
+    Conflict for what a constraint of the schema refuses.
     `read_only` lets readers of SQLite go beside a writer. Unavailable when the database is away, busy or
     full.
     """
@@ -150,6 +165,10 @@ def transaction(engine: Engine, *, read_only: bool = False) -> Iterator[Session]
             yield session
     except OperationalError as error:
         raise Unavailable("The database does not answer.", retry_after_s=5) from error
+    except PoolTimeoutError as error:
+        raise Unavailable("All connections to the database are in use.", retry_after_s=5) from error
+    except IntegrityError as error:
+        raise Conflict("Something else refers to it, or the same came in at the same moment.") from error
 
 
 def wait_for_database(

@@ -21,6 +21,7 @@ from cloud.errors import StartError
 
 def import_models() -> None:
     """Import every feature's `models`, so that Base.metadata knows all tables."""
+    importlib.import_module("cloud.counters")
     for package in pkgutil.iter_modules(cloud.__path__):
         name = f"cloud.{package.name}.models"
         if package.ispkg and importlib.util.find_spec(name):

@@ -8,11 +8,11 @@ from pydantic import Field, SecretStr
 
 from cloud.accounts import service
 from cloud.accounts.service import Role
-from cloud.api import Body, InstantUs, PageOf, Pages, TheCloud, View, problems, router
+from cloud.api import PageOf, Pages, TheCloud, View, problems, router
 from cloud.errors import Unauthenticated
+from cloud.forms import Form, InstantUs, Name
 from cloud.guard import COOKIE
 from cloud.security import Admin, Viewer
-from cloud.text import Name
 
 routes = router("", "accounts")
 
@@ -21,14 +21,14 @@ TokenId = Annotated[str, Path(pattern=r"^tok_[0-9a-f]{16}$")]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=service.MAX_PASSWORD)]
 
 
-class SignInBody(Body):
+class SignInBody(Form):
     """Name and password."""
 
     name: Name
     password: Password
 
 
-class AccountBody(Body):
+class AccountBody(Form):
     """A new account."""
 
     name: Name
@@ -36,7 +36,7 @@ class AccountBody(Body):
     role: Role
 
 
-class AccountEdit(Body):
+class AccountEdit(Form):
     """What to change; what is null stays."""
 
     role: Role | None = None
@@ -62,7 +62,7 @@ class MeView(View):
     role: Role
 
 
-class TokenBody(Body):
+class TokenBody(Form):
     """A new token; without `expires_at` it lasts until it is revoked."""
 
     name: Name

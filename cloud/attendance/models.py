@@ -13,7 +13,10 @@ from cloud.database import Base, Instant, JsonText
 
 
 class Attendance(Base):
-    """One member at one occurrence. (stream, number) is the record that counts."""
+    """One member at one occurrence. (stream, number) is the record that counts.
+
+    A correction adds a row, or sets `removed_at`: then it counts no more, whatever record arrives later.
+    """
 
     __tablename__ = "attendance"
     __table_args__ = (
@@ -33,6 +36,7 @@ class Attendance(Base):
     method: Mapped[str] = mapped_column(Text)
     flags: Mapped[list[str]] = mapped_column(JsonText, default=list, server_default="[]")
     corrected_at: Mapped[datetime | None] = mapped_column(Instant)
+    removed_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class Correction(Base):

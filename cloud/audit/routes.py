@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from cloud.api import InstantUs, PageOf, Pages, TheCloud, View, router
+from cloud.api import PageOf, Pages, TheCloud, View, router
 from cloud.audit import service
+from cloud.forms import InstantUs, Search
 from cloud.security import Admin
-from cloud.text import Search
 
 routes = router("/audit", "audit")
 

@@ -1,4 +1,4 @@
-"""Terminals, the twins they were given, the files their twins name, and the cloud-wide counter of twins.
+"""Terminals, the twins they were given, the files their twins name.
 
 The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service` and
 `.twin`.
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cloud.database import Base, Instant, JsonText
+from cloud.database import Base, BigId, Instant, JsonText
 
 
 class Terminal(Base):
@@ -28,6 +28,9 @@ class Terminal(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(default=1)
+
+    twin_inputs: Mapped[int | None] = mapped_column(BigInteger)
+    twin_checked_at: Mapped[datetime | None] = mapped_column(Instant)
 
     presence: Mapped[str] = mapped_column(Text, default="never", server_default="never")
     presence_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -77,10 +80,22 @@ class TwinFileReader(Base):
     named_at: Mapped[datetime] = mapped_column(Instant)
 
 
-class Counter(Base):
-    """A number that only goes up, drawn in the transaction that uses it."""
+class Roster(Base):
+    """The roster of a tree's root organisation as last made: from which change of the members, under which key."""
 
-    __tablename__ = "counters"
+    __tablename__ = "rosters"
 
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    value: Mapped[int] = mapped_column(BigInteger)
+    organisation_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Text, ForeignKey("twin_files.sha256"))
+    changes: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class RosterKey(Base):
+    """The HMAC key of rosters; a new one is drawn when a member is erased, so that old files tell nothing."""
+
+    __tablename__ = "roster_keys"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    key: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)

@@ -18,11 +18,13 @@ def upgrade() -> None:
     _counters()
     _issuer_keys()
     _organisations()
+    _roster_keys()
     _sign_in_failures()
     _twin_files()
     _api_tokens()
     _members()
     _rooms()
+    _rosters()
     _sessions()
     _activities()
     _credentials()
@@ -30,6 +32,8 @@ def upgrade() -> None:
     _occurrences()
     _twin_file_readers()
     _twins()
+    for name in ("twins", "twin_inputs", "roster", "revocations"):
+        op.execute(sa.text("INSERT INTO counters (name, value) VALUES (:name, 0)").bindparams(name=name))
 
 
 def _accounts() -> None:
@@ -62,6 +66,7 @@ def _attendance() -> None:
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("flags", sa.Text(), server_default="[]", nullable=False),
         sa.Column("corrected_at", sa.BigInteger(), nullable=True),
+        sa.Column("removed_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("occurrence_id", "member_id", name=op.f("pk_attendance")),
     )
     op.create_index("ix_attendance_member_id_effective_at", "attendance", ["member_id", "effective_at"], unique=False)
@@ -147,6 +152,16 @@ def _organisations() -> None:
     )
 
 
+def _roster_keys() -> None:
+    op.create_table(
+        "roster_keys",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_roster_keys")),
+    )
+
+
 def _sign_in_failures() -> None:
     op.create_table(
         "sign_in_failures",
@@ -222,6 +237,18 @@ def _rooms() -> None:
         sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_rooms_organisation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rooms")),
         sa.UniqueConstraint("organisation_id", "number", name=op.f("uq_rooms_organisation_id_number")),
+    )
+
+
+def _rosters() -> None:
+    op.create_table(
+        "rosters",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["sha256"], ["twin_files.sha256"], name=op.f("fk_rosters_sha256")),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_rosters")),
     )
 
 
@@ -301,6 +328,8 @@ def _terminals() -> None:
         sa.Column("settings", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("twin_inputs", sa.BigInteger(), nullable=True),
+        sa.Column("twin_checked_at", sa.BigInteger(), nullable=True),
         sa.Column("presence", sa.Text(), server_default="never", nullable=False),
         sa.Column("presence_at", sa.BigInteger(), nullable=True),
         sa.Column("incarnation", sa.Text(), nullable=True),
