@@ -1,0 +1,127 @@
+"""The stages, ordered by what they cost for what they gain; the measurements are in docs/decoding.md.
+
+A preparing stage changes the picture and lets zxing-cpp look again. Symbols that zxing-cpp found but could
+not correct are remembered, and a salvaging stage samples them anew. Called by `decoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+import numpy as np
+import zxingcpp
+from numpy.typing import NDArray
+
+from edge.kiosk.decoding import preparation
+from edge.kiosk.decoding.salvage import salvage
+from edge.kiosk.decoding.sampling import Gray
+
+QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+MAX_SUSPECTS = 3  # symbols kept for salvage, of one stage
+Corners = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A text and where its code's middle is, in pixels of the whole picture."""
+
+    text: str
+    centre: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A symbol that was found and not read: corners in pixels of the whole picture, and its version."""
+
+    corners: Corners
+    version: int
+
+
+@dataclass
+class Picture:
+    """A grey picture under examination; `work` is it at no more than `preparation.WORK_PIXELS`."""
+
+    whole: Gray
+    work: Gray = field(init=False)
+    suspects: list[Suspect] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.work = preparation.reduced(self.whole)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A name for reports, and what reads."""
+
+    name: str
+    read: Callable[[Picture], list[Found]]
+
+
+def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Found]:
+    """Let zxing-cpp look at a prepared picture; a preparation that does not apply gives None."""
+    prepared = prepare(picture)
+    if prepared is None:
+        return []
+    scale = picture.whole.shape[1] / prepared.shape[1]
+    found: list[Found] = []
+    suspects: list[Suspect] = []
+    for code in zxingcpp.read_barcodes(prepared, formats=QR, return_errors=True):
+        corners = (_corners(code.position) + 0.5) * scale - 0.5
+        if code.valid:
+            if code.content_type != zxingcpp.ContentType.Binary and code.text:
+                found.append(Found(code.text, _middle(corners)))
+            continue
+        extra = cast("dict[str, str] | None", code.extra) or {}
+        version = extra.get("Version", "")
+        if version.isdigit():  # micro and rectangular codes have a letter
+            suspects.append(Suspect(corners.astype(np.float32), int(version)))
+    picture.suspects.extend(suspects[:MAX_SUSPECTS])
+    return found
+
+
+def resample(picture: Picture) -> list[Found]:
+    """Sample anew what earlier stages found and could not correct, and forget it."""
+    suspects, picture.suspects = picture.suspects, []
+    for suspect in suspects:
+        symbol = salvage(picture.whole, suspect.corners, suspect.version)
+        text = None if symbol is None else _drawn_and_read(symbol)
+        if text:
+            return [Found(text, _middle(suspect.corners))]
+    return []
+
+
+def _drawn_and_read(symbol: NDArray[np.bool_]) -> str | None:
+    clean = np.where(np.pad(symbol, 4), 0, 255).astype(np.uint8)
+    clean = np.kron(clean, np.ones((3, 3), np.uint8))
+    code = zxingcpp.read_barcode(clean, formats=QR, is_pure=True)
+    if code is None or code.content_type == zxingcpp.ContentType.Binary:
+        return None
+    return code.text
+
+
+def _corners(position: zxingcpp.Position) -> NDArray[np.float64]:
+    points = (position.top_left, position.top_right, position.bottom_right, position.bottom_left)
+    return np.array([[p.x, p.y] for p in points], np.float64)
+
+
+def _middle(corners: NDArray[np.floating]) -> tuple[float, float]:
+    x, y = corners.mean(axis=0)
+    return float(x), float(y)
+
+
+STAGES = (
+    Stage("plain", partial(look, lambda p: p.work)),
+    Stage("salvage", resample),
+    Stage("full", partial(look, preparation.full)),
+    Stage("doubled", partial(look, preparation.doubled)),
+    Stage("doubled salvage", resample),
+    Stage("even light", partial(look, preparation.evenly_lit)),
+    Stage("even light salvage", resample),
+    Stage("sharpened", partial(look, preparation.sharpened)),
+    Stage("softened", partial(look, preparation.softened)),
+    Stage("threshold", partial(look, preparation.thresholded)),
+    Stage("halved", partial(look, preparation.halved)),
+)
