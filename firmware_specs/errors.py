@@ -11,6 +11,10 @@ ContractError
 from enum import StrEnum
 
 
+def _printable(text: str, limit: int) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
+
+
 class ContractError(ValueError):
     """Root of all errors of this package."""
 
@@ -22,13 +26,14 @@ class TopicError(ContractError):
 class DecodeError(ContractError):
     """The payload breaks the contract.
 
-    ``where`` is `header`, `line N` (1 = the first record), `batch` or a field's path.
+    ``where`` is `header`, `line N` (1 = the first record), `batch` or a field's path. Both are short and printable even
+    where they quote a hostile payload, so that they can be logged and stored.
     """
 
     def __init__(self, where: str, what: str) -> None:
-        super().__init__(f"{where}: {what}")
-        self.where = where
-        self.what = what
+        self.where = _printable(where, 120)
+        self.what = _printable(what, 240)
+        super().__init__(f"{self.where}: {self.what}")
 
 
 class UnknownVersion(DecodeError):

@@ -1,43 +1,39 @@
 """The payloads of the contract, as pydantic models: the only definition of each.
 
-Fields may be added within version 1; unknown fields are ignored. Times are integer microseconds since 1970-01-01T00:00:00Z.
+Fields and words may be added within version 1: unknown fields are ignored, and a word that only informs (a reason, a flag,
+an error, a clock's quality) never makes a message unreadable. Times are integer microseconds since 1970-01-01T00:00:00Z.
 Used by the agent, the cloud, and the generator of the JSON Schema documents.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-VERSION: Final = 1
-MAX_LINE_BYTES: Final = 8 * 1024
-MAX_BATCH_RECORDS: Final = 200
-MAX_BATCH_BYTES: Final = 64 * 1024
-MAX_TWIN_BYTES: Final = 64 * 1024
-MAX_NUMBER: Final = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 8259, section 6)
-MAX_TIME_US: Final = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
-
-Number = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]
-Position = Annotated[int, Field(strict=True, ge=0, le=MAX_NUMBER)]
-TimeUs = Annotated[int, Field(strict=True, ge=0, le=MAX_TIME_US, description="microseconds since 1970, UTC")]
-MonoMs = Annotated[int, Field(strict=True, ge=0, le=MAX_NUMBER, description="CLOCK_BOOTTIME, milliseconds since boot")]
-Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-Chain = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="SHA-256, lower-case hex")]
-Sha256 = Chain
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Text = Annotated[str, StringConstraints(max_length=200)]
-Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$"), Field(description="base64url of 128 bits")]
-CredentialId = Annotated[
-    str, StringConstraints(pattern=r"^[0-9a-f]{16}$"), Field(description="8 bytes, lower-case hex")
-]
-KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$"), Field(description="4 bytes, lower-case hex")]
-Issuer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,8}$")]
-OccurrenceId = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}/[0-9]{8}T[0-9]{6}Z$"),
-    Field(description="activity id, '/', start in UTC"),
-]
-Version = tuple[Position, Position]  # (epoch, number) of a twin
+from firmware_specs.fields import (
+    MAX_BATCH_RECORDS,
+    MAX_OCCURRENCES,
+    VERSION,
+    Chain,
+    CredentialId,
+    HeaderCheck,
+    Issuer,
+    KeyId,
+    Major,
+    MonoMs,
+    Number,
+    OccurrenceId,
+    Position,
+    Sha256,
+    Subject,
+    Text,
+    TimeUs,
+    Uuid,
+    Version,
+    Word,
+    open_words,
+    or_else,
+)
 
 
 class Message(BaseModel):
@@ -53,6 +49,14 @@ class Clock(StrEnum):
     HOLDOVER = "holdover"
     UNSET = "unset"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Clock | None":
+        """A newer terminal's word is not trusted, and its record is not lost for it."""
+        return cls.UNSET if isinstance(value, str) else None
+
+
+ClockQuality = Annotated[Clock, open_words("unset", "synced", "holdover", "unset")]
+
 
 # --- the batch ---------------------------------------------------------------------------------------------------
 
@@ -66,9 +70,12 @@ class Parent(Message):
 
 
 class Header(Message):
-    """First line of a batch. ``count`` 0 asks how far the cloud is: then ``first`` is the number that would come next."""
+    """First line of a batch. ``count`` 0 asks how far the cloud is: then ``first`` is the number that would come next.
 
-    v: Literal[1]
+    ``check`` covers the header itself, which the chain does not; `wire.encode_batch` writes it. ``sign`` is reserved.
+    """
+
+    v: Major
     stream: Uuid
     parent: Parent | None = None
     first: Number
@@ -78,8 +85,9 @@ class Header(Message):
     sent_at: TimeUs
     sent_mono_ms: MonoMs
     boot: Uuid
-    clock: Clock
+    clock: ClockQuality
     sign: Annotated[str, StringConstraints(max_length=200)] | None = None
+    check: HeaderCheck | None = None
 
 
 class StoredError(StrEnum):
@@ -97,13 +105,13 @@ class StoredError(StrEnum):
 class Stored(Message):
     """The cloud's answer: everything of ``stream`` through ``through`` is stored. ``busy`` comes without through and chain."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     epoch: Position
     stream: Uuid | None = None
     through: Position | None = None
     chain: Chain | None = None
-    error: StoredError | None = None
-    retry_after_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    error: Annotated[StoredError | Word, Field(union_mode="left_to_right")] | None = None
+    retry_after_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] | None = None
     rejected: Annotated[list[Number], Field(max_length=MAX_BATCH_RECORDS)] | None = None
 
 
@@ -117,7 +125,7 @@ class RecordBase(Message):
     at: TimeUs
     boot: Uuid
     mono_ms: MonoMs
-    clock: Clock
+    clock: ClockQuality
     config: Version
 
 
@@ -128,6 +136,12 @@ class Gap(Message):
     first: Number
     last: Number
     reason: Word
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last < self.first:
+            raise ValueError("a gap's last number comes before its first")
+        return self
 
 
 class Started(RecordBase):
@@ -203,8 +217,8 @@ class CheckIn(RecordBase):
     outcome: Outcome
     credential: CredentialReference | None = None
     occurrence: OccurrenceId | None = None
-    reason: Reason | None = None
-    flags: Annotated[list[Flag], Field(max_length=8)] = []
+    reason: Annotated[Reason | Word, Field(union_mode="left_to_right")] | None = None
+    flags: Annotated[list[Annotated[Flag | Word, Field(union_mode="left_to_right")]], Field(max_length=8)] = []
 
 
 class CheckOut(RecordBase):
@@ -225,7 +239,7 @@ class Interaction(RecordBase):
     help_called: Annotated[int, Field(strict=True, ge=0, le=1_000)] = 0
 
 
-Metric = Annotated[float, Field(ge=-1e15, le=1e15)]
+Metric = Annotated[float, Field(strict=True, ge=-1e15, le=1e15)]
 
 
 class Health(RecordBase):
@@ -246,24 +260,32 @@ FACT_TYPES: Final = frozenset({"check_in", "check_out", "interaction"})
 class Birth(Message):
     """Retained when a connection begins. ``incarnation`` is the stream's id at that moment; ``connection`` counts up in it."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     event: Literal["birth"] = "birth"
     incarnation: Uuid
     connection: Number
     boot: Uuid
     profile: Word
     versions: Annotated[dict[Word, Text], Field(max_length=20)]
-    state: Literal["online", "asleep", "maintenance"] = "online"
+    state: Annotated[
+        Literal["online", "asleep", "maintenance"],
+        or_else("online", "online", "asleep", "maintenance"),
+        open_words("online", "online", "asleep", "maintenance"),
+    ] = "online"
 
 
 class Death(Message):
     """The will, and the farewell at an orderly end. It counts only if it names the birth in force."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     event: Literal["death"] = "death"
     incarnation: Uuid
     connection: Number
-    reason: Literal["lost", "stopped", "restarting"] = "lost"
+    reason: Annotated[
+        Literal["lost", "stopped", "restarting"],
+        or_else("lost", "lost", "stopped", "restarting"),
+        open_words("lost", "lost", "stopped", "restarting"),
+    ] = "lost"
 
 
 State = Annotated[Birth | Death, Field(discriminator="event")]
@@ -316,28 +338,33 @@ class FileReference(Message):
 
 
 class Desired(Message):
-    """The desired twin, version 0: what a kiosk needs to decide for weeks without a network."""
+    """The desired twin, version 0: what a kiosk needs to decide for weeks without a network.
 
-    v: Literal[1] = 1
+    ``occurrences`` are the coming ones in order of their start; where not all fit, ``occurrences_until`` is the start of the
+    first one left out, and from then on the terminal knows nothing of what is on.
+    """
+
+    v: Major = VERSION
     version: Version
     room: RoomFacts | None = None
     organisation: OrganisationFacts | None = None
-    language: Literal["zh", "en"] = "zh"
-    occurrences: Annotated[list[Occurrence], Field(max_length=400)] = []
+    language: Annotated[Literal["zh", "en"], or_else("en", "zh", "en"), open_words("en", "zh", "en")] = "zh"
+    occurrences: Annotated[list[Occurrence], Field(max_length=MAX_OCCURRENCES)] = []
+    occurrences_until: TimeUs | None = None
     issuer_keys: Annotated[list[IssuerKey], Field(max_length=16)] = []
     roster: FileReference | None = None
     revocations: FileReference | None = None
     staff_pin_hash: Annotated[str, StringConstraints(max_length=200)] | None = None
-    resend_timeout_s: Annotated[float, Field(ge=1, le=600)] = 20.0
-    health_every_s: Annotated[float, Field(ge=5, le=86_400)] = 60.0
+    resend_timeout_s: Annotated[float, Field(strict=True, ge=1, le=600)] = 20.0
+    health_every_s: Annotated[float, Field(strict=True, ge=5, le=86_400)] = 60.0
 
 
 class Reported(Message):
     """The reported twin: which desired version is in force, and what of it could not be applied."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     version: Version
-    applied: bool
+    applied: Annotated[bool, Field(strict=True)]
     problems: Annotated[list[Text], Field(max_length=20)] = []
     settings: Annotated[dict[Word, Text], Field(max_length=64)] = {}
 
@@ -353,7 +380,7 @@ class RosterEntry(Message):
 class RosterHead(Message):
     """First line of a roster file; one RosterEntry a line follows. ``key`` is the HMAC key of its hashes, hex."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     kind: Literal["roster"] = "roster"
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     count: Position
@@ -362,7 +389,7 @@ class RosterHead(Message):
 class RevocationsHead(Message):
     """First line of a revocation file; one credential id (16 hex digits) a line follows."""
 
-    v: Literal[1] = 1
+    v: Major = VERSION
     kind: Literal["revocations"] = "revocations"
     epoch: Position
     count: Position

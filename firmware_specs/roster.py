@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from firmware_specs.errors import DecodeError, TooLarge
-from firmware_specs.messages import MAX_LINE_BYTES, RevocationsHead, RosterEntry, RosterHead
+from firmware_specs.fields import MAX_LINE_BYTES
+from firmware_specs.messages import RevocationsHead, RosterEntry, RosterHead
 from firmware_specs.wire import decode, encode
 
 KEY_BYTES: Final = 32
