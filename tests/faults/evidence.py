@@ -1,0 +1,113 @@
+"""What each side says happened: the kiosk's own journal, and what the cloud stored. Plain data for the checker.
+
+A kiosk writes its journal line by line with fsync, apart from the outbox: `intent` before it appends, `green` after the append
+returned. A power cut between the two leaves an intent without a green: it may be stored, at most once.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One visitor before one kiosk. ``card`` is the member's id in the cloud, None for a guest."""
+
+    record_id: str
+    card: str | None
+    outcome: str
+    occurrence: str | None
+
+
+@dataclass
+class KioskJournal:
+    """One kiosk's own account, in the order of writing."""
+
+    kiosk: str
+    intents: dict[str, Intent] = field(default_factory=dict)
+    greens: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StoredFact:
+    """One row of the cloud's check-ins."""
+
+    record_id: str
+    kiosk: str
+    stream: str
+    number: int
+    outcome: str
+    occurrence: str | None
+    member: str | None
+    effective_at_us: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Numbers that a kiosk declared as lost for ever."""
+
+    kiosk: str
+    stream: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class CloudAccount:
+    """All that the cloud holds at the end. ``series`` counts attendance points per stream."""
+
+    facts: tuple[StoredFact, ...]
+    attendance: Mapping[tuple[str, str], int]
+    series: Mapping[str, int]
+    gaps: tuple[Gap, ...]
+
+
+@dataclass
+class Damage:
+    """What the harness itself destroyed: greens that were nowhere but on a disk it took away, and whose disk that was."""
+
+    destroyable: set[str] = field(default_factory=set)
+    kiosks: set[str] = field(default_factory=set)
+
+
+class JournalWriter:
+    """Appends durably; one per kiosk process."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def intent(self, intent: Intent) -> None:
+        """Before the outbox is asked."""
+        self._write({"event": "intent", **intent.__dict__})
+
+    def green(self, record_id: str) -> None:
+        """After the outbox said that it is on the disk."""
+        self._write({"event": "green", "record_id": record_id})
+
+    def _write(self, entry: Mapping[str, object]) -> None:
+        os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
+        os.fsync(self._descriptor)
+
+
+def read_journal(kiosk: str, path: Path) -> KioskJournal:
+    """The whole account; a last line that was cut by a kill was never acted upon."""
+    journal = KioskJournal(kiosk)
+    for entry in _whole_lines(path):
+        if entry.pop("event") == "green":
+            journal.greens.append(entry["record_id"])
+        else:
+            journal.intents[entry["record_id"]] = Intent(**entry)
+    return journal
+
+
+def _whole_lines(path: Path) -> Iterable[dict[str, str]]:
+    if not path.exists():
+        return
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:  # a cut line that a restarted kiosk wrote on
+            whole = line[line.rindex(b'{"event"') :]
+            yield json.loads(whole)
