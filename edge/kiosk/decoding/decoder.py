@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge.kiosk.decoding.stages import STAGES, Found, Picture
 
-MAX_PIXELS = 64_000_000  # 64 MB of grey; larger pictures are refused
+MAX_PIXELS = 50_000_000  # 50 MB of grey; larger pictures are refused
 
 
 @dataclass(frozen=True)
