@@ -1,0 +1,65 @@
+"""The key file that issuer keys are encrypted under (AES-256-GCM, NIST SP 800-38D).
+
+It lies in a file of mode 0600 outside database and backups: whoever has one of the two can sign nothing.
+"""
+
+import base64
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cloud.errors import Unavailable
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+@dataclass(frozen=True)
+class KeyBox:
+    """Encrypts and decrypts under the key in `path`, which is read when it is needed."""
+
+    path: Path
+
+    def make(self) -> None:
+        """Make the key file if there is none, durably and never over another (O_EXCL)."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def encrypt(self, plain: bytes, name: str) -> str:
+        """Base64 of nonce and ciphertext; `name` is bound to it."""
+        nonce = os.urandom(NONCE_BYTES)
+        return base64.b64encode(nonce + AESGCM(self._key()).encrypt(nonce, plain, name.encode())).decode()
+
+    def decrypt(self, encrypted: str, name: str) -> bytes:
+        """Unavailable when the key file is missing, readable by others, or not the one it was encrypted under."""
+        sealed = base64.b64decode(encrypted)
+        try:
+            return AESGCM(self._key()).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
+        except InvalidTag as error:
+            raise Unavailable(
+                f"The key file {self.path} is not the one that this issuer key was encrypted under; put the right "
+                "one back, or rotate the issuer key."
+            ) from error
+
+    def _key(self) -> bytes:
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+            key = base64.b64decode(self.path.read_bytes(), validate=False)
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"The key file {self.path} cannot be read; put it back.") from error
+        if mode & 0o077:
+            raise Unavailable(f"The key file {self.path} has mode {mode:04o}; others may read it: chmod 600.")
+        if len(key) != KEY_BYTES:
+            raise Unavailable(f"The key file {self.path} does not hold {KEY_BYTES} bytes in base64.")
+        return key

@@ -1,0 +1,95 @@
+"""Rooms of organisations, known to people by the number on their plate."""
+
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from cloud.audit.service import Change, note
+from cloud.counters import Counts, advance
+from cloud.database import new_id, next_version
+from cloud.errors import Conflict, NotFound
+from cloud.forms import Form, Name, OptionalName, Plate
+from cloud.organisations import service as organisations
+from cloud.organisations.service import OrganisationId
+from cloud.paging import Found, Paging, find
+from cloud.rooms.models import Room
+from cloud.scope import Scope
+
+RoomId = Annotated[str, Field(pattern=r"^rm_[0-9a-f]{16}$", examples=["rm_0123456789abcdef"])]
+
+
+class RoomForm(Form):
+    """What a room is."""
+
+    organisation_id: OrganisationId
+    number: Plate
+    name: Name
+    name_en: OptionalName = ""
+
+
+def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:
+    """NotFound outside the scope, too."""
+    query = select(Room).where(Room.id == room_id, organisations.within(scope, Room.organisation_id))
+    room = session.scalar(query.with_for_update() if to_edit else query)
+    if room is None:
+        raise NotFound(f"There is no room {room_id}.")
+    return room
+
+
+def list_rooms(
+    session: Session,
+    scope: Scope,
+    paging: Paging,
+    *,
+    organisation_id: str | None = None,
+    search: str | None = None,
+) -> Found[Room]:
+    """By number; of one organisation, or whose number or names hold `search`."""
+    query = select(Room).where(organisations.within(scope, Room.organisation_id))
+    if organisation_id is not None:
+        query = query.where(Room.organisation_id == organisation_id)
+    if search:
+        columns = (Room.number, Room.name, Room.name_en)
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    return find(session, query, [Room.number, Room.id], paging)
+
+
+def create(session: Session, change: Change, scope: Scope, form: RoomForm) -> Room:
+    """Conflict for a number that the organisation has already."""
+    _check(session, scope, form, None)
+    room = Room(id=new_id("rm"), version=1, created_at=change.at, **form.model_dump())
+    session.add(room)
+    session.flush()
+    note(session, change, "room.create", room.id, **form.model_dump())
+    return room
+
+
+def edit(session: Session, change: Change, scope: Scope, room_id: str, version: int, form: RoomForm) -> Room:
+    """Replace what it is."""
+    room = get(session, scope, room_id, to_edit=True)
+    next_version(room, version)
+    _check(session, scope, form, room_id)
+    for field, value in form.model_dump().items():
+        setattr(room, field, value)
+    session.flush()
+    advance(session, Counts.TWIN_INPUTS)
+    note(session, change, "room.edit", room_id, **form.model_dump())
+    return room
+
+
+def delete(session: Session, change: Change, scope: Scope, room_id: str, version: int) -> None:
+    """Conflict while a terminal or an activity is in it."""
+    room = get(session, scope, room_id, to_edit=True)
+    next_version(room, version)
+    session.delete(room)
+    session.flush()
+    note(session, change, "room.delete", room_id, number=room.number)
+
+
+def _check(session: Session, scope: Scope, form: RoomForm, room_id: str | None) -> None:
+    organisations.check_known(session, scope, [form.organisation_id], "body.organisation_id")
+    query = select(Room.id).where(Room.organisation_id == form.organisation_id, Room.number == form.number)
+    if session.scalar(query) not in {None, room_id}:
+        raise Conflict(f"The organisation has a room {form.number} already.")
