@@ -1,0 +1,205 @@
+"""The outbox's file as one thing that loads, changes in transactions, makes room, forks, and begins again when damaged.
+
+Promises that the state in memory is the one on the disk, and one lock around both. Called by the outbox only.
+"""
+
+import logging
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from edge import rows, stream
+from edge.acknowledgement import OpenStream
+from edge.clock import Clock
+from edge.database import PAGE_BYTES, Database
+from edge.errors import OutboxDamaged, OutboxError
+from edge.rows import Kept, Row
+from firmware_specs.messages import Gap, Started
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DAY_US: Final = 86_400_000_000
+OWN_PAGES: Final = 32
+"""Kept free for marks and the twin, so that a full outbox can still be drained."""
+ACCEPTED_KEPT_US: Final = 45 * DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Space and time of the outbox.
+
+    ``max_bytes``: size of the file. ``reserved_bytes``: of these, what health samples never take. ``keep_us``: how long
+    stored records stay, within the space.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    reserved_bytes: int = 128 * 1024 * 1024
+    keep_us: int = 14 * DAY_US
+
+
+class Transaction:
+    """One transaction: its connection, and the stream's state as it changes."""
+
+    def __init__(self, sql: sqlite3.Connection, kept: Kept, store: "Store") -> None:
+        self.sql = sql
+        self.kept = kept
+        self.store = store
+
+    @property
+    def state(self) -> stream.StreamState:
+        """The pure part of what is kept."""
+        return self.kept.state
+
+    def change(self, **changes: Any) -> None:
+        """Replace fields of what is kept; it is written at the commit."""
+        self.kept = replace(self.kept, **changes)
+
+    def add(self, added: list[Row]) -> None:
+        """Append records; the caller has made room."""
+        rows.insert(self.sql, self.kept.base + self.state.last, added)
+        self.change(state=stream.appended(self.state, len(added)))
+
+    def make_room(self, needed_bytes: int, *, for_samples: bool = False) -> bool:
+        """Trim what is stored and then, not for samples, replace samples; whether there is room now."""
+        limits, database = self.store.limits, self.store.database
+        reserved = limits.reserved_bytes // PAGE_BYTES if for_samples else 0
+        most = database.max_pages - OWN_PAGES - reserved - needed_bytes // PAGE_BYTES - 1
+        while database.pages(self.sql) > most:
+            if self.trim(self.state.through, at_most=500):
+                continue
+            if for_samples or not rows.replace_samples(self.sql, self.kept.base + self.state.fixed, 500):
+                return False
+        return True
+
+    def trim(self, through: int, *, at_most: int) -> bool:
+        """Remove stored records up to a number, and keep the chain at it; whether any was removed."""
+        boundary = min(through, self.state.through, self.state.trimmed + at_most)
+        chain = rows.chain_at(self.sql, self.kept, boundary)
+        if boundary <= self.state.trimmed or chain is None:
+            return False
+        rows.delete_through(self.sql, self.kept.base + boundary)
+        self.change(state=stream.trimmed(self.state, boundary, chain))
+        return True
+
+    def fork(self, verdict: OpenStream) -> None:
+        """Begin a new stream that takes along what a verdict says."""
+        old = self.kept
+        started = self.store.started(verdict.reason, verdict.gap)
+        base, last = rows.move_to_new_stream(self.sql, old, verdict.known, started)
+        epoch = max(old.state.epoch, verdict.epoch)
+        state = stream.new_stream(self.store.terminal, str(uuid.uuid4()), parent=verdict.parent, epoch=epoch)
+        self.change(state=stream.appended(state, last), base=base)
+        log.warning(
+            "stream %s continues %s, stored there through %d: %s",
+            state.stream,
+            old.state.stream,
+            verdict.known,
+            verdict.reason,
+        )
+
+
+class Store:
+    """The file of one terminal. ``config`` is the version of the twin in force, for the records made here."""
+
+    def __init__(
+        self, path: Path | str, terminal: str, limits: Limits, clock: Clock, versions: Mapping[str, str]
+    ) -> None:
+        self.terminal = terminal
+        self.limits = limits
+        self.clock = clock
+        self.config = (0, 0)
+        self.lock = threading.RLock()
+        self.database = Database(path, limits.max_bytes)
+        self.problem: OutboxError | None = None
+        self.kept: Kept | None = None
+        self._versions = dict(versions)
+        self._reason: str | None = "start"
+
+    def run(self, work: Callable[[Transaction], T]) -> T:
+        """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
+        with self.lock:
+            try:
+                return self._attempt(work)
+            except OutboxDamaged as error:
+                self._begin_again(error)
+                return self._attempt(work)
+            except OutboxError as error:
+                self.problem = error
+                raise
+
+    def read(self, work: Callable[[sqlite3.Connection, Kept], T]) -> T:
+        """Single SELECT statements, without a transaction."""
+        with self.lock:
+            try:
+                kept = self._loaded()
+                with self.database.reading() as sql:
+                    return work(sql, kept)
+            except OutboxDamaged as error:
+                self._begin_again(error)
+                return self.read(work)
+
+    def close(self) -> None:
+        """Close the file and let another agent use it."""
+        with self.lock:
+            self.database.close()
+
+    def started(self, reason: str, gap: Gap | None = None) -> Row:
+        """The record that begins a run of the agent, or a stream."""
+        stamp = self.clock.stamp(self.config)
+        return rows.row_of(Started(**stamp, versions=self._versions, reason=reason, gap=gap))
+
+    def _attempt(self, work: Callable[[Transaction], T]) -> T:
+        kept = self._loaded()
+        with self.database.transaction() as sql:
+            before = sql.total_changes
+            transaction = Transaction(sql, kept, self)
+            result = work(transaction)
+            if transaction.kept is not kept:
+                rows.save(sql, transaction.kept)
+            wrote = sql.total_changes > before
+        self.kept = transaction.kept
+        if wrote:
+            self.problem = None
+        return result
+
+    def _loaded(self) -> Kept:
+        """What is kept, read anew after each opening: a commit that failed may have reached the disk all the same."""
+        if self.kept is None or not self.database.is_open:
+            self.kept = self._load()
+        return self.kept
+
+    def _load(self) -> Kept:
+        with self.database.transaction() as sql:
+            transaction = Transaction(sql, rows.load(sql) or self._new(), self)
+            if not rows.is_whole(sql, transaction.kept):
+                raise OutboxDamaged("The outbox file does not hold the records that it speaks of.")
+            if transaction.state.terminal != self.terminal:
+                self._leave_clone(transaction)
+            elif self._reason is not None and transaction.make_room(1024):
+                transaction.add([self.started(self._reason)])
+            sql.execute("DELETE FROM accepted WHERE at < ?", (self.clock.now_us() - ACCEPTED_KEPT_US,))
+            rows.save(sql, transaction.kept)
+        self._reason = None
+        return transaction.kept
+
+    def _new(self) -> Kept:
+        return Kept(stream.new_stream(self.terminal, str(uuid.uuid4())), base=0, connection=0, last_stored_at_us=None)
+
+    def _leave_clone(self, transaction: Transaction) -> None:
+        """The file was another terminal's: go on in a stream of one's own."""
+        state = transaction.state
+        chain = rows.chain_at(transaction.sql, transaction.kept, state.through) or state.start
+        parent = stream.as_parent(state.stream, state.through, chain)
+        transaction.fork(OpenStream(parent, state.through, None, state.epoch, "cloned"))
+
+    def _begin_again(self, error: OutboxDamaged) -> None:
+        """A damaged file is moved aside and a new stream begins: never a crash loop."""
+        self.kept = None
+        aside = self.database.move_aside(self.clock.now_us())
+        log.error("%s It was moved to %s.", error, aside)
+        self._reason = "damaged"
