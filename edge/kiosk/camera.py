@@ -6,6 +6,7 @@ its driver hung. Called by `eyes` and `scan`; no frame is ever written anywhere.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -19,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.kiosk.sources import FrameSource, open_source
+
+log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -152,10 +155,14 @@ class Camera:
             frames_before = self._numbers
             hung = self._run_capture()
             failures = 0 if self._numbers > frames_before else failures + 1
-            with self._changed:
-                self._state = CameraState.HUNG if hung else CameraState.SEARCHING
-                self._frame = None
+            self._lost(CameraState.HUNG if hung else CameraState.SEARCHING)
             self._pause(failures)
+
+    def _lost(self, state: CameraState) -> None:
+        with self._changed:
+            was, self._state, self._frame = self._state, state, None
+        if was is not state and not self._stopping.is_set():
+            log.warning("No pictures from the camera: %s", state)
 
     def _run_capture(self) -> bool:
         """One capture from opening to its end; True when it had to be given up."""
@@ -189,6 +196,8 @@ class Camera:
             if source is not None and self._opened(number):
                 while (image := source.read()) is not None and self._deliver(number, image):
                     pass
+        except Exception:  # the thread's outermost: whatever a driver did, the camera is tried again
+            log.exception("The camera failed")
         finally:
             if source is not None:
                 source.close()

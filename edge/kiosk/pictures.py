@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,22 @@ from PIL import Image, UnidentifiedImageError
 from edge.kiosk.decoding import MAX_PIXELS
 
 MAX_BYTES = 64_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # an MPO begins with a JPEG
+
+_DAMAGED = (  # what Pillow's readers raise on damaged files
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 class PictureError(Exception):
@@ -38,8 +55,7 @@ def load_grey(path: Path) -> NDArray[np.uint8]:
             raise PictureError("This is not a picture in a format that is read here.") from None
         except Image.DecompressionBombError:
             raise PictureError(f"The picture has more than {MAX_PIXELS:,} pixels.") from None
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError) as error:
-            # What Pillow's readers raise on damaged files.
+        except _DAMAGED as error:
             raise PictureError(f"The picture is damaged: {_one_line(error)}.") from None
 
 
@@ -63,8 +79,6 @@ def _check_size(image: Image.Image) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise PictureError(f"The picture has {pixels:,} pixels; at most {MAX_PIXELS:,} are read.")
-    if pixels == 0:
-        raise PictureError("The picture has no pixels.")
 
 
 def _grey(image: Image.Image) -> NDArray[np.uint8]:

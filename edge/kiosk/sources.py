@@ -66,17 +66,20 @@ class Device:
 
     def read(self) -> NDArray[np.uint8] | None:
         """The first frame once the last one is 1/`frames_per_s` old."""
-        failures = 0
-        while failures < MAX_FAILURES:
-            if not self._capture.grab():
+        for _ in range(MAX_FAILURES):
+            if not self._fetched():
                 return None
-            if not self._pace.due():
-                continue
             done, image = self._capture.retrieve()
             if done:
                 return grey(image)
-            failures += 1
         return None
+
+    def _fetched(self) -> bool:
+        """Let frames go by until one is due; False when the device gives no more."""
+        while self._capture.grab():
+            if self._pace.due():
+                return True
+        return False
 
     def close(self) -> None:
         """Release the device."""

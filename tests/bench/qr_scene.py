@@ -117,9 +117,7 @@ def _rays_on_card(scene: Scene, shape: Sequence[int]) -> tuple[Plane, Plane, Pla
     focal = 1.1 * width
     depth = focal / scene.module_px
     turn = _rotation(scene.pitch, scene.yaw, scene.roll)
-    place = np.array(
-        [scene.offset[0] * width / scene.module_px, scene.offset[1] * height / scene.module_px, depth]
-    )
+    place = np.array([scene.offset[0] * width / scene.module_px, scene.offset[1] * height / scene.module_px, depth])
     x, y = np.meshgrid(np.arange(width) - width / 2, np.arange(height) - height / 2)
     rays = np.stack([x / focal, y / focal, np.ones_like(x)], axis=-1) @ turn
     origin = -place @ turn
@@ -149,9 +147,7 @@ def _unroll(
     with np.errstate(invalid="ignore"):
         root = np.sqrt(qb**2 - 4 * qa * (ox**2 + oz**2 - radius**2))
         t = (-qb - sign * root) / (2 * qa)
-        across = radius * np.arctan2(
-            origin[0] + t * rays[..., 0], radius - sign * (origin[2] + t * rays[..., 2])
-        )
+        across = radius * np.arctan2(origin[0] + t * rays[..., 0], radius - sign * (origin[2] + t * rays[..., 2]))
     return across, origin[1] + t * rays[..., 1]
 
 
@@ -178,9 +174,7 @@ def _shaded(scene: Scene, card: Plane, u: Plane, v: Plane) -> Plane:
     """The card under a slanting light, a bent card darker at its sides, and a shadow's soft edge."""
     a = u * np.cos(scene.curl_axis) + v * np.sin(scene.curl_axis)
     bend = 1 - 0.5 * np.clip(np.abs(a) / 45, 0, 1) ** 2 * min(abs(scene.curl), 1)
-    slope = 1 - scene.shade * np.clip(
-        0.5 + (u * np.cos(scene.roll) + v * np.sin(scene.motion_turn)) / 70, 0, 1
-    )
+    slope = 1 - scene.shade * np.clip(0.5 + (u * np.cos(scene.roll) + v * np.sin(scene.motion_turn)) / 70, 0, 1)
     edge = 1 / (1 + np.exp(np.clip((u * 0.8 + v * 0.6 + 8) / 1.5, -30, 30)))
     shadow = 1 - 0.6 * scene.shade * edge
     return cast("Plane", (card * bend * slope * shadow).astype(np.float32))
