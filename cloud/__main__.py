@@ -19,6 +19,7 @@ from cloud import schema
 from cloud.accounts import commands as accounts
 from cloud.app import create_app
 from cloud.errors import CloudError, StartError
+from cloud.ingest.running import ingesting
 from cloud.openapi import as_markdown
 from cloud.running import connect_ledger, start
 from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
@@ -63,7 +64,7 @@ def serve(
         signal.signal(each, lambda *_: None)  # uvicorn stops at these, then raises them again: done is exit status 0
     with _listening(settings) as listener:
         config = uvicorn.Config(
-            create_app(settings, engine=engine),
+            create_app(settings, engine=engine, while_running=[ingesting]),
             log_config=None,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=True,

@@ -14,18 +14,35 @@ from cloud import health, openapi
 from cloud.accounts import routes as accounts
 from cloud.accounts import service as accounts_service
 from cloud.accounts.service import Principal
+from cloud.activities import routes as activities
 from cloud.api import Cloud, answer_problems
+from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
 from cloud.clock import Clock, utc_now
+from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
 from cloud.guard import Guard, Identify, Policy
+from cloud.members import routes as members
 from cloud.metrics import Measured
+from cloud.organisations import routes as organisations
+from cloud.rooms import routes as rooms
 from cloud.settings import Settings
+from cloud.terminals import routes as terminals
 
 WhileRunning = Callable[[Cloud], AbstractContextManager[None]]
 """Something that runs beside the requests, between start and end of the application."""
 
-FEATURES: tuple[APIRouter, ...] = (accounts.routes, audit.routes)
+FEATURES: tuple[APIRouter, ...] = (
+    organisations.routes,
+    rooms.routes,
+    members.routes,
+    credentials.routes,
+    activities.routes,
+    attendance.routes,
+    terminals.routes,
+    accounts.routes,
+    audit.routes,
+)
 
 
 def create_app(

@@ -1,16 +1,19 @@
-"""The driver's bulk calls on both databases, for the hot path: no ORM, no statement building, tuples in and out.
+"""The driver's bulk calls on both databases, for the hot path: no ORM, tuples in and out.
 
-Statements are written with `?`. Errors arrive as SQLAlchemy's, so that `transaction()` treats them like any other.
+Statements are written with `?` and hold no other question mark or percent sign. Errors arrive as SQLAlchemy's, or as
+Unavailable, so that `transaction()` treats them like any other.
 Called by ingest, linking, projector and rebuild.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
+
+from cloud.errors import Unavailable
 
 Row = tuple[Any, ...]
 
@@ -48,12 +51,14 @@ class Bulk:
             return 0
         return self.connection.exec_driver_sql(self._spelt(statement), list(rows)).rowcount
 
-    def rows_in(self, statement: str, values: Iterable[Any], parameters: Sequence[Any] = ()) -> list[Row]:
-        """A query that ends in `… IN`, for any number of values; `parameters` come before them."""
+    def rows_in(
+        self, statement: str, values: Iterable[Any], parameters: Sequence[Any] = (), tail: str = ""
+    ) -> list[Row]:
+        """A query up to its last `… IN`, for any number of values; `parameters` come before them, `tail` after."""
         found: list[Row] = []
         for chunk in chunks(values, IN_CHUNK):
             marks = ",".join("?" * len(chunk))
-            found += self.rows(f"{statement} ({marks})", (*parameters, *chunk))
+            found += self.rows(f"{statement} ({marks}){tail}", (*parameters, *chunk))
         return found
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -69,13 +74,22 @@ class Bulk:
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         driver: Any = self.connection.connection.driver_connection
-        with _as_sqlalchemy_errors(self.connection), driver.cursor() as cursor:  # noqa: SIM117
-            with cursor.copy(f"COPY {table} ({','.join(columns)}) FROM STDIN") as copy:
+        try:
+            with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({','.join(columns)}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
+        except psycopg.OperationalError as error:
+            raise Unavailable("The database does not answer.", retry_after_s=5) from error
 
     def _insert(self, table: str, columns: Sequence[str]) -> str:
         return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608
 
     def _spelt(self, statement: str) -> str:
-        return statement.replace("%", "%%").replace("?", "%s") if self.is_postgresql else statement
+        return statement.replace("?", "%s") if self.is_postgresql else statement
+
+
+def chunks(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of at most `size` values, none empty."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -5,6 +5,7 @@ occurrence that the cloud learns of later.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -52,7 +53,7 @@ class Correction(Base):
     kind: Mapped[str] = mapped_column(Text)
     occurrence_id: Mapped[str | None] = mapped_column(Text)
     member_id: Mapped[str | None] = mapped_column(Text)
-    detail: Mapped[dict[str, object] | None] = mapped_column(JsonText)
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     reason: Mapped[str] = mapped_column(Text)
     who: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, index=True)

@@ -21,10 +21,8 @@ from cloud.credentials.models import Credential, IssuerKey
 from cloud.errors import Conflict, NotFound
 from cloud.forms import Form, Sentence
 from cloud.members import service as members
-from cloud.members.models import Member
 from cloud.members.service import MemberId
 from cloud.organisations import service as organisations
-from cloud.organisations.models import Organisation
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
 from firmware_specs import credentials as contract
@@ -97,12 +95,8 @@ def issue(session: Session, change: Change, scope: Scope, issuer: Issuer, form: 
 
 def get(session: Session, scope: Scope, credential_id: str, *, to_edit: bool = False) -> Credential:
     """NotFound outside the scope, too."""
-    query = (
-        select(Credential)
-        .join(Member, Member.id == Credential.member_id)
-        .where(Credential.id == credential_id, organisations.within(scope, Member.organisation_id))
-    )
-    credential = session.scalar(query.with_for_update(of=Credential) if to_edit else query)
+    query = select(Credential).where(Credential.id == credential_id, members.within(scope, Credential.member_id))
+    credential = session.scalar(query.with_for_update() if to_edit else query)
     if credential is None:
         raise NotFound(f"There is no credential {credential_id}.")
     return credential
@@ -112,11 +106,7 @@ def list_credentials(
     session: Session, scope: Scope, paging: Paging, *, member_id: str | None = None
 ) -> Found[Credential]:
     """Newest first; of one member, where named."""
-    query = (
-        select(Credential)
-        .join(Member, Member.id == Credential.member_id)
-        .where(organisations.within(scope, Member.organisation_id))
-    )
+    query = select(Credential).where(members.within(scope, Credential.member_id))
     if member_id is not None:
         query = query.where(Credential.member_id == member_id)
     return find(session, query, [Credential.created_at, Credential.id], paging, newest_first=True)
@@ -166,10 +156,10 @@ def _card(session: Session, scope: Scope, issuer: Issuer, credential_id: str, wi
     if credential.revoked_at is not None:
         raise Conflict(f"The credential {credential_id} was revoked.")
     member = members.get(session, scope, credential.member_id)
-    organisation = session.get_one(Organisation, member.organisation_id)
+    organisation = organisations.get(session, scope, member.organisation_id)
     return Card(
         credential_id=credential.id,
-        text=_text(session, credential, member, issuer.box),
+        text=_text(session, credential, member.subject, issuer.box),
         number=contract.card_number(credential.id),
         organisation=organisation.name,
         organisation_en=organisation.name_en,
@@ -177,11 +167,11 @@ def _card(session: Session, scope: Scope, issuer: Issuer, credential_id: str, wi
     )
 
 
-def _text(session: Session, credential: Credential, member: Member, box: KeyBox) -> str:
+def _text(session: Session, credential: Credential, subject: str, box: KeyBox) -> str:
     key = issuer_keys.private_key(session.get_one(IssuerKey, credential.key_id), box)
     claims = contract.Credential(
         issuer=credential.issuer,
-        subject=member.subject,
+        subject=subject,
         id=credential.id,
         key_id=credential.key_id,
         not_before=credential.not_before_at,

@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
@@ -21,10 +20,8 @@ from cloud.counters import Counts, advance
 from cloud.errors import Fault, Invalid, TooLarge
 from cloud.forms import starts_formula
 from cloud.members import service
-from cloud.members.models import Member
 from cloud.members.service import MemberForm
 from cloud.organisations import service as organisations
-from cloud.organisations.models import Organisation
 from cloud.scope import Scope
 
 MAX_ROWS = 100_000
@@ -121,22 +118,16 @@ def refusal(report: Report) -> Invalid:
 
 def _write(session: Session, change: Change, chunk: Sequence[Numbered], report: Report) -> None:
     known = service.by_external_id(session, [_key(form) for _, form in chunk])
-    new, renamed = [], []
+    new = []
     for number, form in chunk:
         action = _action(known, form)
         report.count(number, action, form)
         if action == "created":
             new.append(form)
         elif action == "updated":
-            renamed.append({"id": known[_key(form)][0], "display_name": form.display_name})
+            service.rename(session, known[_key(form)][0], form.display_name)
     if new:
         service.add_many(session, change, new)
-    for row in renamed:
-        session.execute(
-            update(Member)
-            .where(Member.id == row["id"])
-            .values(display_name=row["display_name"], version=Member.version + 1)
-        )
 
 
 def _action(known: dict[tuple[str, str], tuple[str, str]], form: MemberForm) -> str:
@@ -256,10 +247,6 @@ class _Organisations:
     def find(self, cell: str) -> str | None:
         """The id; None when none or several are meant."""
         if cell not in self._found:
-            query = select(Organisation.id).where(
-                (Organisation.id == cell) | (Organisation.name == cell),
-                organisations.within(self._scope, Organisation.id),
-            )
-            ids = list(self._session.scalars(query.limit(2)))
+            ids = organisations.ids_named(self._session, self._scope, cell)
             self._found[cell] = ids[0] if len(ids) == 1 else None
         return self._found[cell]

@@ -30,6 +30,7 @@ from cloud.organisations.service import OrganisationId
 from cloud.paging import MAX_LIMIT, Paging
 from cloud.scope import Scope
 from cloud.security import Admin, Operator, Viewer
+from cloud.terminals import files
 from cloud.uploads import upload
 
 routes = router("/members", "members")
@@ -161,6 +162,7 @@ def erase_member(cloud: TheCloud, by: Admin, member_id: Id, if_match: IfMatch) -
         change = cloud.change(by)
         service.forget(session, change, by.scope, member_id, if_match)
         credentials.revoke_all(session, change, member_id, "erased")
+        files.draw_key(session, change.at)
     return Response(status_code=204)
 
 

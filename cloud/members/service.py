@@ -5,12 +5,12 @@ Erasing a member forgets whose the subject was: facts stay and count, but belong
 
 import base64
 import secrets
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import insert, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, insert, or_, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
@@ -32,6 +32,28 @@ class MemberForm(Form):
     organisation_id: OrganisationId
     display_name: Name
     external_id: ExternalId | None = None
+
+
+def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a member's id, is one of `scope`."""
+    if scope.path == "/":
+        return true()
+    return column.in_(select(Member.id).where(organisations.within(scope, Member.organisation_id)))
+
+
+def names(session: Session, member_ids: Iterable[str]) -> dict[str, str]:
+    """Member ids to names; an erased member's is empty."""
+    query = select(Member.id, Member.display_name).where(Member.id.in_(set(member_ids)))
+    return dict(session.execute(query).tuples().all())
+
+
+def subjects_below(session: Session, root: str) -> Iterator[Sequence[tuple[str, str, str]]]:
+    """(member id, subject, organisation id) of all members in the tree of a root organisation, by the thousand."""
+    query = select(Member.id, Member.subject, Member.organisation_id).where(
+        organisations.within(Scope(f"/{root}/"), Member.organisation_id), Member.erased_at.is_(None)
+    )
+    for rows in session.execute(query).partitions(1_000):
+        yield [(member_id, subject, organisation_id) for member_id, subject, organisation_id in rows]
 
 
 def new_subject() -> str:
@@ -127,6 +149,12 @@ def add_many(session: Session, change: Change, forms: Sequence[MemberForm]) -> N
         for form in forms
     ]
     session.execute(insert(Member), rows)
+
+
+def rename(session: Session, member_id: str, display_name: str) -> None:
+    """Give a member another name, as an import does; the caller writes one audit entry for all."""
+    values = {"display_name": display_name, "version": Member.version + 1}
+    session.execute(update(Member).where(Member.id == member_id).values(values))
 
 
 def _check(session: Session, scope: Scope, form: MemberForm, member_id: str | None) -> None:

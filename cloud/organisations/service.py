@@ -3,11 +3,11 @@
 `within` is the condition that all list queries of all features use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
@@ -37,7 +37,7 @@ class OrganisationForm(Form):
 def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
     """The condition that `column`, an organisation's id, lies in `scope`."""
     if scope.path == "/":
-        return column.is_not(None)
+        return true()
     return column.in_(branch(scope.path))
 
 
@@ -117,6 +117,20 @@ def check_known(session: Session, scope: Scope, organisation_ids: Sequence[str],
     unknown = sorted(set(organisation_ids) - set(session.scalars(query)))
     if unknown:
         raise Invalid("An organisation does not exist.", [Fault(where, f"there is no organisation {unknown[0]}")])
+
+
+def ids_named(session: Session, scope: Scope, name: str) -> Sequence[str]:
+    """Ids of at most two organisations whose id or name is `name`: with two, the name does not say which."""
+    query = select(Organisation.id).where(
+        or_(Organisation.id == name, Organisation.name == name), within(scope, Organisation.id)
+    )
+    return session.scalars(query.limit(2)).all()
+
+
+def paths(session: Session, organisation_ids: Iterable[str]) -> dict[str, str]:
+    """Ids to paths."""
+    query = select(Organisation.id, Organisation.path).where(Organisation.id.in_(set(organisation_ids)))
+    return dict(session.execute(query).tuples().all())
 
 
 def ancestors(path: str) -> list[str]:

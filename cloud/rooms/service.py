@@ -1,10 +1,11 @@
 """Rooms of organisations, known to people by the number on their plate."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
@@ -29,6 +30,24 @@ class RoomForm(Form):
     name_en: OptionalName = ""
 
 
+def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a room's id, is one of `scope`; in a narrower scope than everything, not NULL."""
+    if scope.path == "/":
+        return true()
+    return column.in_(select(Room.id).where(organisations.within(scope, Room.organisation_id)))
+
+
+def matching(search: str) -> Select[str]:
+    """A query of the ids of rooms whose number or names hold `search`."""
+    columns = (Room.number, Room.name, Room.name_en)
+    return select(Room.id).where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+
+
+def organisation_ids(session: Session, room_ids: Iterable[str]) -> set[str]:
+    """The organisations that these rooms belong to."""
+    return set(session.scalars(select(Room.organisation_id).where(Room.id.in_(set(room_ids)))))
+
+
 def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:
     """NotFound outside the scope, too."""
     query = select(Room).where(Room.id == room_id, organisations.within(scope, Room.organisation_id))
@@ -51,8 +70,7 @@ def list_rooms(
     if organisation_id is not None:
         query = query.where(Room.organisation_id == organisation_id)
     if search:
-        columns = (Room.number, Room.name, Room.name_en)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+        query = query.where(Room.id.in_(matching(search)))
     return find(session, query, [Room.number, Room.id], paging)
 
 

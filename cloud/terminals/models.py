@@ -29,6 +29,7 @@ class Terminal(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(default=1)
 
+    twin_epoch: Mapped[int | None] = mapped_column(BigInteger)
     twin_inputs: Mapped[int | None] = mapped_column(BigInteger)
     twin_checked_at: Mapped[datetime | None] = mapped_column(Instant)
 
@@ -64,29 +65,19 @@ class TwinFile(Base):
     __tablename__ = "twin_files"
 
     sha256: Mapped[str] = mapped_column(Text, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger)
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 
-class TwinFileReader(Base):
-    """Which terminal may fetch which file; rows older than its latest twins are swept."""
+class PreparedFile(Base):
+    """The newest file of its name (`revocations`, `roster/<root organisation>`), and from which change it was made."""
 
-    __tablename__ = "twin_file_readers"
+    __tablename__ = "prepared_files"
 
-    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
-    sha256: Mapped[str] = mapped_column(Text, ForeignKey("twin_files.sha256"), primary_key=True)
-    named_at: Mapped[datetime] = mapped_column(Instant)
-
-
-class Roster(Base):
-    """The roster of a tree's root organisation as last made: from which change of the members, under which key."""
-
-    __tablename__ = "rosters"
-
-    organisation_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
     sha256: Mapped[str] = mapped_column(Text, ForeignKey("twin_files.sha256"))
+    epoch: Mapped[int] = mapped_column(BigInteger)
     changes: Mapped[int] = mapped_column(BigInteger)
     made_at: Mapped[datetime] = mapped_column(Instant)
 

@@ -23,14 +23,13 @@ def upgrade() -> None:
     _twin_files()
     _api_tokens()
     _members()
+    _prepared_files()
     _rooms()
-    _rosters()
     _sessions()
     _activities()
     _credentials()
     _terminals()
     _occurrences()
-    _twin_file_readers()
     _twins()
     for name in ("twins", "twin_inputs", "roster", "revocations"):
         op.execute(sa.text("INSERT INTO counters (name, value) VALUES (:name, 0)").bindparams(name=name))
@@ -177,7 +176,6 @@ def _twin_files() -> None:
     op.create_table(
         "twin_files",
         sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -224,6 +222,19 @@ def _members() -> None:
     op.create_index(op.f("ix_members_display_name"), "members", ["display_name"], unique=False)
 
 
+def _prepared_files() -> None:
+    op.create_table(
+        "prepared_files",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["sha256"], ["twin_files.sha256"], name=op.f("fk_prepared_files_sha256")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_prepared_files")),
+    )
+
+
 def _rooms() -> None:
     op.create_table(
         "rooms",
@@ -237,18 +248,6 @@ def _rooms() -> None:
         sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_rooms_organisation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rooms")),
         sa.UniqueConstraint("organisation_id", "number", name=op.f("uq_rooms_organisation_id_number")),
-    )
-
-
-def _rosters() -> None:
-    op.create_table(
-        "rosters",
-        sa.Column("organisation_id", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("changes", sa.BigInteger(), nullable=False),
-        sa.Column("made_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["sha256"], ["twin_files.sha256"], name=op.f("fk_rosters_sha256")),
-        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_rosters")),
     )
 
 
@@ -328,6 +327,7 @@ def _terminals() -> None:
         sa.Column("settings", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("twin_epoch", sa.BigInteger(), nullable=True),
         sa.Column("twin_inputs", sa.BigInteger(), nullable=True),
         sa.Column("twin_checked_at", sa.BigInteger(), nullable=True),
         sa.Column("presence", sa.Text(), server_default="never", nullable=False),
@@ -363,18 +363,6 @@ def _occurrences() -> None:
     op.create_index(op.f("ix_occurrences_activity_id"), "occurrences", ["activity_id"], unique=False)
     op.create_index("ix_occurrences_room_id_starts_at", "occurrences", ["room_id", "starts_at"], unique=False)
     op.create_index(op.f("ix_occurrences_starts_at"), "occurrences", ["starts_at"], unique=False)
-
-
-def _twin_file_readers() -> None:
-    op.create_table(
-        "twin_file_readers",
-        sa.Column("terminal_id", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("named_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["sha256"], ["twin_files.sha256"], name=op.f("fk_twin_file_readers_sha256")),
-        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_twin_file_readers_terminal_id")),
-        sa.PrimaryKeyConstraint("terminal_id", "sha256", name=op.f("pk_twin_file_readers")),
-    )
 
 
 def _twins() -> None:

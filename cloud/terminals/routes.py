@@ -1,0 +1,194 @@
+"""HTTP: terminals, their twins, and the files that a terminal fetches for itself."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Response
+from pydantic import Field, computed_field
+
+from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
+from cloud.errors import NotFound
+from cloud.forms import InstantUs, Search
+from cloud.rooms.service import RoomId
+from cloud.security import Admin, Operator, TerminalCredentials, Viewer
+from cloud.terminals import broker_users, service, twin
+from cloud.terminals.broker_users import BrokerUsers
+from cloud.terminals.service import Kind, NewTerminalForm, PinForm, TerminalForm
+
+routes = router("/terminals", "terminals")
+
+Id = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]
+Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+class TerminalView(View):
+    """A terminal as the cloud knows it; `presence` and what follows are the terminal's own word, with its time."""
+
+    id: str
+    kind: Kind
+    profile: str
+    room_id: str | None
+    enabled: bool
+    version: int
+    created_at: InstantUs
+    presence: str
+    presence_at: InstantUs | None
+    last_heard_at: InstantUs | None
+    birth: dict[str, Any] | None
+    reported: dict[str, Any] | None
+    reported_at: InstantUs | None
+    marks: list[str]
+    stored_settings: dict[str, Any] = Field(validation_alias="settings", exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy issue 1362: a decorator over property
+    @property
+    def settings(self) -> dict[str, str | float]:
+        """What the twin tells it, without the PIN's hash."""
+        return {name: value for name, value in self.stored_settings.items() if name != "staff_pin_hash"}
+
+    @computed_field  # type: ignore[prop-decorator]  # the same
+    @property
+    def has_staff_pin(self) -> bool:
+        """Whether staff entry is open."""
+        return "staff_pin_hash" in self.stored_settings
+
+
+class RegisteredView(View):
+    """A terminal with its password, shown this once, and whether the broker knows it."""
+
+    terminal: TerminalView
+    password: str
+    broker_users: BrokerUsers
+
+
+class StandingView(View):
+    """A terminal, and whether the broker knows of the change."""
+
+    terminal: TerminalView
+    broker_users: BrokerUsers
+
+
+class TwinView(View):
+    """A desired twin as it was published."""
+
+    epoch: int
+    number: int
+    created_at: InstantUs
+    document: dict[str, Any]
+
+
+@routes.get("")
+def list_terminals(
+    cloud: TheCloud,
+    by: Viewer,
+    pages: Pages,
+    room_id: Annotated[RoomId | None, Query(description="Only this room's.")] = None,
+    kind: Annotated[Kind | None, Query(description="Only kiosks, or only TVs.")] = None,
+    presence: Annotated[Search | None, Query(description="Only those in this state.")] = None,
+    search: Annotated[Search | None, Query(description="Part of the id, the room's number or name.")] = None,
+) -> PageOf[TerminalView]:
+    """Terminals in your scope, by id."""
+    with cloud.reading() as session:
+        found = service.list_terminals(
+            session, by.scope, pages, room_id=room_id, kind=kind, presence=presence, search=search
+        )
+        return PageOf[TerminalView].of(found)
+
+
+@routes.post("", status_code=201, responses={201: with_etag(), **problems(404, 409)})
+def register_terminal(cloud: TheCloud, by: Admin, form: NewTerminalForm, response: Response) -> RegisteredView:
+    """Register a terminal; the answer holds its password, once."""
+    with cloud.writing() as session:
+        registered = service.register(session, cloud.change(by), by.scope, form)
+        view = TerminalView.model_validate(registered.terminal)
+    set_etag(response, view.version)
+    return RegisteredView(terminal=view, password=registered.password, broker_users=broker_users.publish(cloud))
+
+
+@routes.get("/{terminal_id}", responses={200: with_etag(), **problems(404)})
+def get_terminal(cloud: TheCloud, by: Viewer, terminal_id: Id, response: Response) -> TerminalView:
+    """One terminal."""
+    with cloud.reading() as session:
+        terminal = service.get(session, by.scope, terminal_id)
+        set_etag(response, terminal.version)
+        return TerminalView.model_validate(terminal)
+
+
+@routes.put("/{terminal_id}", responses={200: with_etag(), **problems(404, 412, 428)})
+def edit_terminal(
+    cloud: TheCloud, by: Operator, terminal_id: Id, if_match: IfMatch, form: TerminalForm, response: Response
+) -> TerminalView:
+    """Replace what it is and where it stands; its twin follows."""
+    with cloud.writing() as session:
+        terminal = service.edit(session, cloud.change(by), by.scope, terminal_id, if_match, form)
+        set_etag(response, terminal.version)
+        return TerminalView.model_validate(terminal)
+
+
+@routes.put("/{terminal_id}/staff-pin", responses=problems(404))
+def set_staff_pin(cloud: TheCloud, by: Operator, terminal_id: Id, form: PinForm) -> TerminalView:
+    """Set or remove the PIN of a kiosk's staff entry."""
+    with cloud.writing() as session:
+        terminal = service.set_pin(session, cloud.change(by), by.scope, terminal_id, form)
+        return TerminalView.model_validate(terminal)
+
+
+@routes.post("/{terminal_id}/password", responses=problems(404))
+def new_terminal_password(cloud: TheCloud, by: Admin, terminal_id: Id) -> RegisteredView:
+    """A new password, shown once; the old one opens nothing any more."""
+    with cloud.writing() as session:
+        registered = service.new_password(session, cloud.change(by), by.scope, terminal_id)
+        view = TerminalView.model_validate(registered.terminal)
+    return RegisteredView(terminal=view, password=registered.password, broker_users=broker_users.publish(cloud))
+
+
+@routes.post("/{terminal_id}/disable", responses=problems(404))
+def disable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id) -> StandingView:
+    """Its password opens nothing any more."""
+    return _stand(cloud, by, terminal_id, enabled=False)
+
+
+@routes.post("/{terminal_id}/enable", responses=problems(404))
+def enable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id) -> StandingView:
+    """Its password opens the broker and its files again."""
+    return _stand(cloud, by, terminal_id, enabled=True)
+
+
+@routes.get("/{terminal_id}/twin", responses=problems(404))
+def get_twin(cloud: TheCloud, by: Operator, terminal_id: Id) -> TwinView:
+    """Its newest desired twin."""
+    with cloud.reading() as session:
+        service.get(session, by.scope, terminal_id)
+        found = twin.current_twin(session, terminal_id)
+        if found is None:
+            raise NotFound("It has no twin yet.")
+        document = json.loads(found.document)
+        document.pop("staff_pin_hash", None)
+        return TwinView(epoch=found.epoch, number=found.number, created_at=found.created_at, document=document)
+
+
+@routes.get(
+    "/{terminal_id}/files/{sha256}",
+    response_class=Response,
+    responses={**FILE, **problems(404)},
+    openapi_extra={"security": [{"terminal": []}]},
+)
+def get_terminal_file(cloud: TheCloud, asking: TerminalCredentials, terminal_id: Id, sha256: Sha256) -> Response:
+    """A roster or revocation file that the terminal's twin names; for that terminal itself, by HTTP Basic."""
+    with cloud.reading() as session:
+        service.authenticate(session, terminal_id, *asking)
+        content = twin.file_of(session, terminal_id, sha256)
+    if content is None:
+        raise NotFound("None of your twins names this file.")
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _stand(cloud: TheCloud, by: Admin, terminal_id: str, *, enabled: bool) -> StandingView:
+    with cloud.writing() as session:
+        terminal = service.enable(session, cloud.change(by), by.scope, terminal_id, enabled)
+        view = TerminalView.model_validate(terminal)
+    return StandingView(terminal=view, broker_users=broker_users.publish(cloud))

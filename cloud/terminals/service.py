@@ -1,0 +1,235 @@
+"""Terminals: registered with one random password, which opens the broker and the terminal's own files, nothing else.
+
+The password is shown once. A terminal is never deleted, because its records name it; it is disabled.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import AfterValidator, Field, SecretStr
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from broker_config.passwords import hash_password as hash_for_mosquitto
+from cloud.audit.service import Change, note
+from cloud.counters import Counts, advance
+from cloud.database import next_version
+from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from cloud.forms import Form
+from cloud.paging import Found, Paging, find
+from cloud.rooms import service as rooms
+from cloud.rooms.service import RoomId
+from cloud.scope import Scope
+from cloud.terminals.models import Terminal
+
+RESERVED = frozenset({"roomlink-cloud", "roomlink", "cloud", "broker"})
+PASSWORD_BYTES = 24
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED:
+        raise ValueError("this id is reserved")
+    return value
+
+
+TerminalId = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$", examples=["kiosk-302"]), AfterValidator(_not_reserved)
+]
+Profile = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["kiosk"])]
+
+
+class Kind(StrEnum):
+    """What stands in the room."""
+
+    KIOSK = "kiosk"
+    TV = "tv"
+
+
+class TerminalSettings(Form):
+    """What the desired twin tells a terminal beside its room."""
+
+    language: Literal["zh", "en"] = "zh"
+    resend_timeout_s: Annotated[float, Field(ge=1, le=600, description="Seconds.")] = 20.0
+    health_every_s: Annotated[float, Field(ge=5, le=86_400, description="Seconds.")] = 60.0
+
+
+class TerminalForm(Form):
+    """What a terminal is, and where it stands; without a room it waits for one."""
+
+    kind: Kind = Kind.KIOSK
+    profile: Profile = "kiosk"
+    room_id: RoomId | None = None
+    settings: TerminalSettings = TerminalSettings()
+
+
+class NewTerminalForm(TerminalForm):
+    """The same, with the id that it has for ever."""
+
+    id: TerminalId
+
+
+class PinForm(Form):
+    """The staff PIN of a kiosk; null removes it."""
+
+    pin: Annotated[SecretStr, Field(min_length=4, max_length=12)] | None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A terminal and its password, in clear this once."""
+
+    terminal: Terminal
+    password: str
+
+
+def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = False) -> Terminal:
+    """NotFound outside the scope, too; a terminal without a room is in the scope of everything only."""
+    query = select(Terminal).where(Terminal.id == terminal_id, rooms.within(scope, Terminal.room_id))
+    terminal = session.scalar(query.with_for_update() if to_edit else query)
+    if terminal is None:
+        raise NotFound(f"There is no terminal {terminal_id}.")
+    return terminal
+
+
+def list_terminals(
+    session: Session,
+    scope: Scope,
+    paging: Paging,
+    *,
+    room_id: str | None = None,
+    kind: Kind | None = None,
+    presence: str | None = None,
+    search: str | None = None,
+) -> Found[Terminal]:
+    """By id."""
+    query = select(Terminal).where(rooms.within(scope, Terminal.room_id))
+    wanted = {Terminal.room_id: room_id, Terminal.kind: kind, Terminal.presence: presence}
+    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+    if search:
+        named = Terminal.id.icontains(search, autoescape=True)
+        query = query.where(or_(named, Terminal.room_id.in_(rooms.matching(search))))
+    return find(session, query, [Terminal.id], paging)
+
+
+def register(session: Session, change: Change, scope: Scope, form: NewTerminalForm) -> Registered:
+    """Conflict for an id that was ever used: its records are its own for ever."""
+    if session.get(Terminal, form.id) is not None:
+        raise Conflict(f"There is a terminal {form.id} already.")
+    _check_room(session, scope, form.room_id)
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    terminal = Terminal(
+        created_at=change.at,
+        version=1,
+        enabled=True,
+        presence="never",
+        marks=[],
+        password_hash=_hasher().hash(password),
+        mqtt_password_hash=hash_for_mosquitto(password),
+        **form.model_dump(),
+    )
+    session.add(terminal)
+    session.flush()
+    advance(session, Counts.TWIN_INPUTS)
+    note(session, change, "terminal.register", terminal.id, **form.model_dump(exclude={"id"}))
+    return Registered(terminal, password)
+
+
+def edit(
+    session: Session, change: Change, scope: Scope, terminal_id: str, version: int, form: TerminalForm
+) -> Terminal:
+    """Replace what it is; its staff PIN stays."""
+    terminal = get(session, scope, terminal_id, to_edit=True)
+    next_version(terminal, version)
+    _check_room(session, scope, form.room_id)
+    values = form.model_dump()
+    pin_hash = terminal.settings.get("staff_pin_hash")
+    if pin_hash:
+        values["settings"]["staff_pin_hash"] = pin_hash
+    for field, value in values.items():
+        setattr(terminal, field, value)
+    session.flush()
+    advance(session, Counts.TWIN_INPUTS)
+    note(session, change, "terminal.edit", terminal_id, **form.model_dump())
+    return terminal
+
+
+def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, form: PinForm) -> Terminal:
+    """The twin carries its argon2 hash."""
+    terminal = get(session, scope, terminal_id, to_edit=True)
+    settings = {name: value for name, value in terminal.settings.items() if name != "staff_pin_hash"}
+    if form.pin is not None:
+        settings["staff_pin_hash"] = PasswordHasher().hash(form.pin.get_secret_value())
+    terminal.settings = settings
+    terminal.version += 1
+    session.flush()
+    advance(session, Counts.TWIN_INPUTS)
+    note(session, change, "terminal.set_pin", terminal_id, removed=form.pin is None)
+    return terminal
+
+
+def new_password(session: Session, change: Change, scope: Scope, terminal_id: str) -> Registered:
+    """The old one is worth nothing any more; an open connection to the broker lasts until it is cut."""
+    terminal = get(session, scope, terminal_id, to_edit=True)
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    terminal.password_hash, terminal.mqtt_password_hash = _hasher().hash(password), hash_for_mosquitto(password)
+    terminal.version += 1
+    session.flush()
+    note(session, change, "terminal.new_password", terminal_id)
+    return Registered(terminal, password)
+
+
+def enable(session: Session, change: Change, scope: Scope, terminal_id: str, enabled: bool) -> Terminal:
+    """A disabled terminal's password opens nothing; what it still holds waits until it is enabled again."""
+    terminal = get(session, scope, terminal_id, to_edit=True)
+    if terminal.enabled != enabled:
+        terminal.enabled = enabled
+        terminal.version += 1
+        session.flush()
+        advance(session, Counts.TWIN_INPUTS)
+        note(session, change, "terminal.enable" if enabled else "terminal.disable", terminal_id)
+    return terminal
+
+
+def authenticate(session: Session, terminal_id: str, name: str, password: str) -> Terminal:
+    """The terminal `name` asking for what is `terminal_id`'s. Unauthenticated, or Forbidden for another's."""
+    terminal = session.get(Terminal, name)
+    good = _verify(terminal.password_hash if terminal else _nobodys_hash(), password)
+    if terminal is None or not good or not terminal.enabled:
+        raise Unauthenticated("The terminal's id or password is not right.")
+    if terminal.id != terminal_id:
+        raise Forbidden("A terminal may fetch its own files only.")
+    return terminal
+
+
+def broker_hashes(session: Session) -> Mapping[str, str | None]:
+    """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
+    rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
+    return {terminal_id: hashed if enabled else None for terminal_id, enabled, hashed in rows}
+
+
+def _check_room(session: Session, scope: Scope, room_id: str | None) -> None:
+    if room_id is not None:
+        rooms.get(session, scope, room_id)
+
+
+def _hasher() -> PasswordHasher:
+    """Cheap: these passwords are 192 random bits, and a whole fleet may come for its files at once."""
+    return PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+
+
+def _verify(hashed: str, password: str) -> bool:
+    try:
+        return _hasher().verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher().hash(secrets.token_urlsafe(PASSWORD_BYTES))

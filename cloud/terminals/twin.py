@@ -1,0 +1,221 @@
+"""The desired twin: what a terminal needs to decide for weeks without a network, in at most 64 KiB.
+
+A new version is numbered from one cloud-wide counter, and only when the document differs; after a restore every
+terminal gets one, because the epoch is new. Publishing is the caller's part, after the commit, and again whenever a
+broker may have lost it. Called by ingest.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, or_, select
+from sqlalchemy.orm import Session
+
+from cloud.activities import service as activities
+from cloud.clock import EPOCH, to_us
+from cloud.counters import Counts, advance, current
+from cloud.credentials import issuer_keys
+from cloud.database import transaction
+from cloud.organisations import service as organisations
+from cloud.rooms import service as rooms
+from cloud.scope import EVERYWHERE
+from cloud.terminals import files
+from cloud.terminals.models import PreparedFile, Terminal, Twin, TwinFile
+from firmware_specs.fields import MAX_NUMBER, MAX_TIME_US
+from firmware_specs.messages import (
+    Desired,
+    FileReference,
+    IssuerKey,
+    Occurrence,
+    OrganisationFacts,
+    RoomFacts,
+)
+from firmware_specs.wire import encode, fit_desired
+
+WINDOW = timedelta(days=30)
+STEP = timedelta(days=1)
+"""A twin's window begins at a midnight (UTC), so that its document does not change with every glance at the clock."""
+
+BEFORE = timedelta(hours=2)
+"""What ended so shortly before the window is in it, for records on their way."""
+
+FETCHABLE_TWINS = 3
+"""A terminal may fetch the files of as many of its newest twins."""
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the twins of one call have in common."""
+
+    now: datetime
+    inputs: int
+    epoch: int
+    keys: tuple[IssuerKey, ...]
+    files: dict[str, tuple[str, int]]
+
+
+def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> list[Twin]:
+    """Make files and twins that are due; the new twins, to be published. Cheap when nothing changed.
+
+    Opens its own transactions, because a large roster is read beside the writers. At most `limit` terminals: call
+    again while as many come back.
+    """
+    with transaction(engine) as session:
+        files.ensure_key(session, now)
+    with transaction(engine, read_only=True) as session:
+        drafts = files.due_drafts(session, epoch, now)
+        due = _due_terminals(session, epoch, now, 1)
+    if not drafts and not due:
+        return []
+    with transaction(engine) as session:
+        files.keep(session, drafts, now)
+        return due_twins(session, epoch, now, limit)
+
+
+def due_twins(session: Session, epoch: int, now: datetime, limit: int = 100) -> list[Twin]:
+    """New versions for terminals whose document differs from the one they have; each is already stored."""
+    query = select(PreparedFile.name, TwinFile.sha256, TwinFile.size).join(TwinFile)
+    shared = _Shared(
+        now,
+        current(session, Counts.TWIN_INPUTS),
+        epoch,
+        tuple(_issuer_keys(session, now)),
+        {name: (sha256, size) for name, sha256, size in session.execute(query)},
+    )
+    made = [_renew(session, shared, terminal) for terminal in _due_terminals(session, epoch, now, limit)]
+    session.flush()
+    return [twin for twin in made if twin is not None]
+
+
+def current_twin(session: Session, terminal_id: str) -> Twin | None:
+    """The newest; None before the first was made."""
+    query = select(Twin).where(Twin.terminal_id == terminal_id)
+    return session.scalar(query.order_by(Twin.epoch.desc(), Twin.number.desc()).limit(1))
+
+
+def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
+    """The content of a file that one of the terminal's newest twins names; None for any other."""
+    query = select(Twin.document).where(Twin.terminal_id == terminal_id)
+    for document in session.scalars(query.order_by(Twin.epoch.desc(), Twin.number.desc()).limit(FETCHABLE_TWINS)):
+        twin = json.loads(document)
+        if any((twin.get(name) or {}).get("sha256") == sha256 for name in ("roster", "revocations")):
+            return session.scalar(select(TwinFile.content).where(TwinFile.sha256 == sha256))
+    return None
+
+
+def _due_terminals(session: Session, epoch: int, now: datetime, limit: int) -> Sequence[Terminal]:
+    query = (
+        select(Terminal)
+        .where(
+            Terminal.enabled,
+            or_(
+                Terminal.twin_inputs.is_(None),
+                Terminal.twin_inputs != current(session, Counts.TWIN_INPUTS),
+                Terminal.twin_epoch != epoch,
+                Terminal.twin_checked_at < _window_start(now),
+            ),
+        )
+        .order_by(Terminal.id)
+        .limit(limit)
+    )
+    return session.scalars(query).all()
+
+
+def _renew(session: Session, shared: _Shared, terminal: Terminal) -> Twin | None:
+    terminal.twin_inputs, terminal.twin_epoch = shared.inputs, shared.epoch
+    terminal.twin_checked_at = shared.now
+    facts = _facts(session, shared, terminal)
+    last = current_twin(session, terminal.id)
+    if last is not None and last.epoch == shared.epoch and _same(last.document, facts):
+        return None
+    version = (shared.epoch, advance(session, Counts.TWINS))
+    desired = facts.model_copy(update={"version": version})
+    twin = Twin(
+        epoch=version[0],
+        number=version[1],
+        terminal_id=terminal.id,
+        room_id=desired.room and desired.room.id,
+        organisation_id=desired.organisation and desired.organisation.id,
+        document=encode(desired).decode(),
+        created_at=shared.now,
+    )
+    session.add(twin)
+    return twin
+
+
+def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
+    """The document under the largest version there can be; as many occurrences as fit then fit under any."""
+    room = rooms.get(session, EVERYWHERE, terminal.room_id) if terminal.room_id else None
+    organisation = organisations.get(session, EVERYWHERE, room.organisation_id) if room else None
+    facts = Desired.model_validate(
+        {
+            **terminal.settings,
+            "version": (shared.epoch, MAX_NUMBER),
+            "occurrences_until": MAX_TIME_US,
+            "room": room and RoomFacts(id=room.id, number=room.number, name=room.name, name_en=room.name_en),
+            "organisation": organisation
+            and OrganisationFacts(
+                id=organisation.id,
+                name=organisation.name,
+                name_en=organisation.name_en,
+                timezone=organisation.timezone,
+            ),
+            "issuer_keys": shared.keys,
+            "roster": organisation and _reference(shared, terminal, _roster_at(organisation.path)),
+            "revocations": _reference(shared, terminal, files.REVOCATIONS),
+        }
+    )
+    until_at = _window_start(shared.now) + STEP + WINDOW
+    whole = fit_desired(facts, _occurrences(session, shared.now, until_at, terminal.room_id))
+    if whole.occurrences_until != MAX_TIME_US:
+        return whole
+    return whole.model_copy(update={"occurrences_until": to_us(until_at)})
+
+
+def _same(document: str, facts: Desired) -> bool:
+    before: dict[str, Any] = json.loads(document)
+    after: dict[str, Any] = json.loads(encode(facts))
+    return before | {"version": None} == after | {"version": None}
+
+
+def _occurrences(session: Session, now: datetime, until_at: datetime, room_id: str | None) -> list[Occurrence]:
+    if room_id is None:
+        return []
+    return [
+        Occurrence(
+            id=occurrence.id,
+            title=activity.title,
+            title_en=activity.title_en,
+            starts_at=to_us(occurrence.starts_at),
+            ends_at=to_us(occurrence.ends_at),
+            opens_at=to_us(occurrence.starts_at - timedelta(seconds=activity.opens_before_s)),
+            audience=activity.audience,
+        )
+        for occurrence, activity in activities.coming(session, room_id, _window_start(now) - BEFORE, until_at)
+    ]
+
+
+def _window_start(now: datetime) -> datetime:
+    return EPOCH + (now - EPOCH) // STEP * STEP
+
+
+def _roster_at(path: str) -> str:
+    return files.roster_name(organisations.ancestors(path)[0])
+
+
+def _reference(shared: _Shared, terminal: Terminal, name: str) -> FileReference | None:
+    if name not in shared.files:
+        return None
+    sha256, size = shared.files[name]
+    return FileReference(sha256=sha256, size=size, path=f"/api/v1/terminals/{terminal.id}/files/{sha256}")
+
+
+def _issuer_keys(session: Session, now: datetime) -> list[IssuerKey]:
+    return [
+        IssuerKey(issuer=key.issuer, key_id=key.key_id, public_key=base64.b64decode(key.public_key).hex())
+        for key in issuer_keys.trusted(session, now)
+    ]
