@@ -1,0 +1,308 @@
+"""One terminal's MQTT 5 connections by paho-mqtt, without a thread of its own: connect, presence, messages both ways.
+
+Promises a clean start each time (docs/decisions/0009-clean-start.md), a will that names its connection, a birth after SUBACK.
+Driven by edge/links.py, which serves one or many of them in one thread.
+"""
+
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.errors import OutboxError
+from edge.outbox import Outbox
+from edge.uplink import Uplink
+from firmware_specs.errors import ContractError
+from firmware_specs.messages import Birth, Death
+from firmware_specs.topics import Channel, downward, parse, topic
+from firmware_specs.wire import decode_stored, encode
+
+log = logging.getLogger(__name__)
+
+CONNECT_WITHIN_S: Final = 10.0
+STEADY_S: Final = 10.0
+"""A connection that lived so long was a good one: the next try comes soon."""
+MOST_RECONNECT_S: Final = 60.0
+MOST_WAITING: Final = 256
+"""Messages of the cloud that wait to be handled; the oldest go, because the cloud repeats what matters."""
+_PUBLISH_OVERHEAD: Final = 32  # fixed header, lengths, packet id and expiry (MQTT 5, 3.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the broker is, and who one is there."""
+
+    host: str
+    port: int
+    terminal: str
+    password: str
+    tls: bool = False
+    ca_file: Path | None = None
+    keepalive_s: int = 30
+
+
+class Twin(Protocol):
+    """What the link needs of the twin (edge.twin.TwinStore)."""
+
+    def receive(self, payload: bytes) -> int | None:
+        """A desired twin arrived; its epoch, or None where it could not be read."""
+        ...
+
+    def reported(self) -> bytes | None:
+        """The reported twin to publish, retained; None where it was given out already in this connection."""
+        ...
+
+    def connected(self) -> None:
+        """A connection begins: the reported twin is to be given out again."""
+        ...
+
+
+class Link:
+    """One terminal at its broker. All methods are called by one thread; times are seconds of a monotonic clock."""
+
+    def __init__(
+        self,
+        address: Address,
+        outbox: Outbox,
+        uplink: Uplink,
+        *,
+        birth: Mapping[str, Any],
+        twin: Twin | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.address = address
+        self.uplink = uplink
+        self.is_connected = False
+        self.since_s: float | None = None
+        self._outbox = outbox
+        self._twin = twin
+        self._birth = birth
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
+        self._client: Client | None = None
+        self._arrived: deque[MQTTMessage] = deque(maxlen=MOST_WAITING)
+        self._granted: ReasonCode | None = None
+        self._max_packet_bytes: int | None = None
+        self._presence: tuple[str, int] = ("", 0)
+        self._began_s = 0.0
+        self._connect_at_s = 0.0
+        self._failures = 0
+
+    # --- for the loop ---------------------------------------------------------------------------------------------
+
+    def fileno(self) -> int | None:
+        """The socket to watch; None while there is none."""
+        socket = None if self._client is None else self._client.socket()
+        return None if socket is None else socket.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether bytes wait for the socket to take them."""
+        return self._client is not None and self._client.want_write()
+
+    def ready(self, *, readable: bool, writable: bool) -> None:
+        """The socket has something to read or takes bytes."""
+        if self._client is not None and readable:
+            self._client.loop_read()
+        if self._client is not None and writable:
+            self._client.loop_write()
+
+    def tick(self, now_s: float) -> float:
+        """Do all that is due; returns when to be called again at the latest."""
+        if self._client is None:
+            if now_s >= self._connect_at_s:
+                self._connect(now_s)
+        else:
+            self._client.loop_misc()
+            self._handle_arrived(now_s)
+            self._check(now_s)
+        if self.is_connected:
+            self._send(now_s)
+        return self._next_tick_s(now_s)
+
+    def _next_tick_s(self, now_s: float) -> float:
+        if self._client is None:
+            return self._connect_at_s
+        wake_at_s = self.uplink.wake_at_s
+        return min(now_s + 1.0, now_s + 1.0 if wake_at_s is None else max(now_s, wake_at_s))
+
+    # --- connecting -----------------------------------------------------------------------------------------------
+
+    def _connect(self, now_s: float) -> None:
+        """A new client for each connection: nothing of the last one can be sent again by the library."""
+        self._presence = self._number()
+        self._began_s = now_s
+        self._granted = None
+        client = self._new_client()
+        try:
+            client.connect(self.address.host, self.address.port, self.address.keepalive_s, clean_start=True)
+        except (OSError, ValueError) as error:
+            log.info("broker %s:%d not reachable: %s", self.address.host, self.address.port, error)
+            self._retry_later(now_s)
+            return
+        self._client = client
+
+    def _number(self) -> tuple[str, int]:
+        """Counted on the disk; where that is full or read-only, from what was counted last."""
+        try:
+            return self._outbox.next_connection()
+        except OutboxError:
+            stream = self._outbox.status().stream or self._presence[0] or "00000000-0000-0000-0000-000000000000"
+            return stream, self._presence[1] + 1
+
+    def _new_client(self) -> Client:
+        name = self.address.terminal
+        client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTv5, reconnect_on_failure=False)
+        client.connect_timeout = CONNECT_WITHIN_S
+        client.username_pw_set(name, self.address.password)
+        if self.address.tls:
+            client.tls_set_context(ssl.create_default_context(cafile=self.address.ca_file))
+        client.will_set(topic(name, Channel.STATE), encode(self._death("lost")), qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        return client
+
+    def _death(self, reason: str) -> Death:
+        incarnation, connection = self._presence
+        return Death.model_validate({"incarnation": incarnation, "connection": connection, "reason": reason})
+
+    def _on_connect(
+        self, client: Client, _data: object, _flags: ConnectFlags, reason: ReasonCode, got: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            log.warning("the broker refused the connection: %s", reason)
+            return
+        self._max_packet_bytes = getattr(got, "MaximumPacketSize", None)
+        client.subscribe(downward(self.address.terminal), qos=1)
+
+    def _on_subscribe(
+        self, _client: Client, _data: object, _mid: int, reasons: list[ReasonCode], _got: Properties | None
+    ) -> None:
+        self._granted = reasons[0]
+
+    def _on_publish(
+        self, _client: Client, _data: object, _mid: int, reason: ReasonCode, _got: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            log.warning("the broker refused a message: %s", reason)
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _got: Properties | None
+    ) -> None:
+        log.info("connection %d ended: %s", self._presence[1], reason)
+
+    # --- while connected ------------------------------------------------------------------------------------------
+
+    def _check(self, now_s: float) -> None:
+        """See whether the connection came up, took too long, or is gone."""
+        if self._client is None:
+            return
+        if self._client.socket() is None:
+            self._lost(now_s)
+        elif not self.is_connected and self._granted is not None:
+            self._begin(now_s)
+        elif not self.is_connected and now_s - self._began_s > CONNECT_WITHIN_S:
+            log.info("the broker did not answer within %g s", CONNECT_WITHIN_S)
+            self._lost(now_s)
+
+    def _begin(self, now_s: float) -> None:
+        """Subscribed: say that one is there, then ask how far the cloud is."""
+        if self._granted is not None and self._granted.is_failure:
+            log.warning("the broker refused the subscription: %s", self._granted)
+            self._lost(now_s)
+            return
+        incarnation, connection = self._presence
+        birth = Birth.model_validate({**self._birth, "incarnation": incarnation, "connection": connection})
+        self._publish(Channel.STATE, encode(birth), retain=True)
+        self.is_connected, self.since_s = True, now_s
+        if self._twin is not None:
+            self._twin.connected()
+        room = None if self._max_packet_bytes is None else self._max_packet_bytes - _PUBLISH_OVERHEAD
+        self.uplink.connected(
+            now_s, None if room is None else room - len(topic(self.address.terminal, Channel.RECORDS))
+        )
+        log.info("connected to %s:%d, connection %d", self.address.host, self.address.port, connection)
+
+    def _send(self, now_s: float) -> None:
+        while (publish := self.uplink.step(now_s)) is not None:
+            self._publish(Channel.RECORDS, publish.payload, expires_s=publish.expires_s)
+        reported = None if self._twin is None else self._twin.reported()
+        if reported is not None:
+            self._publish(Channel.REPORTED, reported, retain=True)
+
+    def _publish(self, channel: Channel, payload: bytes, *, retain: bool = False, expires_s: int | None = None) -> None:
+        if self._client is None:
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if expires_s is not None:
+            properties.MessageExpiryInterval = expires_s
+        self._client.publish(topic(self.address.terminal, channel), payload, 1, retain, properties)
+
+    def _handle_arrived(self, now_s: float) -> None:
+        while self._arrived:
+            message = self._arrived.popleft()
+            try:
+                self._handle(now_s, parse(message.topic).channel, bytes(message.payload))
+            except ContractError as error:
+                log.warning("message on %s not understood: %s", message.topic, error)
+            except OutboxError as error:
+                log.warning("message on %s not applied: %s", message.topic, error)
+
+    def _handle(self, now_s: float, channel: Channel, payload: bytes) -> None:
+        if channel is Channel.STORED:
+            self.uplink.answered(now_s, decode_stored(payload))
+        elif channel is Channel.DESIRED and self._twin is not None:
+            self.uplink.heard(now_s, self._twin.receive(payload))
+        elif channel is Channel.COMMANDS:
+            log.info("a command came; this agent knows none yet")
+
+    # --- the end of a connection ----------------------------------------------------------------------------------
+
+    def _lost(self, now_s: float) -> None:
+        steady = self.is_connected and self.since_s is not None and now_s - self.since_s >= STEADY_S
+        self._drop()
+        self._failures = 0 if steady else self._failures
+        self._retry_later(now_s)
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        was_connected, self.is_connected, self.since_s = self.is_connected, False, None
+        self._arrived.clear()
+        if was_connected:
+            self.uplink.disconnected()
+        if client is not None:
+            client.on_disconnect = None
+            client._sock_close()  # paho has no public way to end a connection without DISCONNECT, which would hold back the will
+
+    def _retry_later(self, now_s: float) -> None:
+        """Full jitter over an exponential window, so that a thousand terminals do not come back at once."""
+        window_s = min(MOST_RECONNECT_S, 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._connect_at_s = now_s + self._chance.uniform(window_s / 4, window_s)
+
+    def farewell(self, reason: str = "stopped") -> None:
+        """Say that one goes, and disconnect: the will does not fire. `drained` says when it has been sent."""
+        if self._client is not None and self.is_connected:
+            self._publish(Channel.STATE, encode(self._death(reason)), retain=True)
+            self._client.disconnect()
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing waits to be sent any more."""
+        return self._client is None or self._client.socket() is None or not self._client.want_write()
+
+    def close(self) -> None:
+        """Drop what is left of the connection."""
+        self._drop()

@@ -1,0 +1,199 @@
+"""The agent's settings: a TOML file, overridden by ROOMLINK_EDGE_… variables of the environment.
+
+Promises that a missing or wrong setting is one sentence with its name and an example (SettingsError).
+Called by the command line; every part of the agent is given what it needs of it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from edge.errors import SettingsError
+from firmware_specs.errors import TopicError
+from firmware_specs.topics import check_terminal_id
+
+ENV_PREFIX: Final = "ROOMLINK_EDGE_"
+
+
+class Broker(BaseModel):
+    """How to reach the MQTT broker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: Annotated[str, Field(min_length=1, description="Host name or address of the broker", examples=["127.0.0.1"])]
+    port: Annotated[int, Field(ge=1, le=65_535, description="TCP port", examples=[1883])] = 1883
+    tls: Annotated[bool, Field(description="Encrypt, and check the broker's certificate", examples=[True])] = False
+    ca_file: Annotated[
+        Path | None,
+        Field(description="Certificates to trust instead of the system's", examples=["/etc/roomlink/ca.pem"]),
+    ] = None
+    keepalive_s: Annotated[int, Field(ge=2, le=3600, description="Ping when silent for so long", examples=[30])] = 30
+
+
+class OutboxSettings(BaseModel):
+    """Space and time of the outbox."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_mb: Annotated[int, Field(ge=1, le=1_000_000, description="Size of the outbox file, MiB", examples=[256])] = 256
+    reserved_mb: Annotated[
+        int | None, Field(ge=0, description="Of these, what only facts may use, MiB; half if not set", examples=[128])
+    ] = None
+    keep_days: Annotated[
+        float,
+        Field(ge=0, le=3650, description="How long stored records stay for a restore of the cloud", examples=[14]),
+    ] = 14.0
+
+
+class KioskSettings(BaseModel):
+    """The kiosk's camera and screen; absent on a terminal that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    camera: Annotated[
+        str,
+        Field(description="Camera number, device, video file or folder of pictures; empty for none", examples=["0"]),
+    ] = ""
+    page_port: Annotated[
+        int,
+        Field(ge=0, le=65_535, description="Loopback port of the screen's page; 0 picks a free one", examples=[8480]),
+    ] = 8480
+    language: Annotated[
+        Literal["zh", "en"] | None, Field(description="Language until the twin says another", examples=["zh"])
+    ] = None
+
+
+class Settings(BaseSettings):
+    """All settings of one terminal."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    terminal: Annotated[
+        str, Field(description="The terminal's id, as registered in the console", examples=["kiosk-302-a"])
+    ]
+    data_dir: Annotated[
+        Path, Field(description="Where outbox, roster and revocations are kept", examples=["/var/lib/roomlink"])
+    ]
+    broker: Annotated[Broker, Field(description="How to reach the broker")]
+    password: Annotated[
+        SecretStr | None, Field(description="The terminal's password, for broker and cloud", examples=["secret"])
+    ] = None
+    password_file: Annotated[
+        Path | None, Field(description="File that holds the password", examples=["/etc/roomlink/password"])
+    ] = None
+    cloud_url: Annotated[
+        str, Field(description="Where roster and revocations are fetched", examples=["https://roomlink.example.org"])
+    ] = ""
+    profile: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Kind of terminal", examples=["kiosk"])
+    ] = "kiosk"
+    resend_timeout_s: Annotated[
+        float, Field(ge=1, le=600, description="Until the twin says another", examples=[20])
+    ] = 20.0
+    clock_trusted: Annotated[
+        bool, Field(description="The clock is kept right by something that the kernel does not know", examples=[False])
+    ] = False
+    clock_offset_file: Annotated[
+        Path | None, Field(description="For tests: microseconds to add to the clock", examples=["offset"])
+    ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least level that is logged", examples=["info"])
+    ] = "info"
+    outbox: Annotated[OutboxSettings, Field(description="Space and time of the outbox")] = OutboxSettings()
+    kiosk: Annotated[KioskSettings | None, Field(description="Camera and screen; leave out for none")] = None
+
+    @field_validator("terminal")
+    @classmethod
+    def _known_form(cls, terminal: str) -> str:
+        try:
+            return check_terminal_id(terminal)
+        except TopicError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def outbox_file(self) -> Path:
+        """The SQLite file of the outbox."""
+        return self.data_dir / "outbox.db"
+
+    def read_password(self) -> str:
+        """The password itself; raises SettingsError where none is set."""
+        if self.password is not None:
+            return self.password.get_secret_value()
+        if self.password_file is None:
+            raise SettingsError("Setting password_file is missing. Example: password_file = '/etc/roomlink/password'")
+        try:
+            return self.password_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(
+                f"Setting password_file: {self.password_file} cannot be read ({error.strerror}). "
+                "Example: password_file = '/etc/roomlink/password'"
+            ) from None
+
+
+def load_settings(file: Path) -> Settings:
+    """Settings from a TOML file and the environment; raises SettingsError with one sentence."""
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a file is enough
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    if not file.is_file():
+        raise SettingsError(f"The settings file {file} does not exist. Example: --config /etc/roomlink/kiosk.toml")
+    try:
+        return FromFile.model_validate({})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    except ValueError as error:
+        raise SettingsError(f"The settings file {file} is not TOML: {error}") from None
+
+
+def described() -> list[tuple[str, str, str]]:
+    """(name, example, meaning) of every setting, for the documents and the error sentences."""
+    return _described(Settings, "")
+
+
+def _described(model: type[BaseModel], prefix: str) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    for name, info in model.model_fields.items():
+        inner = next((part for part in (info.annotation, *_parts(info.annotation)) if _is_model(part)), None)
+        if inner is not None:
+            found += _described(inner, f"{prefix}{name}.")
+        else:
+            example = (info.examples or [""])[0]
+            found.append((prefix + name, _toml(example), info.description or ""))
+    return found
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__args__", ())
+
+
+def _is_model(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"Setting {name} is not known. Known are: {', '.join(known for known, _, _ in described())}."
+    examples = {known: f"{known} = {example}" for known, example, _ in described()}
+    example = examples.get(name) or next((e for known, e in examples.items() if known.startswith(f"{name}.")), "")
+    what = "is missing" if first["type"] == "missing" else f"is wrong: {first['msg']}"
+    return f"Setting {name} {what}. Example: {example}"
