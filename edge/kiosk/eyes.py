@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge.kiosk.camera import Camera, Frame
@@ -31,11 +31,17 @@ class Sighting:
     captured_mono_s: float
 
 
-def sightings(camera: Camera, stopping: threading.Event, *, out_of_view_s: float = OUT_OF_VIEW_S) -> Iterator[Sighting]:
+def sightings(
+    camera: Camera,
+    stopping: threading.Event,
+    *,
+    out_of_view_s: float = OUT_OF_VIEW_S,
+    on_motion: Callable[[], None] = lambda: None,
+) -> Iterator[Sighting]:
     """Every code shown to a started camera, until `stopping` is set.
 
     A code that stays in view is told once; again when it was not read for `out_of_view_s` seconds, or when
-    another was read in between.
+    another was read in between. `on_motion` is called for each frame in which something moved.
     """
     gate, number, thorough_mono_s = MotionGate(), 0, float("-inf")
     last_text, last_mono_s = "", float("-inf")
@@ -44,7 +50,10 @@ def sightings(camera: Camera, stopping: threading.Event, *, out_of_view_s: float
         if frame is None:
             continue
         number = frame.number
-        if not gate.wants(frame.image, frame.captured_mono_s):
+        wanted = gate.wants(frame.image, frame.captured_mono_s)
+        if gate.moved_mono_s == frame.captured_mono_s:
+            on_motion()
+        if not wanted:
             continue
         thorough = frame.captured_mono_s - thorough_mono_s >= THOROUGH_EVERY_S
         if thorough:

@@ -26,14 +26,14 @@ class MotionGate:
     def __init__(self, *, awake_s: float = AWAKE_S, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._awake_s, self._keep_alive_s = awake_s, keep_alive_s
         self._room: NDArray[np.float32] | None = None
-        self._moved_mono_s = float("-inf")
+        self.moved_mono_s = float("-inf")
         self._passed_mono_s = float("-inf")
 
     def wants(self, image: NDArray[np.uint8], now_mono_s: float) -> bool:
         """Whether this grey frame should be decoded."""
         if self._moved(image):
-            self._moved_mono_s = now_mono_s
-        awake = now_mono_s - self._moved_mono_s < self._awake_s
+            self.moved_mono_s = now_mono_s
+        awake = now_mono_s - self.moved_mono_s < self._awake_s
         if not awake and now_mono_s - self._passed_mono_s < self._keep_alive_s:
             return False
         self._passed_mono_s = now_mono_s

@@ -1,0 +1,28 @@
+// Short sounds that differ in rhythm, 300 to 1,000 Hz, at most 400 ms. The screen alone suffices.
+const PATTERNS = {
+  yes: [[660, 0, 0.16], [880, 0.2, 0.2]],
+  again: [[880, 0, 0.2]],
+  note: [[660, 0, 0.2]],
+  no: [[330, 0, 0.16], [330, 0.24, 0.16]],
+};
+const LOUDNESS = 0.25;
+let context = null;
+
+export function play(name) {
+  if (!(name in PATTERNS)) return;
+  context ??= new AudioContext();
+  if (context.state === "suspended") context.resume();
+  for (const [hertz, after_s, length_s] of PATTERNS[name]) tone(hertz, context.currentTime + after_s, length_s);
+}
+
+function tone(hertz, start_s, length_s) {
+  const oscillator = new OscillatorNode(context, { frequency: hertz });
+  const gain = new GainNode(context, { gain: 0 });
+  gain.gain.setValueAtTime(0, start_s);
+  gain.gain.linearRampToValueAtTime(LOUDNESS, start_s + 0.01);
+  gain.gain.setValueAtTime(LOUDNESS, start_s + length_s - 0.03);
+  gain.gain.linearRampToValueAtTime(0, start_s + length_s);
+  oscillator.connect(gain).connect(context.destination);
+  oscillator.start(start_s);
+  oscillator.stop(start_s + length_s);
+}

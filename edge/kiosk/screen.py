@@ -1,0 +1,217 @@
+"""Serves the kiosk's page on loopback, and carries snapshots to it and touches back over a WebSocket.
+
+Promises that only pages of this very address are spoken to (Host and Origin are checked), that a slow page gets the newest
+snapshot and never a queue of old ones, and to know how many pages are alive. Called by the app; `show` from any thread.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from edge.errors import SettingsError
+from edge.kiosk.session import Touched
+from edge.kiosk.views import Touch
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 2.0
+SILENT_S: Final = 10.0  # a page that says nothing for so long is taken for dead
+MAX_PAGES: Final = 8
+MAX_MESSAGE_BYTES: Final = 1024
+PAGE_FOLDER: Final = Path(__file__).parent / "page"
+_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class _FromPage(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Alive(_FromPage):
+    type: Literal["alive"]
+    view: Annotated[int, Field(ge=0)]
+
+
+class _Touch(_FromPage):
+    type: Literal["touch"]
+    touch: Touch
+    view: Annotated[int, Field(ge=0)]
+    digits: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,12}$")] = ""
+
+
+_MESSAGE: Final[TypeAdapter[_Alive | _Touch]] = TypeAdapter(Annotated[_Alive | _Touch, Field(discriminator="type")])
+
+
+class Screen:
+    """The page's server, on an event loop and a thread of its own. ``port`` 0 takes a free one."""
+
+    def __init__(self, port: int, touched: Callable[[Touched], object], *, host: str = "127.0.0.1") -> None:
+        self.port = port
+        self._host, self._touched = host, touched
+        _QUIET.setLevel(logging.CRITICAL)  # refused handshakes are answered; they are no news
+        self._files = {f"/{file.name}": file for file in PAGE_FOLDER.iterdir() if file.suffix in _TYPES}
+        self._files["/"] = PAGE_FOLDER / "index.html"
+        self._pages: dict[ServerConnection, asyncio.Event] = {}
+        self._snapshot: dict[str, Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready, self._ended = threading.Event(), asyncio.Event()
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="screen", daemon=True)
+
+    def start(self) -> None:
+        """Listen; raises SettingsError where the port is taken."""
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise SettingsError(
+                f"page_port: port {self.port} cannot be used ({self._failure.strerror}). "
+                "Set another one, for example page_port = 8380."
+            )
+
+    def stop(self) -> None:
+        """Close every page's connection and end."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Give every page the newest snapshot; one that has not yet sent the last one skips it."""
+        self._snapshot = snapshot
+        loop = self._loop
+        if loop is not None and not self._ended.is_set():
+            loop.call_soon_threadsafe(self._wake)
+
+    @property
+    def pages(self) -> int:
+        """How many pages are connected and answer."""
+        return len(self._pages)
+
+    # --- on the loop ----------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        try:
+            async with serve(
+                self._talk,
+                self._host,
+                self.port,
+                process_request=self._answer,
+                max_size=MAX_MESSAGE_BYTES,
+                max_queue=16,
+                ping_interval=None,
+                compression=None,
+                server_header=None,
+                logger=_QUIET,
+            ) as server:
+                self.port = _port_of(server)
+                self._loop = asyncio.get_running_loop()
+                self._ready.set()
+                await self._ended.wait()
+        except OSError as error:
+            self._failure = error
+            self._ready.set()
+
+    def _wake(self) -> None:
+        for changed in self._pages.values():
+            changed.set()
+
+    def _answer(self, _: ServerConnection, request: Request) -> Response | None:
+        """An HTTP answer, or None where a WebSocket may begin."""
+        hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if request.headers.get("Host") not in hosts:  # a foreign name that was made to lead here (DNS rebinding)
+            return _response(HTTPStatus.MISDIRECTED_REQUEST, b"This page is not served under that name.\n")
+        path = request.path.partition("?")[0]
+        if path == "/socket":
+            if request.headers.get("Origin") not in {f"http://{host}" for host in hosts}:
+                return _response(HTTPStatus.FORBIDDEN, b"Only the kiosk's own page may connect.\n")
+            if len(self._pages) >= MAX_PAGES:
+                return _response(HTTPStatus.SERVICE_UNAVAILABLE, b"Too many pages are open.\n")
+            return None
+        file = self._files.get(path)
+        if file is None:
+            return _response(HTTPStatus.NOT_FOUND, b"There is no such page.\n")
+        return _response(HTTPStatus.OK, file.read_bytes(), _TYPES[file.suffix])
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        changed = asyncio.Event()
+        changed.set()
+        self._pages[connection] = changed
+        telling = asyncio.create_task(self._tell(connection, changed))
+        try:
+            await self._listen(connection)
+        except (ConnectionClosed, TimeoutError):
+            log.debug("a page is gone")
+        finally:
+            self._pages.pop(connection, None)
+            telling.cancel()
+
+    async def _tell(self, connection: ServerConnection, changed: asyncio.Event) -> None:
+        """Send the newest snapshot after each change, and a beat where nothing changes."""
+        try:
+            while True:
+                try:
+                    await asyncio.wait_for(changed.wait(), BEAT_S)
+                except TimeoutError:
+                    await connection.send(_message("beat", {}))
+                    continue
+                changed.clear()
+                if self._snapshot is not None:
+                    await connection.send(_message("show", self._snapshot))
+        except ConnectionClosed:
+            return
+
+    async def _listen(self, connection: ServerConnection) -> None:
+        while True:
+            async with asyncio.timeout(SILENT_S):
+                received = await connection.recv()
+            try:
+                message = _MESSAGE.validate_json(received)
+            except ValidationError as error:
+                log.warning("a page said what no page says: %d errors", error.error_count())
+                await connection.close(1008, "not understood")
+                return
+            if isinstance(message, _Touch):
+                self._touched(Touched(message.touch, message.view, message.digits))
+
+
+_QUIET: Final = logging.getLogger(f"{__name__}.websockets")
+
+
+def _message(kind: str, fields: dict[str, Any]) -> str:
+    """JSON; ``mono_ms`` is time.monotonic() at sending, against which a page reads deadlines."""
+    return json.dumps({"type": kind, "mono_ms": round(time.monotonic() * 1000), **fields}, ensure_ascii=False)
+
+
+def _port_of(server: Server) -> int:
+    port: int = next(iter(server.sockets)).getsockname()[1]
+    return port
+
+
+def _response(status: HTTPStatus, body: bytes, kind: str = "text/plain") -> Response:
+    headers = Headers(_HEADERS)
+    headers["Content-Type"] = f"{kind}; charset=utf-8"
+    headers["Content-Length"] = str(len(body))
+    headers["Connection"] = "close"
+    return Response(status.value, status.phrase, headers, body)
