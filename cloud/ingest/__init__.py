@@ -1,0 +1,1 @@
+"""The straight line from the broker to the ledger."""

@@ -1,0 +1,156 @@
+"""Decides about deliveries: header, count, chain, place in the stream. Pure: the simulation runs the very same code.
+
+Promises that a batch is taken only if it continues what is stored (first = through + 1, prev = the chain there), and
+that everything else changes nothing and is answered with what is stored. Called by `cloud.ingest.line`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from firmware_specs.errors import DecodeError, TooLarge, UnknownVersion
+from firmware_specs.messages import StoredError
+from firmware_specs.wire import Batch, chain_start, decode_batch, stream_of
+
+STREAMS_PER_DAY: Final = 20
+"""How many streams a terminal may open within 24 hours, where no setting says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message on a terminal's `up/records`. `terminal` is from the topic; `received_at` in microseconds."""
+
+    terminal: str
+    payload: bytes
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """The newest stored record of a stream, from which later ones' times may be bounded."""
+
+    effective_at: int
+    uncertainty_us: int
+    boot: str
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a stream is stored: its terminal, the last number, the chain there (hex)."""
+
+    terminal: str
+    through: int
+    chain: str
+    last: Neighbour | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What is stored already. `opened` counts the streams that a terminal opened within the last 24 hours."""
+
+    streams: Mapping[str, Position] = field(default_factory=dict)
+    opened: Mapping[str, int] = field(default_factory=dict)
+    streams_per_day: int = STREAMS_PER_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A delivery whose payload was read: a batch, or what is wrong with it, and whose stream it names if it does."""
+
+    delivery: Delivery
+    batch: Batch | None
+    stream: str | None
+    error: StoredError | None = None
+    wrong: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do about a delivery. `taken`: store the batch, which continues `position`.
+
+    Otherwise answer with `position` (None: nothing to say of the stream) and `error`; `mark` is a reason for an alarm.
+    """
+
+    reading: Reading
+    position: Position | None
+    taken: bool = False
+    error: StoredError | None = None
+    mark: str | None = None
+
+    @property
+    def delivery(self) -> Delivery:
+        """What it is about."""
+        return self.reading.delivery
+
+    @property
+    def batch(self) -> Batch:
+        """The batch of a delivery that could be read."""
+        assert self.reading.batch is not None  # noqa: S101
+        return self.reading.batch
+
+    def after(self) -> Position:
+        """The position once the batch of a taken delivery is stored (without its neighbour)."""
+        return Position(self.delivery.terminal, self.batch.last, self.batch.header.chain)
+
+
+def accept(deliveries: Sequence[Delivery], positions: Positions) -> list[Verdict]:
+    """A verdict for each delivery, in order; an earlier one's batch counts as stored for those after it."""
+    return place([read(delivery) for delivery in deliveries], positions)
+
+
+def read(delivery: Delivery) -> Reading:
+    """Check size, version, header, count and chain; looks at no record."""
+    try:
+        batch = decode_batch(delivery.payload)
+    except DecodeError as error:
+        return Reading(delivery, None, stream_of(delivery.payload), _error_of(error), str(error))
+    return Reading(delivery, batch, batch.header.stream)
+
+
+def place(readings: Iterable[Reading], positions: Positions) -> list[Verdict]:
+    """Hold each reading against what is stored."""
+    streams = dict(positions.streams)
+    opened = dict(positions.opened)
+    verdicts = []
+    for reading in readings:
+        verdict = _verdict(reading, streams, opened, positions.streams_per_day)
+        if verdict.taken:
+            stream, terminal = verdict.batch.header.stream, verdict.delivery.terminal
+            opened[terminal] = opened.get(terminal, 0) + (stream not in streams)
+            streams[stream] = verdict.after()
+        verdicts.append(verdict)
+    return verdicts
+
+
+def start_of(terminal: str, stream: str) -> Position:
+    """The position of a stream of which nothing is stored: c(0) at 0."""
+    return Position(terminal, 0, chain_start(terminal, stream).hex())
+
+
+def _error_of(error: DecodeError) -> StoredError:
+    if isinstance(error, UnknownVersion):
+        return StoredError.UNKNOWN_VERSION
+    return StoredError.TOO_LARGE if isinstance(error, TooLarge) else StoredError.BROKEN
+
+
+def _verdict(reading: Reading, streams: Mapping[str, Position], opened: Mapping[str, int], per_day: int) -> Verdict:
+    terminal, stream = reading.delivery.terminal, reading.stream
+    if stream is None:
+        return Verdict(reading, None, error=reading.error, mark=reading.error)
+    position = streams.get(stream)
+    if position is not None and position.terminal != terminal:
+        return Verdict(reading, None, error=StoredError.FOREIGN_STREAM, mark=StoredError.FOREIGN_STREAM)
+    have = position or start_of(terminal, stream)
+    if reading.batch is None:
+        return Verdict(reading, have, error=reading.error, mark=reading.error)
+    header = reading.batch.header
+    if header.first != have.through + 1:
+        return Verdict(reading, have)
+    if header.prev != have.chain:
+        return Verdict(reading, have, error=StoredError.FORK, mark=StoredError.FORK)
+    if header.count == 0:
+        return Verdict(reading, have)
+    if position is None and opened.get(terminal, 0) >= per_day:
+        return Verdict(reading, None, error=StoredError.TOO_MANY_STREAMS, mark=StoredError.TOO_MANY_STREAMS)
+    return Verdict(reading, have, taken=True)

@@ -1,0 +1,131 @@
+"""The straight line: accept, advance, journal, record, and only then the answers.
+
+Promises that an answer saying "stored" is given after the commit, that a failed transaction answers nobody, and that
+every other delivery of a known terminal gets its answer. Called by the worker with a group at a time.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Engine
+
+from cloud.bulk import Bulk
+from cloud.database import transaction
+from cloud.ingest import alarm, store
+from cloud.ingest.accept import STREAMS_PER_DAY, Delivery, Position, Positions, Reading, Verdict, place, read
+from cloud.ingest.lookups import Lookups
+from cloud.ingest.prepare import Prepared, prepare
+from cloud.journal.epoch import current_epoch
+from cloud.journal.format import UNREADABLE
+from firmware_specs.messages import Stored, StoredError
+from firmware_specs.wire import encode
+
+RETRY_AFTER_S: Final = 10.0
+"""Senders that were told to come later come back within one to two of these, spread by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one terminal is told on `down/stored`."""
+
+    terminal: str
+    stored: Stored
+
+    def payload(self) -> bytes:
+        """As it goes out."""
+        return encode(self.stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a group. `strangers` are of terminals that are not registered: they get no answer."""
+
+    answers: Sequence[Answer]
+    stored: Sequence[Prepared]
+    refused: Sequence[Verdict]
+    strangers: Sequence[Delivery]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One worker's line. Not for two threads at once; several processes may each have one on PostgreSQL."""
+
+    engine: Engine
+    lookups: Lookups = field(default_factory=Lookups)
+    streams_per_day: int = STREAMS_PER_DAY
+    jitter: Callable[[], float] = random.random
+
+    def ingest(self, deliveries: Sequence[Delivery]) -> Result:
+        """Store every fresh batch exactly once; its answers are to be sent now. Unavailable: nothing was changed."""
+        readings = [read(delivery) for delivery in deliveries]
+        with transaction(self.engine, read_only=True) as session:
+            bulk, epoch = Bulk.of(session), current_epoch(session)
+            terminals = self.lookups.terminals(bulk, (delivery.terminal for delivery in deliveries))
+            verdicts = place(
+                known := [each for each in readings if each.delivery.terminal in terminals],
+                self._positions(bulk, known),
+            )
+            ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
+        refused = [verdict for verdict in verdicts if verdict.mark]
+        stored, now = self._store(ready, refused, epoch)
+        return Result(
+            [Answer(each.delivery.terminal, self._answer(each, stored, now, epoch)) for each in verdicts],
+            list(stored.values()),
+            refused,
+            [delivery for delivery in deliveries if delivery.terminal not in terminals],
+            epoch,
+        )
+
+    def _positions(self, bulk: Bulk, readings: Sequence[Reading]) -> Positions:
+        """What `place` needs to know about these readings."""
+        streams = store.positions_of(bulk, (each.stream for each in readings if each.stream))
+        opening = {
+            each.delivery.terminal: each.delivery.received_at
+            for each in readings
+            if each.batch and each.batch.header.count and each.stream not in streams
+        }
+        opened = store.opened_since(bulk, opening, min(opening.values()) - store.DAY_US) if opening else {}
+        return Positions(streams, opened, self.streams_per_day)
+
+    def _store(
+        self, ready: Sequence[Prepared], refused: Sequence[Verdict], epoch: int
+    ) -> tuple[dict[tuple[str, int], Prepared], Mapping[str, Position]]:
+        """What is stored now, by stream and first number; and where the streams are whose batches lost."""
+        if not ready and not refused:
+            return {}, {}
+        with transaction(self.engine) as session:
+            bulk = Bulk.of(session)
+            fresh = store.single(bulk, store.advance(bulk, ready))
+            store.journal(bulk, fresh, epoch)
+            store.record(bulk, fresh)
+            alarm.raise_marks(bulk, refused)
+            stored = {(each.stream, each.first): each for each in fresh}
+            lost = [each.stream for each in ready if (each.stream, each.first) not in stored]
+            return stored, store.positions_of(bulk, lost) if lost else {}
+
+    def _answer(
+        self, verdict: Verdict, stored: Mapping[tuple[str, int], Prepared], now: Mapping[str, Position], epoch: int
+    ) -> Stored:
+        stream, position, error = verdict.reading.stream, verdict.position, verdict.error
+        if verdict.taken:
+            done = stored.get((verdict.batch.header.stream, verdict.batch.header.first))
+            if done is not None and done.verdict is verdict:
+                header = verdict.batch.header
+                return Stored(
+                    epoch=epoch, stream=stream, through=verdict.batch.last, chain=header.chain, rejected=_rejected(done)
+                )
+            position = now.get(verdict.batch.header.stream, position)
+        if position is None or position.terminal != verdict.delivery.terminal:
+            error = error or StoredError.FOREIGN_STREAM
+            later = RETRY_AFTER_S * (1 + self.jitter()) if error == StoredError.TOO_MANY_STREAMS else None
+            return Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later)
+        return Stored(epoch=epoch, stream=stream, through=position.through, chain=position.chain, error=error)
+
+
+def _rejected(prepared: Prepared) -> list[int] | None:
+    marks = prepared.fixed.marks
+    numbers: Iterable[int] = (prepared.first + index for index, mark in enumerate(marks) if mark & UNREADABLE)
+    return list(numbers) or None

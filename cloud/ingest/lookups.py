@@ -1,0 +1,116 @@
+"""What ingest must know of terminals, twins and occurrences to place a record; read by the group, kept with a bound.
+
+Twins never change, so they are kept until pushed out; terminals are asked anew every few seconds, so that one that was
+registered or disabled is noticed. Used by one ingest worker, in one thread.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from cloud.bulk import Bulk
+from cloud.ingest.occurrences import Held
+from cloud.journal.format import Place
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_TWINS: Final = 20_000
+MAX_TERMINALS: Final = 50_000
+TERMINAL_FRESH_S: Final = 3.0
+DEFAULT_RESEND_TIMEOUT_US: Final = 20_000_000
+A_WEEK_US: Final = 7 * 86_400_000_000
+"""No occurrence lasts longer, nor opens longer before its start: so its start is looked for by the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalFacts:
+    """A registered, enabled terminal: its kind and where it stands now."""
+
+    kind: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class TwinFacts:
+    """A twin as it was published."""
+
+    terminal: str
+    place: Place
+    resend_timeout_us: int
+
+
+class Lookups:
+    """The caches."""
+
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._terminals: dict[str, tuple[float, TerminalFacts | None]] = {}
+        self._twins: dict[tuple[int, int], TwinFacts] = {}
+
+    def terminals(self, bulk: Bulk, ids: Iterable[str]) -> dict[str, TerminalFacts]:
+        """Those of `ids` that are registered and enabled."""
+        now = self._monotonic_s()
+        wanted = set(ids)
+        stale = [each for each in wanted if each not in self._terminals or self._terminals[each][0] <= now]
+        found = {
+            terminal: TerminalFacts(kind, (room, organisation))
+            for terminal, kind, room, organisation in bulk.rows_in(
+                "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
+                "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
+                stale,
+            )
+        }
+        for each in stale:
+            self._terminals.pop(each, None)
+            self._terminals[each] = (now + TERMINAL_FRESH_S, found.get(each))
+        _keep_within(self._terminals, MAX_TERMINALS, wanted)
+        known = ((each, self._terminals[each][1]) for each in wanted)
+        return {each: facts for each, facts in known if facts is not None}
+
+    def twins(self, bulk: Bulk, versions: Iterable[tuple[int, int]]) -> dict[tuple[int, int], TwinFacts]:
+        """Those of `versions` that were ever published."""
+        wanted = set(versions)
+        for epoch in {epoch for epoch, number in wanted if (epoch, number) not in self._twins and epoch > 0}:
+            numbers = [number for its, number in wanted if its == epoch and (its, number) not in self._twins]
+            for row in bulk.rows_in(
+                "SELECT number, terminal_id, room_id, organisation_id, document FROM twins WHERE epoch = ? AND number IN",
+                numbers,
+                (epoch,),
+            ):
+                self._twins[epoch, row[0]] = TwinFacts(row[1], (row[2], row[3]), _resend_timeout_us(row[4]))
+        _keep_within(self._twins, MAX_TWINS, wanted)
+        return {each: self._twins[each] for each in wanted if each in self._twins}
+
+    def occurrences(self, bulk: Bulk, ids: Iterable[str]) -> set[str]:
+        """Those of `ids` that exist."""
+        return {row[0] for row in bulk.rows_in("SELECT id FROM occurrences WHERE id IN", set(ids))}
+
+    def held(self, bulk: Bulk, room_id: str, from_at: int, until_at: int) -> list[Held]:
+        """The room's occurrences whose hours touch the interval, at most 100, those that were cancelled left out."""
+        return [
+            Held(each, starts_at - opens_before_s * 1_000_000, starts_at, ends_at)
+            for each, starts_at, ends_at, opens_before_s in bulk.rows(
+                "SELECT o.id, o.starts_at, o.ends_at, a.opens_before_s FROM occurrences o "
+                "JOIN activities a ON a.id = o.activity_id WHERE o.room_id = ? AND o.starts_at BETWEEN ? AND ? "
+                "AND o.starts_at - a.opens_before_s * 1000000 <= ? AND o.ends_at >= ? AND o.cancelled_at IS NULL "
+                "ORDER BY o.starts_at LIMIT 100",
+                (room_id, from_at - A_WEEK_US, until_at + A_WEEK_US, until_at, from_at),
+            )
+        ]
+
+
+def _resend_timeout_us(document: str) -> int:
+    timeout_s = json.loads(document).get("resend_timeout_s")
+    return int(timeout_s * 1_000_000) if isinstance(timeout_s, int | float) else DEFAULT_RESEND_TIMEOUT_US
+
+
+def _keep_within(cache: dict[K, V], bound: int, wanted: set[K]) -> None:
+    """Push out the oldest entries, but none that is needed now."""
+    if len(cache) <= bound:
+        return
+    for key in list(cache)[: len(cache) - bound]:
+        if key not in wanted:
+            del cache[key]

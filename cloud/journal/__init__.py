@@ -1,0 +1,1 @@
+"""Raw batches as received, the positions of their streams, and what reads them onward."""
