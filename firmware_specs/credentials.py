@@ -112,8 +112,10 @@ def card_id(number: str) -> str:
 
 
 def card_number(credential_id: str) -> str:
-    """The 12 digits printed on a card, in fours."""
+    """The 12 digits printed on a card, in fours; raises ValueError for an id that is no card number."""
     digits = f"{int(credential_id, 16):012d}"
+    if len(digits) != 12 or _luhn(digits):
+        raise ValueError(f"{credential_id}: not an id made by card_id_from_random")
     return f"{digits[:4]} {digits[4:8]} {digits[8:]}"
 
 
