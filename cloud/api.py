@@ -97,7 +97,7 @@ class PageOf(BaseModel, Generic[T]):
         return cls.model_validate({"items": found.rows, "next_cursor": found.next_cursor}, from_attributes=True)
 
 
-class FaultView(BaseModel):
+class FaultView(View):
     """One wrong thing in a request."""
 
     where: str = Field(examples=["body.name"])

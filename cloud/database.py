@@ -116,6 +116,7 @@ def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,  # an error's text goes into the log
             pool_size=POOL_SIZE,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
@@ -127,7 +128,11 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -168,7 +173,27 @@ def transaction(engine: Engine, *, read_only: bool = False) -> Iterator[Session]
     except PoolTimeoutError as error:
         raise Unavailable("All connections to the database are in use.", retry_after_s=5) from error
     except IntegrityError as error:
+        if not _is_conflict(error):
+            raise
         raise Conflict("Something else refers to it, or the same came in at the same moment.") from error
+
+
+def _is_conflict(error: IntegrityError) -> bool:
+    """Whether a unique or foreign key was hurt, not a fault of the program such as a missing value."""
+    name = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+    return name in _CONFLICTS
+
+
+_CONFLICTS = frozenset(
+    {
+        "SQLITE_CONSTRAINT_UNIQUE",
+        "SQLITE_CONSTRAINT_PRIMARYKEY",
+        "SQLITE_CONSTRAINT_FOREIGNKEY",
+        "SQLITE_CONSTRAINT_TRIGGER",  # what SQLite calls a foreign key of a row that is deleted
+        "23503",  # foreign_key_violation (PostgreSQL, appendix A)
+        "23505",  # unique_violation
+    }
+)
 
 
 def wait_for_database(

@@ -117,7 +117,7 @@ def _instant(value: Any) -> Any:
 InstantUs = Annotated[
     datetime,
     BeforeValidator(_instant),
-    PlainSerializer(to_us, return_type=int),
+    PlainSerializer(to_us, return_type=int, when_used="json"),
     WithJsonSchema(
         {
             "type": "integer",

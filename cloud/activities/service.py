@@ -3,7 +3,7 @@
 An edit replaces the occurrences whose check-in has not opened yet, and leaves all others as they were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -86,6 +86,12 @@ def list_activities(
         columns = (Activity.title, Activity.title_en)
         query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     return find(session, query, [Activity.title, Activity.id], paging)
+
+
+def titles(session: Session, activity_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Title and English title by id, whatever the scope: for facts that were found in it."""
+    query = select(Activity.id, Activity.title, Activity.title_en).where(Activity.id.in_(set(activity_ids)))
+    return {activity_id: (title, title_en) for activity_id, title, title_en in session.execute(query)}
 
 
 def create(session: Session, change: Change, scope: Scope, form: ActivityForm) -> Activity:

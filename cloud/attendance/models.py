@@ -22,7 +22,7 @@ class Attendance(Base):
     __tablename__ = "attendance"
     __table_args__ = (
         Index("ix_attendance_member_id_effective_at", "member_id", "effective_at"),
-        Index("ix_attendance_organisation_id_effective_at", "organisation_id", "effective_at"),
+        Index("ix_attendance_effective_at", "effective_at"),
     )
 
     occurrence_id: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -14,7 +14,7 @@ from cloud.attendance.service import CorrectionForm, OccurrenceId
 from cloud.forms import InstantUs
 from cloud.members import service as members
 from cloud.members.service import MemberId
-from cloud.paging import MAX_LIMIT, Paging
+from cloud.paging import Paging
 from cloud.scope import Scope
 from cloud.security import Operator, Viewer
 
@@ -94,7 +94,7 @@ def list_attendance(
 def export_attendance(cloud: TheCloud, by: Operator, from_at: From = None, until_at: Until = None) -> StreamingResponse:
     """Attendance in your scope as CSV, newest first."""
     rows = attendance_rows(cloud, by.scope, from_at, until_at)
-    return StreamingResponse(csv_stream.lines(HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
+    return StreamingResponse(csv_stream.chunks(HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
 
 
 @corrections.get("")
@@ -118,7 +118,7 @@ def attendance_rows(
     cloud: Cloud, scope: Scope, from_at: datetime | None, until_at: datetime | None
 ) -> Iterator[tuple[str, ...]]:
     """Rows of the export; a transaction a page, so that a slow reader holds up nobody."""
-    paging: Paging | None = Paging(MAX_LIMIT)
+    paging: Paging | None = Paging(csv_stream.ROWS)
     while paging is not None:
         with cloud.reading() as session:
             found = service.list_attendance(session, scope, paging, from_at=from_at, until_at=until_at)
@@ -128,7 +128,7 @@ def attendance_rows(
             who = names.get(row.member_id, "")
             place = row.room_id or "", row.terminal_id or ""
             yield at, row.occurrence_id, row.member_id, who, *place, row.method
-        paging = Paging(MAX_LIMIT, found.next_cursor) if found.next_cursor else None
+        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None
 
 
 routes = APIRouter()

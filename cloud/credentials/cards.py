@@ -81,10 +81,10 @@ def _face(card: Card) -> str:
         f"M{x + QUIET} {y + QUIET}h1v1h-1z" for y, row in enumerate(symbol.matrix) for x, dark in enumerate(row) if dark
     )
     texts = [
-        _line(58, 20, 3.6, card.organisation, bold=True),
-        _line(58, 25, 2.6, card.organisation_en),
-        _line(58, 31, 3.2, card.name),
-        _line(58, 44, 4.2, card.number, bold=True),
+        _line(57, 20, 3.6, card.organisation, bold=True),
+        _line(57, 25, 2.6, card.organisation_en),
+        _line(57, 31, 3.2, card.name),
+        _line(57, 44, 3.7, card.number, bold=True),
     ]
     return (
         f'<rect width="{WIDTH_MM}" height="{HEIGHT_MM}" fill="#fff"/>'

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database import Base, Instant
@@ -12,11 +12,14 @@ class Member(Base):
     """A person of an organisation. `subject` is the opaque reference on the card: base64url of 128 bits."""
 
     __tablename__ = "members"
-    __table_args__ = (UniqueConstraint("organisation_id", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "external_id"),
+        Index("ix_members_display_name_id", "display_name", "id"),
+    )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     organisation_id: Mapped[str] = mapped_column(Text, ForeignKey("organisations.id"))
-    display_name: Mapped[str] = mapped_column(Text, index=True)
+    display_name: Mapped[str] = mapped_column(Text)
     external_id: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text, unique=True)
     created_at: Mapped[datetime] = mapped_column(Instant)

@@ -27,7 +27,7 @@ from cloud.forms import InstantUs, Search
 from cloud.members import importing, service
 from cloud.members.service import MemberForm
 from cloud.organisations.service import OrganisationId
-from cloud.paging import MAX_LIMIT, Paging
+from cloud.paging import Paging
 from cloud.scope import Scope
 from cloud.security import Admin, Operator, Viewer
 from cloud.terminals import files
@@ -132,7 +132,7 @@ def export_members(cloud: TheCloud, by: Operator, organisation_id: InOrganisatio
     """All members in your scope as CSV."""
     rows = member_rows(cloud, by.scope, organisation_id)
     header = ("external_id", "name", "organisation_id", "member_id")
-    return StreamingResponse(csv_stream.lines(header, rows), media_type=csv_stream.MEDIA_TYPE)
+    return StreamingResponse(csv_stream.chunks(header, rows), media_type=csv_stream.MEDIA_TYPE)
 
 
 @routes.get("/{member_id}", responses={200: with_etag(), **problems(404)})
@@ -168,10 +168,10 @@ def erase_member(cloud: TheCloud, by: Admin, member_id: Id, if_match: IfMatch) -
 
 def member_rows(cloud: Cloud, scope: Scope, organisation_id: str | None) -> Iterator[tuple[str, str, str, str]]:
     """Rows of the export; a transaction a page, so that a slow reader holds up nobody."""
-    paging: Paging | None = Paging(MAX_LIMIT)
+    paging: Paging | None = Paging(csv_stream.ROWS)
     while paging is not None:
         with cloud.reading() as session:
             found = service.list_members(session, scope, paging, organisation_id=organisation_id)
         for member in found.rows:
             yield member.external_id or "", member.display_name, member.organisation_id, member.id
-        paging = Paging(MAX_LIMIT, found.next_cursor) if found.next_cursor else None
+        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Select, or_, select, true
+from sqlalchemy import func, ColumnElement, Select, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
@@ -46,6 +46,17 @@ def matching(search: str) -> Select[str]:
 def organisation_ids(session: Session, room_ids: Iterable[str]) -> set[str]:
     """The organisations that these rooms belong to."""
     return set(session.scalars(select(Room.organisation_id).where(Room.id.in_(set(room_ids)))))
+
+
+def plates(session: Session, room_ids: Iterable[str]) -> dict[str, str]:
+    """Numbers by id, whatever the scope: for facts that were found in it."""
+    query = select(Room.id, Room.number).where(Room.id.in_(set(room_ids)))
+    return dict(session.execute(query).tuples().all())
+
+
+def count(session: Session, scope: Scope) -> int:
+    """How many rooms there are."""
+    return session.scalar(select(func.count()).select_from(Room).where(within(scope, Room.organisation_id))) or 0
 
 
 def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:

@@ -62,14 +62,11 @@ def keep(session: Session, drafts: Sequence[Draft], now: datetime) -> None:
             size = len(draft.content)
             session.add(TwinFile(sha256=sha256, size=size, content=draft.content, created_at=now))
             session.flush()
-        prepared = session.get(PreparedFile, draft.name, with_for_update=True)
-        if prepared is None:
-            prepared = PreparedFile(name=draft.name, sha256="")
-            session.add(prepared)
-        if prepared.sha256 != sha256:
+        before = session.get(PreparedFile, draft.name, with_for_update=True)
+        if before is None or before.sha256 != sha256:
             advance(session, Counts.TWIN_INPUTS)
-        prepared.sha256, prepared.epoch, prepared.changes = sha256, draft.epoch, draft.changes
-        prepared.made_at = now
+        prepared = PreparedFile(name=draft.name, sha256=sha256, epoch=draft.epoch, changes=draft.changes, made_at=now)
+        session.merge(prepared)
         session.flush()
 
 

@@ -68,10 +68,8 @@ def _attendance() -> None:
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("occurrence_id", "member_id", name=op.f("pk_attendance")),
     )
+    op.create_index("ix_attendance_effective_at", "attendance", ["effective_at"], unique=False)
     op.create_index("ix_attendance_member_id_effective_at", "attendance", ["member_id", "effective_at"], unique=False)
-    op.create_index(
-        "ix_attendance_organisation_id_effective_at", "attendance", ["organisation_id", "effective_at"], unique=False
-    )
 
 
 def _audit() -> None:
@@ -219,7 +217,7 @@ def _members() -> None:
         sa.UniqueConstraint("organisation_id", "external_id", name=op.f("uq_members_organisation_id_external_id")),
         sa.UniqueConstraint("subject", name=op.f("uq_members_subject")),
     )
-    op.create_index(op.f("ix_members_display_name"), "members", ["display_name"], unique=False)
+    op.create_index("ix_members_display_name_id", "members", ["display_name", "id"], unique=False)
 
 
 def _prepared_files() -> None:
