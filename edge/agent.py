@@ -3,17 +3,24 @@
 Promises to start without a network, a cloud or a sound disk, and to stop in order. Called by the command line.
 """
 
+import contextlib
 import importlib.metadata
 import logging
 import platform
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.clock import Clock
+from edge.fetcher import Fetcher, HttpSource
+from edge.health import HealthSampler
 from edge.link import Address, Link
 from edge.links import Links, LinkStatus
 from edge.outbox import Limits, Outbox
 from edge.settings import Settings
+from edge.twin import TwinStore
 from edge.uplink import Uplink
+
+if TYPE_CHECKING:
+    from edge.kiosk.app import KioskApp
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +32,9 @@ class Agent:
     """Outbox, twin, uplink, health and, where one is set, the kiosk."""
 
     def __init__(self, settings: Settings) -> None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         password = settings.read_password()
+        with contextlib.suppress(OSError):  # the outbox says what is wrong with the disk
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.clock = Clock(trusted=settings.clock_trusted, offset_file=settings.clock_offset_file)
         self.outbox = Outbox.open(
@@ -36,24 +44,55 @@ class Agent:
             clock=self.clock,
             versions=versions(),
         )
-        uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
+        self.twin = TwinStore(self.outbox, settings.data_dir)
+        self._uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
         birth = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
-        self._link = Link(address_of(settings, password), self.outbox, uplink, birth=birth)
+        self._link = Link(address_of(settings, password), self.outbox, self._uplink, birth=birth, twin=self.twin)
         self._links = Links([self._link])
-        self.outbox.on_append = lambda: self._links.wake(self._link)
+        source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file)
+        self._fetcher = Fetcher(self.twin, source)
+        self._health = HealthSampler(self.outbox, self.clock, settings.data_dir)
+        self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
 
     def start(self) -> None:
-        """Start all threads; returns at once."""
+        """Start all threads. Raises SettingsError where the kiosk's port is taken; then nothing runs."""
+        wake = self._wake
+        self.twin.listen(self._apply_twin)
+        self.twin.load()
+        self.outbox.on_append = wake
+        self.twin.listen(wake)
+        if self.kiosk is not None:
+            self.kiosk.start()
+        self._fetcher.start()
         self._links.start()
+        self._health.start()
 
     def stop(self) -> None:
-        """Farewell to the broker, then close the file."""
+        """End the parts in order, say farewell to the broker, close the file."""
+        if self.kiosk is not None:
+            self.kiosk.stop()
+        self._health.stop()
+        self._fetcher.stop()
         self._links.stop()
         self.outbox.close()
 
     def uplink_status(self) -> LinkStatus:
         """Whether the broker is connected, since when, and what is on its way."""
         return self._links.status()
+
+    def _wake(self) -> None:
+        self._links.wake(self._link)
+
+    def _apply_twin(self) -> None:
+        desired = self.twin.current()
+        if desired is not None:
+            self._uplink.resend_timeout_s = desired.resend_timeout_s
+            self._health.every_s = desired.health_every_s
+
+    def _new_kiosk(self) -> "KioskApp":
+        from edge.kiosk.app import KioskApp
+
+        return KioskApp(self.outbox, self.twin, self.uplink_status, self.clock, self.settings)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -76,5 +115,5 @@ def versions() -> dict[str, str]:
     try:
         agent = importlib.metadata.version("roomlink")
     except importlib.metadata.PackageNotFoundError:
-        agent = "0.1.0"
+        agent = "0.1.0"  # run from a checkout
     return {"agent": agent, "python": platform.python_version()}

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     cloud_url: Annotated[
         str, Field(description="Where roster and revocations are fetched", examples=["https://roomlink.example.org"])
     ] = ""
+    cloud_ca_file: Annotated[
+        Path | None,
+        Field(description="Certificates to trust there instead of the system's", examples=["/etc/roomlink/ca.pem"]),
+    ] = None
     profile: Annotated[
         str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="Kind of terminal", examples=["kiosk"])
     ] = "kiosk"

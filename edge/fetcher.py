@@ -1,0 +1,162 @@
+"""Fetches the files that a twin names, over HTTP with the terminal's own password, in a thread of its own.
+
+Promises that a file is put in force only when its size and hash are the twin's, by an atomic rename; the old one stays till then.
+Started by the agent.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import random
+import ssl
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+from edge.twin import KINDS, TwinStore
+from firmware_specs.errors import DecodeError
+from firmware_specs.messages import FileReference
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S: Final = 1.0
+MOST_RETRY_S: Final = 300.0
+TIMEOUT_S: Final = 15.0
+PIECE_BYTES: Final = 64 * 1024
+
+
+class FetchError(Exception):
+    """The file did not come, or is not the one that was named; the message is a sentence."""
+
+
+class Source(Protocol):
+    """Where files come from: HTTP in the agent, a folder in tests."""
+
+    def pieces(self, reference: FileReference) -> Iterable[bytes]:
+        """The file's bytes; raises FetchError."""
+        ...
+
+
+class Fetcher:
+    """The thread. It sleeps until the twin names a file that is not in force, or a retry is due."""
+
+    def __init__(self, twin: TwinStore, source: Source, chance: random.Random | None = None) -> None:
+        self._twin = twin
+        self._source = source
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._tried: dict[str, FileReference] = {}
+        self._thread = threading.Thread(target=self._serve, name="fetcher", daemon=True)
+
+    def start(self) -> None:
+        """Load what lies on the disk, then fetch what is missing."""
+        self._twin.listen(self._look)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a request under way is left to end with the process."""
+        self._stopping.set()
+        self._due.set()
+        self._thread.join(2.0)
+
+    def _serve(self) -> None:
+        self._load_kept()
+        while not self._stopping.is_set():
+            self._due.clear()
+            self._tried = self._twin.missing()
+            self._due.wait(None if self.fetch_missing() else self._retry_s())
+
+    def _look(self) -> None:
+        """Something changed in the twin; a problem that was just noted is no reason to try again at once."""
+        if self._twin.missing() != self._tried:
+            self._due.set()
+
+    def _load_kept(self) -> None:
+        """The files of the last run are in force again, whichever twin named them."""
+        for kind in KINDS:
+            file = self._twin.files_dir / kind
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    self._twin.put_in_force(self._twin.read_file(kind, file), _sha256(file))
+                except (DecodeError, PermissionError) as error:
+                    self._twin.note_problem(kind, f"the kept file cannot be used: {error}")
+
+    def fetch_missing(self) -> bool:
+        """Fetch each missing file once; whether all came."""
+        for kind, reference in self._twin.missing().items():
+            try:
+                self._fetch(kind, reference)
+            except (FetchError, DecodeError, OSError) as error:
+                self._failures += 1
+                self._twin.note_problem(kind, str(error))
+                return False
+        self._failures = 0
+        return True
+
+    def _fetch(self, kind: str, reference: FileReference) -> None:
+        self._twin.files_dir.mkdir(parents=True, exist_ok=True)
+        part = self._twin.files_dir / f"{kind}.part"
+        try:
+            _write_checked(part, reference, self._source.pieces(reference))
+            content = self._twin.read_file(kind, part)
+            part.replace(self._twin.files_dir / kind)
+        finally:
+            part.unlink(missing_ok=True)
+        self._twin.put_in_force(content, reference.sha256)
+        log.info("%s %s is in force", kind, reference.sha256[:12])
+
+    def _retry_s(self) -> float:
+        window_s = min(MOST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures, 12))
+        return self._chance.uniform(window_s / 2, window_s)
+
+
+class HttpSource:
+    """The cloud's files, by HTTP Basic under the terminal's id (RFC 7617)."""
+
+    def __init__(self, url: str, terminal: str, password: str, ca_file: Path | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._terminal, self._password, self._ca_file = terminal, password, ca_file
+
+    def pieces(self, reference: FileReference) -> Iterable[bytes]:
+        """The file's bytes as they come; raises FetchError."""
+        import httpx
+
+        if not self._url:
+            raise FetchError("Setting cloud_url is missing, so no file can be fetched.")
+        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        try:
+            with (
+                httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify) as client,
+                client.stream("GET", self._url + reference.path) as answer,
+            ):
+                if answer.status_code != httpx.codes.OK:
+                    raise FetchError(f"The cloud answered {answer.status_code} to {reference.path}.")
+                yield from answer.iter_bytes(PIECE_BYTES)
+        except httpx.HTTPError as error:
+            raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+
+
+def _write_checked(part: Path, reference: FileReference, pieces: Iterable[bytes]) -> None:
+    digest, size = hashlib.sha256(), 0
+    with part.open("wb") as file:
+        for piece in pieces:
+            size += len(piece)
+            if size > reference.size:
+                raise FetchError(f"The file is larger than the {reference.size} bytes that the twin says.")
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    if digest.hexdigest() != reference.sha256:
+        raise FetchError(
+            f"The file's hash is {digest.hexdigest()[:12]}…, not {reference.sha256[:12]}… as the twin says."
+        )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,177 @@
+"""The terminal's copy of its desired twin and of the files that it names; what is in force, and what is reported.
+
+Promises that a twin or file in force stays so until a newer one is whole and checked, over restarts and for weeks.
+Called by the link (receive, reported), the kiosk (current, roster, revoked) and the fetcher.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.errors import OutboxError
+from edge.outbox import Outbox
+from edge.roster import Roster, bounded_lines
+from firmware_specs.errors import DecodeError
+from firmware_specs.messages import Desired, FileReference, Reported
+from firmware_specs.roster import read_revocations
+from firmware_specs.wire import decode_desired, encode
+
+log = logging.getLogger(__name__)
+
+ROSTER: Final = "roster"
+REVOCATIONS: Final = "revocations"
+KINDS: Final = (ROSTER, REVOCATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """A revocation file: the cloud's epoch when it was written, and the revoked card ids (16 hex digits)."""
+
+    epoch: int
+    revoked: frozenset[str]
+
+
+class TwinStore:
+    """What the cloud wants of this terminal. Reading never blocks and never raises."""
+
+    def __init__(self, outbox: Outbox, files_dir: Path) -> None:
+        self.files_dir = files_dir
+        self._outbox = outbox
+        self._lock = threading.Lock()
+        self._desired: Desired | None = None
+        self._roster: Roster | None = None
+        self._revocations = Revocations(0, frozenset())
+        self._in_force: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+        self._to_report = True
+        self._listeners: list[Callable[[], None]] = []
+
+    def load(self) -> None:
+        """Take the kept twin in force; its files follow from the fetcher's own thread."""
+        try:
+            document = self._outbox.load_twin()
+            desired = None if document is None else decode_desired(document)
+        except (OutboxError, DecodeError) as error:
+            log.warning("the kept twin cannot be read: %s", error)
+            return
+        if desired is not None:
+            self._take(desired)
+
+    # --- for the kiosk --------------------------------------------------------------------------------------------
+
+    def current(self) -> Desired | None:
+        """The twin in force; None before the first."""
+        return self._desired
+
+    def roster(self) -> Roster | None:
+        """The roster in force; None before the first, and under a twin that names none."""
+        return self._roster if ROSTER in self.wanted() else None
+
+    def revoked(self) -> frozenset[str]:
+        """Ids of revoked cards, 16 hex digits each."""
+        return self._revocations.revoked
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, number) of the twin in force; (0, 0) before the first."""
+        return (0, 0) if self._desired is None else self._desired.version
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each change of twin, roster or revocations, from whichever thread made it."""
+        self._listeners.append(listener)
+
+    # --- for the link ---------------------------------------------------------------------------------------------
+
+    def receive(self, payload: bytes) -> int | None:
+        """A desired twin arrived: its epoch. Raises DecodeError; an older one than that in force changes nothing."""
+        desired = decode_desired(payload)
+        if desired.version > self.version:
+            self._keep(payload)
+            self._take(desired)
+        return desired.version[0]
+
+    def connected(self) -> None:
+        """A connection begins: the broker may have lost what was reported."""
+        self._to_report = True
+
+    def reported(self) -> bytes | None:
+        """The reported twin where it is due to be published; None where it was given out already, or there is no twin."""
+        if not self._to_report or self._desired is None:
+            return None
+        with self._lock:
+            self._to_report = False
+            wanted = {kind: reference.sha256 for kind, reference in self.wanted().items()}
+            applied = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
+            problems = [f"{kind}: {problem}"[:200] for kind, problem in sorted(self._problems.items())]
+        return encode(Reported(version=self.version, applied=applied, problems=problems))
+
+    # --- for the fetcher ------------------------------------------------------------------------------------------
+
+    def wanted(self) -> dict[str, FileReference]:
+        """The files that the twin in force names, by their kind."""
+        desired = self._desired
+        named = {} if desired is None else {ROSTER: desired.roster, REVOCATIONS: desired.revocations}
+        return {kind: reference for kind, reference in named.items() if reference is not None}
+
+    def missing(self) -> dict[str, FileReference]:
+        """Those of them that are not in force yet."""
+        return {kind: r for kind, r in self.wanted().items() if self._in_force.get(kind) != r.sha256}
+
+    def read_file(self, kind: str, file: Path) -> Roster | Revocations:
+        """Read a file that is whole; raises DecodeError where it breaks the contract, OSError where it cannot be read."""
+        if kind == ROSTER:
+            return Roster.load(file)
+        with file.open("rb") as lines:
+            head, revoked = read_revocations(bounded_lines(lines))
+        if head.epoch < self._revocations.epoch:
+            raise DecodeError(
+                "line 1", f"epoch {head.epoch} is older than {self._revocations.epoch}, which is in force"
+            )
+        return Revocations(head.epoch, revoked)
+
+    def put_in_force(self, content: Roster | Revocations, sha256: str) -> None:
+        """Use what `read_file` gave from now on."""
+        if isinstance(content, Roster):
+            kind, self._roster = ROSTER, content
+        else:
+            kind, self._revocations = REVOCATIONS, content
+        self._in_force[kind] = sha256
+        self.note_problem(kind, None)
+
+    def note_problem(self, kind: str, problem: str | None) -> None:
+        """What stands in the way of a part of the twin, for the report; None once it is well."""
+        with self._lock:
+            before = self._problems.get(kind)
+            if problem is None:
+                self._problems.pop(kind, None)
+            else:
+                self._problems[kind] = problem
+        if problem != before and problem is not None:
+            log.warning("%s: %s", kind, problem)
+        if problem is None or problem != before:
+            self._changed()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, payload: bytes) -> None:
+        """On the disk for weeks without a network; in force all the same where the disk does not take it."""
+        try:
+            self._outbox.save_twin(payload)
+        except OutboxError as error:
+            self.note_problem("twin", f"not kept: {error}")
+        else:
+            self._problems.pop("twin", None)
+
+    def _take(self, desired: Desired) -> None:
+        self._desired = desired
+        self._outbox.config = desired.version
+        log.info("twin %d of epoch %d is in force", desired.version[1], desired.version[0])
+        self._changed()
+
+    def _changed(self) -> None:
+        self._to_report = True
+        for listener in self._listeners:
+            listener()
