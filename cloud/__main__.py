@@ -20,6 +20,7 @@ from cloud.accounts import commands as accounts
 from cloud.app import create_app
 from cloud.errors import CloudError, StartError
 from cloud.ingest.running import ingesting
+from cloud.members import commands as members
 from cloud.openapi import as_markdown
 from cloud.running import connect_ledger, start
 from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
@@ -33,6 +34,8 @@ app = typer.Typer(
 )
 app.add_typer(accounts.user, name="user")
 app.add_typer(accounts.token, name="token")
+app.add_typer(members.export, name="export")
+app.command("import")(members.import_members)
 
 GRACE_S = 15
 """How long requests may go on after SIGTERM."""

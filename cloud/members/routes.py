@@ -38,6 +38,7 @@ routes = router("/members", "members")
 Id = Annotated[str, Path(pattern=r"^mem_[0-9a-f]{16}$")]
 InOrganisation = Annotated[OrganisationId | None, Query(description="Only this organisation's.")]
 Uploaded = Annotated[File, Depends(upload(importing.MAX_BYTES))]
+EXPORT_HEADER = ("external_id", "name", "organisation_id", "member_id")
 CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
@@ -131,8 +132,7 @@ def import_members(
 def export_members(cloud: TheCloud, by: Operator, organisation_id: InOrganisation = None) -> StreamingResponse:
     """All members in your scope as CSV."""
     rows = member_rows(cloud, by.scope, organisation_id)
-    header = ("external_id", "name", "organisation_id", "member_id")
-    return StreamingResponse(csv_stream.chunks(header, rows), media_type=csv_stream.MEDIA_TYPE)
+    return StreamingResponse(csv_stream.chunks(EXPORT_HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
 
 
 @routes.get("/{member_id}", responses={200: with_etag(), **problems(404)})

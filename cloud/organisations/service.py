@@ -67,6 +67,19 @@ def list_organisations(
     return find(session, query, [Organisation.name, Organisation.id], paging)
 
 
+def top(session: Session, scope: Scope) -> Organisation | None:
+    """The highest organisation of the scope; None before the first was made."""
+    query = select(Organisation).where(within(scope, Organisation.id))
+    return session.scalar(query.order_by(func.length(Organisation.path), Organisation.created_at).limit(1))
+
+
+def names(session: Session, organisation_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Name and English name by id, whatever the scope: for things that were found in it."""
+    query = select(Organisation.id, Organisation.name, Organisation.name_en)
+    rows = session.execute(query.where(Organisation.id.in_(set(organisation_ids))))
+    return {organisation_id: (name, name_en) for organisation_id, name, name_en in rows}
+
+
 def create(session: Session, change: Change, scope: Scope, form: OrganisationForm) -> Organisation:
     """Below a parent within the scope; a root only where the scope is everything."""
     organisation_id = new_id("org")

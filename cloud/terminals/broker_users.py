@@ -43,6 +43,13 @@ def publish(cloud: Cloud) -> BrokerUsers:
     return BrokerUsers.WRITTEN
 
 
+@contextmanager
+def publishing(cloud: Cloud) -> Iterator[None]:
+    """Publish once when the application starts, in case the last write failed."""
+    publish(cloud)
+    yield
+
+
 def _write(path: Path, settings: Settings, terminals: dict[str, str | None]) -> None:
     before = passwords.read_password_file(path)
     after = {name: hashed for name, hashed in before.items() if name not in terminals}

@@ -1,0 +1,57 @@
+"""The terminals at a glance: how many are how, which are marked, which are away. For the console."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cloud.rooms import service as rooms
+from cloud.scope import Scope
+from cloud.terminals.models import Terminal
+
+STATES = ("online", "suspect", "offline", "asleep", "maintenance", "never")
+"""In the order in which they are shown; `never` is shown as unknown."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How many enabled terminals are in which state, and when one was last heard."""
+
+    presence: tuple[tuple[str, int], ...]
+    heard_at: datetime | None
+
+
+def summary(session: Session, scope: Scope) -> Fleet:
+    """Of all enabled terminals in the scope."""
+    query = select(Terminal.presence, func.count(), func.max(Terminal.last_heard_at)).where(
+        Terminal.enabled, rooms.within(scope, Terminal.room_id)
+    )
+    rows = session.execute(query.group_by(Terminal.presence)).all()
+    counts = {presence: count for presence, count, _ in rows}
+    heard = [at for _, _, at in rows if at is not None]
+    return Fleet(tuple((state, counts[state]) for state in STATES if state in counts), max(heard, default=None))
+
+
+def marked(session: Session, scope: Scope, limit: int) -> Sequence[Terminal]:
+    """Terminals with a mark: something that a person should look at."""
+    query = select(Terminal).where(func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id))
+    return session.scalars(query.order_by(Terminal.id).limit(limit)).all()
+
+
+def away(session: Session, scope: Scope, limit: int = 200) -> Sequence[Terminal]:
+    """Enabled terminals that are offline, the longest away first."""
+    query = select(Terminal).where(
+        Terminal.enabled, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id)
+    )
+    return session.scalars(query.order_by(Terminal.presence_at, Terminal.id).limit(limit)).all()
+
+
+def in_rooms(session: Session, room_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """(id, presence) of the terminals of each room."""
+    query = select(Terminal.room_id, Terminal.id, Terminal.presence).where(Terminal.room_id.in_(room_ids))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for room_id, terminal_id, presence in session.execute(query.order_by(Terminal.id)):
+        found.setdefault(str(room_id), []).append((terminal_id, presence))
+    return found
