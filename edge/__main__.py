@@ -33,24 +33,45 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the agent until SIGTERM or Ctrl-C")
     run.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
     run.set_defaults(command=_run)
+    fleet = commands.add_parser("fleet", help="run many simulated kiosks until SIGTERM or Ctrl-C")
+    fleet.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the fleet, TOML")
+    fleet.add_argument("--count", type=int, metavar="N", help="only the first N terminals of the file")
+    fleet.add_argument("--report-every", type=float, default=10.0, metavar="S", help="seconds between status lines")
+    fleet.set_defaults(command=_run_fleet)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     from edge.agent import Agent
-    from edge.settings import load_settings
+    from edge.settings import Settings, load_settings
 
-    settings = load_settings(options.config)
+    settings = load_settings(options.config, Settings)
     log_to_stderr(settings.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = stop_at_signal()
     agent = Agent(settings)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
     stop.wait()
     agent.stop()
     return 0
+
+
+def _run_fleet(options: argparse.Namespace) -> int:
+    from edge.fleet import FleetSettings, run
+    from edge.settings import load_settings
+
+    settings = load_settings(options.config, FleetSettings)
+    log_to_stderr("warning")
+    run(settings, options.count, stop_at_signal(), options.report_every)
+    return 0
+
+
+def stop_at_signal() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
 
 
 def log_to_stderr(level: str) -> None:

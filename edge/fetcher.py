@@ -64,18 +64,18 @@ class Fetcher:
         self._thread.join(2.0)
 
     def _serve(self) -> None:
-        self._load_kept()
+        self.load_kept()
         while not self._stopping.is_set():
             self._due.clear()
             self._tried = self._twin.missing()
-            self._due.wait(None if self.fetch_missing() else self._retry_s())
+            self._due.wait(None if self.fetch_missing() else self.retry_s())
 
     def _look(self) -> None:
         """Something changed in the twin; a problem that was just noted is no reason to try again at once."""
         if self._twin.missing() != self._tried:
             self._due.set()
 
-    def _load_kept(self) -> None:
+    def load_kept(self) -> None:
         """The files of the last run are in force again, whichever twin named them."""
         for kind in KINDS:
             file = self._twin.files_dir / kind
@@ -109,7 +109,8 @@ class Fetcher:
         self._twin.put_in_force(content, reference.sha256)
         log.info("%s %s is in force", kind, reference.sha256[:12])
 
-    def _retry_s(self) -> float:
+    def retry_s(self) -> float:
+        """How long to wait after the last failure."""
         window_s = min(MOST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures, 12))
         return self._chance.uniform(window_s / 2, window_s)
 

@@ -5,7 +5,7 @@ Called by the command line; every part of the agent is given what it needs of it
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -65,12 +65,16 @@ class KioskSettings(BaseModel):
     ] = None
 
 
-class Settings(BaseSettings):
-    """All settings of one terminal."""
+class FileSettings(BaseSettings):
+    """Settings that are read from a TOML file and the environment, by `load_settings`."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True
     )
+
+
+class Settings(FileSettings):
+    """All settings of one terminal."""
 
     terminal: Annotated[
         str, Field(description="The terminal's id, as registered in the console", examples=["kiosk-302-a"])
@@ -138,10 +142,13 @@ class Settings(BaseSettings):
             ) from None
 
 
-def load_settings(file: Path) -> Settings:
+S = TypeVar("S", bound=FileSettings)
+
+
+def load_settings(file: Path, model: type[S]) -> S:
     """Settings from a TOML file and the environment; raises SettingsError with one sentence."""
 
-    class FromFile(Settings):
+    class FromFile(model):  # type: ignore[misc, valid-type]
         @classmethod
         def settings_customise_sources(
             cls,
@@ -156,24 +163,21 @@ def load_settings(file: Path) -> Settings:
     if not file.is_file():
         raise SettingsError(f"The settings file {file} does not exist. Example: --config /etc/roomlink/kiosk.toml")
     try:
-        return FromFile.model_validate({})
+        settings: S = FromFile.model_validate({})
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
+        raise SettingsError(_sentence(error, model)) from None
     except ValueError as error:
         raise SettingsError(f"The settings file {file} is not TOML: {error}") from None
+    return settings
 
 
-def described() -> list[tuple[str, str, str]]:
+def described(model: type[BaseModel] = Settings, prefix: str = "") -> list[tuple[str, str, str]]:
     """(name, example, meaning) of every setting, for the documents and the error sentences."""
-    return _described(Settings, "")
-
-
-def _described(model: type[BaseModel], prefix: str) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for name, info in model.model_fields.items():
         inner = next((part for part in (info.annotation, *_parts(info.annotation)) if _is_model(part)), None)
         if inner is not None:
-            found += _described(inner, f"{prefix}{name}.")
+            found += described(inner, f"{prefix}{name}.")
         else:
             example = (info.examples or [""])[0]
             found.append((prefix + name, _toml(example), info.description or ""))
@@ -192,12 +196,12 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"Setting {name} is not known. Known are: {', '.join(known for known, _, _ in described())}."
-    examples = {known: f"{known} = {example}" for known, example, _ in described()}
+        return f"Setting {name} is not known. Known are: {', '.join(known for known, _, _ in described(model))}."
+    examples = {known: f"{known} = {example}" for known, example, _ in described(model)}
     example = examples.get(name) or next((e for known, e in examples.items() if known.startswith(f"{name}.")), "")
     what = "is missing" if first["type"] == "missing" else f"is wrong: {first['msg']}"
     return f"Setting {name} {what}. Example: {example}"
