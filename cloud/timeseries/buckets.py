@@ -1,7 +1,7 @@
 """The arithmetic of hours, days and buckets, which every store shares so that all give the same answers.
 
 Pure. Times inside are integer microseconds since 1970, UTC. A day is made of whole UTC hours: an hour belongs to
-the day of the store's time zone in which it starts, so rollups by day can be added up from rollups by hour.
+the day of the store's time zone in which it ends, so rollups by day can be added up from rollups by hour.
 """
 
 from __future__ import annotations
@@ -41,9 +41,14 @@ def hour_start_us(instant_us: int) -> int:
 
 
 def day_start_us(instant_us: int, zone: ZoneInfo) -> int:
-    """The beginning of the day, in `zone`, in which its UTC hour starts."""
-    local = from_us(hour_start_us(instant_us)).astimezone(zone)
+    """The beginning of the day, in `zone`, in which its UTC hour ends."""
+    local = from_us(hour_start_us(instant_us) + HOUR_US - 1).astimezone(zone)
     return to_us(local.replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+def first_hour_us(instant_us: int, zone: ZoneInfo) -> int:
+    """The beginning of the first UTC hour of its day."""
+    return hour_start_us(day_start_us(instant_us, zone))
 
 
 def choose_resolution(

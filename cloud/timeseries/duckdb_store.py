@@ -25,6 +25,7 @@ from cloud.timeseries.buckets import (
     Window,
     check_window,
     day_start_us,
+    first_hour_us,
     from_us,
     hour_start_us,
     iso_utc,
@@ -293,7 +294,7 @@ class DuckDBTimeseries:
 
     def clear(self, since: datetime | None = None) -> None:
         """See `Timeseries.clear`."""
-        since_us = day_start_us(to_us(since), self._zone) if since else 0
+        since_us = first_hour_us(to_us(since), self._zone) if since else 0
         with self._lock:
             raw_since_us = min(self._raw_since_us, since_us)
             with self._transaction() as connection:

@@ -17,6 +17,7 @@ from cloud.timeseries.buckets import (
     Window,
     check_window,
     day_start_us,
+    first_hour_us,
     from_us,
     hour_start_us,
     iso_utc,
@@ -203,7 +204,7 @@ class MemoryTimeseries:
 
     def clear(self, since: datetime | None = None) -> None:
         """See `Timeseries.clear`."""
-        since_us = day_start_us(to_us(since), self.zone) if since else 0
+        since_us = first_hour_us(to_us(since), self.zone) if since else 0
         with self._lock:
             self._raw_since_us = min(self._raw_since_us, since_us)
             self._keep_points(lambda at_us: at_us < since_us)
