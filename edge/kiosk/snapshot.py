@@ -63,8 +63,9 @@ def take(view: View, around: Surroundings) -> dict[str, Any]:
 
 
 def local_now(around: Surroundings) -> datetime:
-    """The wall clock where the room is; UTC where the twin names no zone that is known here."""
-    return datetime.fromtimestamp(around.now_us // 1_000_000, _zone(around.desired))
+    """The wall clock where the room is; the machine's own zone where the twin names none that is known here."""
+    zone = _zone(around.desired)
+    return datetime.fromtimestamp(around.now_us // 1_000_000, zone or UTC).astimezone(zone)
 
 
 def state_line(around: Surroundings, now: datetime) -> tuple[str, bool, Words]:
@@ -88,13 +89,13 @@ def state_line(around: Surroundings, now: datetime) -> tuple[str, bool, Words]:
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
-def _zone(desired: Desired | None) -> tzinfo:
+def _zone(desired: Desired | None) -> tzinfo | None:
     if desired is None or desired.organisation is None:
-        return UTC
+        return None
     try:
         return ZoneInfo(desired.organisation.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
+        return None
 
 
 def _unstored_since_us(around: Surroundings) -> int | None:
@@ -119,14 +120,18 @@ def _head(around: Surroundings, now: datetime) -> dict[str, Any]:
 def _schedule(around: Surroundings, now: datetime) -> list[dict[str, Any]]:
     """At most two rows: what is on by its start, then what comes next. One row of words where there is none."""
     if around.desired is None:
-        return [{"when": None, "title": _both(words.NO_TWIN), "now": False}]
+        return [_note(words.NO_TWIN)]
     if around.quality is Clock.UNSET:
-        return []
+        return [_note(words.AFTER_TIME)]
     open_now = sorted(current(around.desired.occurrences, around.now_us)[:ROWS], key=lambda o: o.starts_at)
     open_ids = {o.id for o in open_now}
     following = [o for o in coming(around.desired.occurrences, around.now_us) if o.id not in open_ids]
     rows = [_row(o, now, on=True) for o in open_now] + [_row(o, now, on=False) for o in following[:ROWS]]
-    return rows[:ROWS] or [{"when": None, "title": _both(words.NOTHING_PLANNED), "now": False}]
+    return rows[:ROWS] or [_note(words.NOTHING_PLANNED)]
+
+
+def _note(said: Words) -> dict[str, Any]:
+    return {"when": None, "day": None, "title": _both(said), "now": False}
 
 
 def _row(occurrence: Occurrence, now: datetime, *, on: bool) -> dict[str, Any]:
@@ -148,6 +153,7 @@ def _view(view: View) -> dict[str, Any]:
         "buttons": [{"touch": b.touch.value, "words": _both(b.words), "main": b.main} for b in view.buttons],
         "digits": view.digits,
         "hidden": view.hidden,
+        "picture": view.picture,
     }
 
 

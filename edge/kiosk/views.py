@@ -60,7 +60,8 @@ class Button:
 class View:
     """One screen. ``back_s`` is the time until it returns by itself, None where it stays.
 
-    ``activity`` is an activity's title under the result's; ``digits`` is the length that a keypad takes at most.
+    ``activity`` is an activity's title under the result's; ``digits`` is the length that a keypad takes at most, and
+    ``hidden`` that it shows none of them; ``picture`` shows how a card is held to the camera.
     """
 
     screen: Screen
@@ -74,6 +75,7 @@ class View:
     back_s: float | None = None
     digits: int = 0
     hidden: bool = False
+    picture: bool = False
 
 
 _TO_BACK: Final = Button(Touch.BACK, words.BACK)
@@ -100,18 +102,18 @@ def waiting(*, camera: bool) -> View:
     """The prompt; without a camera it points to the buttons."""
     title = words.SHOW if camera else words.TOUCH
     buttons = (Button(Touch.NO_CODE, words.NO_CODE), Button(Touch.HELP, words.ASK_HELP))
-    return View(Screen.WAITING, title, buttons=buttons)
+    return View(Screen.WAITING, title, buttons=buttons, picture=camera)
 
 
 def choose(*, staff: bool) -> View:
     """After "no QR code": guest, staff entry (where the twin holds a PIN), check out, back."""
     buttons = (_GUEST, _STAFF, _LEAVE, _TO_BACK) if staff else (_GUEST, _LEAVE, _TO_BACK)
-    return View(Screen.CHOOSE, words.CHOOSE, words.CHOOSE_LINE, buttons=buttons, back_s=PROMPT_S)
+    return View(Screen.CHOOSE, words.CHOOSE, buttons=buttons, back_s=PROMPT_S)
 
 
 def leave() -> View:
     """The prompt for the card of someone who goes."""
-    return View(Screen.LEAVE, words.SHOW, words.LEAVING, buttons=(_TO_BACK,), back_s=PROMPT_S)
+    return View(Screen.LEAVE, words.SHOW, words.LEAVING, buttons=(_TO_BACK,), back_s=PROMPT_S, picture=True)
 
 
 def help_called(*, heard: bool, staff: bool) -> View:
@@ -150,10 +152,9 @@ def result(decision: Decision, now: datetime) -> View:
         case Outcome.ACCEPTED:
             return _accepted(decision)
         case Outcome.ALREADY_IN:
-            activity = words.title(decision.occurrence) if decision.occurrence else None
             buttons = _after_staff(decision) or (_LEAVE,)
             return View(
-                Screen.RESULT, words.ALREADY_IN, words.NOT_NEEDED, activity, "yes", "tick2", "again", buttons, SHORT_S
+                Screen.RESULT, words.ALREADY_IN, words.NOT_NEEDED, None, "yes", "tick2", "again", buttons, SHORT_S
             )
         case Outcome.VISIT:
             lines = words.VISIT_KEPT

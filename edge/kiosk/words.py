@@ -81,7 +81,6 @@ SHOW: Final = Words("请出示二维码", "Show your QR code")
 TOUCH: Final = Words("请按下面按钮", "Use the buttons below")
 LEAVING: Final = Words("读到后，记下您离开的时间。", "To check out: this records when you leave.")
 CHOOSE: Final = Words("没有二维码", "No QR code")
-CHOOSE_LINE: Final = Words("请选一项。", "Choose one.")
 PIN: Final = Words("工作人员 PIN", "Staff PIN")
 PIN_LINE: Final = Words("请工作人员输入。", "To be entered by staff.")
 NUMBER: Final = Words("输入卡号", "Card number")
@@ -108,6 +107,7 @@ NO_ROOM: Final = Words("签到机", "Check-in kiosk")
 NO_TWIN: Final = Words("还没有收到活动安排", "No schedule received yet")
 NOTHING_PLANNED: Final = Words("近期没有活动", "Nothing planned")
 NO_TIME: Final = Words("时间待校准", "Time not set")
+AFTER_TIME: Final = Words("时间校准后显示活动", "Activities are shown once the time is set")
 
 # --- state line: at most 18 Hanzi -------------------------------------------------------------------------------------
 

@@ -20,9 +20,13 @@ function show(left_ms, whole_ms, back) {
   const footer = document.querySelector(".rl-k-back");
   if (!footer) return;
   const seconds = Math.max(1, Math.ceil(left_ms / 1000));
-  const english = document.createElement("span");
-  english.lang = "en";
-  english.textContent = back.en.replace("{n}", seconds);
-  footer.querySelector("p").replaceChildren(`${back.zh.replace("{n}", seconds)} \u00a0`, english);
+  const both = ["zh", "en"].map((language) => {
+    const text = document.createElement("span");
+    text.lang = language === "zh" ? "zh-CN" : "en";
+    text.textContent = back[language].replace("{n}", seconds);
+    return text;
+  });
+  if (document.documentElement.lang === "en") both.reverse();
+  footer.querySelector("p").replaceChildren(both[0], " \u00a0", both[1]);
   footer.querySelector("i").style.setProperty("--v", ((100 * left_ms) / whole_ms).toFixed(2));
 }

@@ -15,7 +15,7 @@ export function draw(snapshot, touch) {
   mark(document.body, "screen", view.screen);
   mark(document.body, "dim", snapshot.dim ? "" : null);
   part("head", snapshot.head, () => head(snapshot.head));
-  part("now", view.field ? view.symbol : view.digits ? "keypad" : snapshot.schedule, () => now(snapshot));
+  part("now", view.field ? view.symbol : view.digits || view.screen === "leave" ? view.screen : snapshot.schedule, () => now(snapshot));
   part("main", [view.number, language], () => words(view));
   part("acts", [view.number, language], () => acts(view, touch));
   part("foot", view.back_ms === null ? snapshot.line : view.number, () => foot(snapshot));
@@ -40,16 +40,19 @@ function part(name, content, make) {
 
 function head({ number, name, clock, day }) {
   const plate = element("span", number ? "rl-plate rl-one" : "", number);
+  if ([...number].length > 4) plate.dataset.long = "";
   const named = said(name, "t3 b", "rl-two", "rl-one");
   return element("header", "rl-k-head", plate, element("p", "rl-clock", clock), named, said(day, "t3"));
 }
 
 function now({ view, schedule }) {
   if (view.digits) return null;
+  if (view.screen === "leave") return element("div", "rl-k-now");
   if (view.field) {
     const symbol = element("i", "rl-i rl-k-sym");
     symbol.ariaHidden = "true";
     symbol.style.setProperty("--i", `var(--i-${view.symbol})`);
+    symbol.dataset.symbol = view.symbol;
     return element("div", "rl-k-now", symbol);
   }
   return element("section", "rl-k-now", element("ol", "rl-sched", ...schedule.map(row)));
@@ -67,8 +70,7 @@ function words(view) {
   const title = said(view.title, "", "", "", "h1");
   if ([...view.title.zh].length <= 4) title.dataset.short = "";
   const lines = [view.activity && said(view.activity, "t3", "rl-two", "rl-one"), view.lines && said(view.lines, "t3")];
-  const shows = view.screen === "waiting" || view.screen === "leave";
-  const section = element("section", "rl-k-main", shows && picture.cloneNode(true), title, ...lines);
+  const section = element("section", "rl-k-main", view.picture && picture.cloneNode(true), title, ...lines);
   if (view.field) section.role = "alert";
   if (view.digits) section.append(element("output", "rl-k-typed"));
   return section;
