@@ -29,7 +29,7 @@ _TAG_SIGN1: Final = 18
 _ISSUER: Final = re.compile(r"[A-Za-z0-9._-]{1,8}")
 _SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")  # 128 bits leave four possible last characters
 _ALPHANUMERIC: Final = re.compile(r"[0-9A-Z $%*+\-./:]+")
-_MAX_TIME_S: Final = 253_402_300_799
+_MAX_TIME_S: Final = 2**32 - 1  # 2106-02-07; with larger times a card could outgrow version 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def _bytes_of(value: object, length: int) -> bool:
 
 def _instant(value: object) -> datetime:
     if type(value) is not int or not 0 <= value <= _MAX_TIME_S:
-        _unreadable("a time is a whole number of seconds since 1970")
+        _unreadable("a time is a whole number of seconds since 1970, below 2**32")
     return datetime.fromtimestamp(value, UTC)
 
 
@@ -229,4 +229,4 @@ def _check_claims(credential: Credential) -> None:
     if len(bytes.fromhex(credential.id)) != 8 or len(bytes.fromhex(credential.key_id)) != 4:
         raise ValueError("credential id: 8 bytes; key id: 4 bytes")
     if not 0 <= credential.not_before.timestamp() < credential.expires.timestamp() <= _MAX_TIME_S:
-        raise ValueError("not-before comes before expiry, both between 1970 and 9999")
+        raise ValueError("not-before comes before expiry, both between 1970 and 2106")

@@ -35,7 +35,7 @@ def credentials() -> Iterator[Vector]:
     yield _good("good", "a card in the middle of its time", text, CARD, at=NOT_BEFORE + timedelta(days=30))
     second = replace(CARD, key_id="7e570002")
     yield _good("second-key", "two keys are valid at once while they are exchanged", sign(second, known_key(2)), second)
-    longest = replace(CARD, issuer="TESTtest", expires=datetime(9999, 12, 31, tzinfo=UTC))
+    longest = replace(CARD, issuer="TESTtest", expires=datetime(2106, 2, 7, 6, 28, 15, tzinfo=UTC))
     yield _good(
         "longest", "the longest that there can be still fits version 8, level M", sign(longest, known_key(1)), longest
     )
@@ -111,6 +111,7 @@ def _unreadable(text: str) -> Iterator[Vector]:
     )
     yield _bad("claim-more", "a claim that is not ours", _resigned(claims=claims | {6: 1}), "unreadable")
     yield _bad("time-fraction", "times are whole seconds", _resigned(claims=claims | {4: 1.5}), "unreadable")
+    yield _bad("year-2106", "times fit in 32 bits without a sign", _resigned(claims=claims | {4: 2**32}), "unreadable")
     yield _bad("subject-short", "fewer than 128 bits", _resigned(claims=claims | {2: "Test"}), "unreadable")
 
 
