@@ -1,10 +1,13 @@
 """The agent's command line: `python -m edge run|doctor|outbox|scan|fleet`. Wires the parts; nothing else does."""
 
 import argparse
+import dataclasses
+import json
 import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +36,18 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the agent until SIGTERM or Ctrl-C")
     run.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
     run.set_defaults(command=_run)
+    doctor = commands.add_parser("doctor", help="look at camera, disk, clock, broker and certificate; say what to do")
+    doctor.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    doctor.set_defaults(command=_doctor)
+    outbox = commands.add_parser("outbox", help="say what waits, how old it is, and what is stored")
+    outbox.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    outbox.add_argument("--json", action="store_true", help="as one JSON object")
+    outbox.set_defaults(command=_outbox)
+    scan = commands.add_parser("scan", help="read the codes in pictures, or before a camera")
+    scan.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures")
+    scan.add_argument("--camera", metavar="N", help="camera number or device, instead of files")
+    scan.add_argument("--json", action="store_true", help="one JSON object a line, with milliseconds and stage")
+    scan.set_defaults(command=_scan)
     fleet = commands.add_parser("fleet", help="run many simulated kiosks until SIGTERM or Ctrl-C")
     fleet.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the fleet, TOML")
     fleet.add_argument("--count", type=int, metavar="N", help="only the first N terminals of the file")
@@ -53,6 +68,44 @@ def _run(options: argparse.Namespace) -> int:
     print(f"terminal {settings.terminal} is running", flush=True)
     stop.wait()
     agent.stop()
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from edge.doctor import examine
+    from edge.settings import Settings, load_settings
+
+    findings = examine(load_settings(options.config, Settings))
+    for finding in findings:
+        print(finding.line())
+    return 0 if all(finding.well for finding in findings) else 1
+
+
+def _outbox(options: argparse.Namespace) -> int:
+    from edge.inspection import read_outbox
+    from edge.settings import Settings, load_settings
+
+    report = read_outbox(load_settings(options.config, Settings).outbox_file)
+    if isinstance(report, str):
+        print(report, file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({**dataclasses.asdict(report), "depth": report.depth}))
+    else:
+        print("\n".join(report.lines(time.time_ns() // 1000)))
+    return 0
+
+
+def _scan(options: argparse.Namespace) -> int:
+    if bool(options.files) == (options.camera is not None):
+        print("Give picture files, or --camera N. Example: python -m edge scan card.png", file=sys.stderr)
+        return EXIT_WRONG_SETTING
+    from edge.kiosk.scan import scan_camera, scan_files
+
+    if options.camera is not None:
+        scan_camera(options.camera, stop_at_signal(), as_json=options.json)
+    else:
+        scan_files(options.files, as_json=options.json)
     return 0
 
 
