@@ -67,7 +67,7 @@ def serve(
         signal.signal(each, lambda *_: None)  # uvicorn stops at these, then raises them again: done is exit status 0
     with _listening(settings) as listener:
         config = uvicorn.Config(
-            create_app(settings, engine=engine, while_running=[ingesting]),
+            create_app(settings, engine=engine, while_running=[ingesting], console=True),
             log_config=None,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=True,

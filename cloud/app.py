@@ -51,8 +51,12 @@ def create_app(
     engine: Engine | None = None,
     clock: Clock = utc_now,
     while_running: Sequence[WhileRunning] = (),
+    console: bool = False,
 ) -> FastAPI:
-    """The application. `engine` is the caller's to dispose of; without one, the settings' is opened and closed."""
+    """The application. `engine` is the caller's to dispose of; without one, the settings' is opened and closed.
+
+    With `console`, also the operators' screens, of which a process can have one (cloud.console.mount).
+    """
     own = engine is None
     cloud = Cloud(engine or create_engine_for(settings.ledger_url()), settings, clock)
 
@@ -84,6 +88,10 @@ def create_app(
         app.include_router(routes)
     answer_problems(app)
     openapi.complete(app)
+    if console:
+        from cloud.console.mount import mount_console  # NiceGUI takes time and memory that the API alone needs not
+
+        mount_console(app, cloud)
     policy = Policy(public_url=settings.public_url, long_bodies=("/api/v1/members/import",))
     app.add_middleware(Guard, identify=identifier(cloud), policy=policy)
     app.add_middleware(Measured)

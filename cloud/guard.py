@@ -38,7 +38,7 @@ Identify = Callable[[str | None, str | None], Principal | None]
 class Policy:
     """What the gate lets through: pages without sign-in, paths with long bodies, the address people use."""
 
-    open_paths: Sequence[str] = ("/sign-in", "/assets/")
+    open_paths: Sequence[str] = ("/sign-in", "/assets/", "/language/", "/theme/")
     long_bodies: Sequence[str] = ()
     public_url: str | None = None
 

@@ -1,0 +1,1 @@
+"""Check-ins as people look at them: who was where, and what became of it."""

@@ -1,0 +1,161 @@
+"""Check-ins for the eyes of operators: facts with the names that belong to them. Ingest writes the facts.
+
+Rows are found by their rising id, so that "what came since" and "today" cost what they show, not what there is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from cloud.activities import service as activities
+from cloud.clock import from_us, to_us
+from cloud.ingest.models import CheckIn
+from cloud.members import service as members
+from cloud.organisations import service as organisations
+from cloud.rooms import service as rooms
+from cloud.scope import EVERYWHERE, Scope
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One check-in with its names. `level` is how far its evidence reaches: 3 in the ledger, 4 linked."""
+
+    id: int
+    at: datetime
+    uncertainty_us: int
+    room: str
+    room_id: str
+    terminal_id: str
+    member_id: str | None
+    name: str
+    card: str
+    activity: str
+    activity_en: str
+    occurrence_id: str | None
+    method: str
+    outcome: str
+    reason: str
+    waits: bool
+    flags: str
+    level: int
+
+
+def latest(session: Session, scope: Scope, limit: int = 12) -> list[Seen]:
+    """The newest to arrive, newest first."""
+    query = select(CheckIn).where(*_within(scope)).order_by(CheckIn.id.desc()).limit(limit)
+    return _with_names(session, session.scalars(query).all())
+
+
+def newest_id(session: Session) -> int:
+    """The id of the last to arrive; 0 before the first."""
+    return session.scalar(select(func.max(CheckIn.id))) or 0
+
+
+def of_occurrence(session: Session, scope: Scope, occurrence_id: str, limit: int = 50) -> list[Seen]:
+    """Who came to it, newest first."""
+    query = (
+        select(CheckIn)
+        .where(CheckIn.occurrence_id == occurrence_id, *_within(scope))
+        .order_by(CheckIn.effective_at.desc(), CheckIn.id.desc())
+        .limit(limit)
+    )
+    return _with_names(session, session.scalars(query).all())
+
+
+def of_member(session: Session, scope: Scope, member_id: str, limit: int = 50) -> list[Seen]:
+    """What a member's cards did, newest first."""
+    query = (
+        select(CheckIn)
+        .where(CheckIn.member_id == member_id, *_within(scope))
+        .order_by(CheckIn.effective_at.desc(), CheckIn.id.desc())
+        .limit(limit)
+    )
+    return _with_names(session, session.scalars(query).all())
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What came to an occurrence beside its attendance."""
+
+    guests: int
+    waiting: int
+    refused: int
+    by_five_minutes: tuple[tuple[datetime, int], ...]
+
+
+def tally(session: Session, scope: Scope, occurrence_id: str) -> Tally:
+    """Guests, accepted cards that are not linked yet, refusals, and arrivals per five minutes."""
+    of_it = (CheckIn.occurrence_id == occurrence_id, *_within(scope))
+    kinds = select(CheckIn.method, CheckIn.outcome, CheckIn.waits, func.count()).where(*of_it)
+    rows = session.execute(kinds.group_by(CheckIn.method, CheckIn.outcome, CheckIn.waits)).all()
+    five = 300_000_000
+    slot = CheckIn.effective_at - CheckIn.effective_at % five
+    arrivals = select(slot, func.count()).where(*of_it, CheckIn.outcome == "accepted").group_by(slot).order_by(slot)
+    return Tally(
+        guests=sum(n for method, outcome, _, n in rows if method == "guest" and outcome != "refused"),
+        waiting=sum(n for _, outcome, waits, n in rows if waits and outcome == "accepted"),
+        refused=sum(n for _, outcome, _, n in rows if outcome == "refused"),
+        by_five_minutes=tuple((from_us(at), n) for at, n in session.execute(arrivals)),
+    )
+
+
+def first_received_since(session: Session, at: datetime) -> int:
+    """The id of the first that arrived at or after `at`, found by halving; ids rise with arrival."""
+    wanted, low, high = to_us(at), 1, newest_id(session) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = session.execute(
+            select(CheckIn.id, CheckIn.received_at).where(CheckIn.id >= middle).order_by(CheckIn.id).limit(1)
+        ).first()
+        if row is None or row.received_at >= wanted:
+            high = middle
+        else:
+            low = row.id + 1
+    return low
+
+
+def count_between(session: Session, scope: Scope, first: int, until: int) -> int:
+    """Accepted, visits and repeats among the ids [first, until)."""
+    query = select(func.count()).where(
+        CheckIn.id >= first, CheckIn.id < until, CheckIn.outcome != "refused", *_within(scope)
+    )
+    return session.scalar(query) or 0
+
+
+def _within(scope: Scope) -> list[ColumnElement[bool]]:
+    """Without a room a fact has no organisation: it is in the scope of everything only."""
+    return [] if scope == EVERYWHERE else [organisations.within(scope, CheckIn.organisation_id)]
+
+
+def _with_names(session: Session, rows: Sequence[CheckIn]) -> list[Seen]:
+    people = members.names(session, {row.member_id for row in rows if row.member_id})
+    plates = rooms.plates(session, {row.room_id for row in rows if row.room_id})
+    titles = activities.titles(session, {row.occurrence_id.partition("/")[0] for row in rows if row.occurrence_id})
+    return [_seen(row, people, plates, titles) for row in rows]
+
+
+def _seen(row: CheckIn, people: dict[str, str], plates: dict[str, str], titles: dict[str, tuple[str, str]]) -> Seen:
+    title, title_en = titles.get((row.occurrence_id or "").partition("/")[0], ("", ""))
+    return Seen(
+        id=row.id,
+        at=from_us(row.effective_at),
+        uncertainty_us=row.uncertainty_us,
+        room=plates.get(row.room_id or "", ""),
+        room_id=row.room_id or "",
+        terminal_id=row.terminal_id,
+        member_id=row.member_id,
+        name=people.get(row.member_id or "", ""),
+        card=(row.credential_id or "")[-4:],
+        activity=title,
+        activity_en=title_en,
+        occurrence_id=row.occurrence_id,
+        method=row.method,
+        outcome=row.outcome,
+        reason=row.reason or "",
+        waits=bool(row.waits),
+        flags=row.flags,
+        level=4 if row.member_id else 3,
+    )

@@ -1,0 +1,76 @@
+// The console's own script: keys, drawer, ages that go on counting. Everything else is NiceGUI's.
+
+const nav = () => document.getElementById("nav");
+const menu = () => document.getElementById("menu");
+
+function openMenu(open) {
+  nav()?.toggleAttribute("data-open", open);
+  menu()?.setAttribute("aria-expanded", String(open));
+  if (open) nav()?.querySelector("a, input")?.focus();
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target;
+  if (target.closest?.("#menu")) openMenu(!nav()?.hasAttribute("data-open"));
+  else if (nav()?.hasAttribute("data-open") && !target.closest("#nav")) openMenu(false);
+  for (const account of document.querySelectorAll("details.rl-account[open]")) {
+    if (!account.contains(target)) account.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key === "Escape") {
+    for (const account of document.querySelectorAll("details.rl-account[open]")) account.open = false;
+    if (nav()?.hasAttribute("data-open")) {
+      openMenu(false);
+      menu()?.focus();
+    } else if (typing && typing.id === "search") typing.blur();
+  } else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    document.getElementById("search")?.focus();
+  } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !typing) moveInList(event);
+});
+
+// Arrow keys go from link to link within the menu, and from row to row within a table.
+function moveInList(event) {
+  const list = event.target.closest?.("#nav, .rl-table, .rl-time");
+  if (!list) return;
+  const stops = [...list.querySelectorAll(list.id === "nav" ? "a" : "tr a, tr button, li a")].filter((e) => e.offsetParent);
+  const row = (element) => element.closest("tr, li") ?? element;
+  const rows = stops.filter((stop, at) => at === 0 || row(stops[at - 1]) !== row(stop));
+  const here = rows.findIndex((stop) => row(stop) === row(event.target));
+  const next = rows[here + (event.key === "ArrowDown" ? 1 : -1)];
+  if (here < 0 || !next) return;
+  event.preventDefault();
+  next.focus();
+}
+
+// <time data-ago="milliseconds since 1970">: "3 s ago" goes on counting in the page's language.
+const UNITS = [["day", 86400, 172800], ["hour", 3600, 7200], ["minute", 60, 120], ["second", 1, 0]];
+const CHINESE = { day: "天前", hour: "小时前", minute: "分钟前", second: "秒前" };
+const ENGLISH = { day: "d ago", hour: "h ago", minute: "min ago", second: "s ago" };
+
+function age(seconds) {
+  const [unit, size] = UNITS.find(([, , from]) => seconds >= from);
+  const words = document.documentElement.lang.startsWith("zh") ? CHINESE : ENGLISH;
+  return `${Math.floor(seconds / size)} ${words[unit]}`;
+}
+
+let skew = 0;
+setInterval(() => {
+  for (const each of document.querySelectorAll("time[data-ago]")) {
+    const said = age(Math.max(0, (Date.now() + skew - Number(each.dataset.ago)) / 1000));
+    if (each.textContent !== said) each.textContent = said;
+  }
+}, 1000);
+fetch("/assets/favicon.svg", { method: "HEAD", cache: "no-store" }).then((answer) => {
+  const server = Date.parse(answer.headers.get("date") ?? "");
+  if (server) skew = Math.abs(server - Date.now()) > 2000 ? server - Date.now() : 0;
+});
+
+// The sign-in page follows the system's theme by itself; in the console NiceGUI does.
+const own = document.body.dataset.theme;
+if (own === "dark" || (own === "auto" && matchMedia("(prefers-color-scheme: dark)").matches)) {
+  document.body.classList.add("body--dark");
+}

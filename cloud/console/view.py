@@ -1,0 +1,170 @@
+"""One open page: who looks at it, in which words, and its ways to read, to change and to show.
+
+Promises that every read and every change asks anew who is signed in: the page may be older than the session.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from anyio import to_thread
+from markupsafe import Markup
+from nicegui import ui
+from nicegui.client import Client
+from nicegui.events import GenericEventArguments
+from sqlalchemy.orm import Session
+
+from cloud.accounts import service as accounts
+from cloud.accounts.service import Principal, Role
+from cloud.api import Cloud
+from cloud.audit.service import Change
+from cloud.console.live import Live
+from cloud.console.markup import join
+from cloud.console.preferences import Preferences
+from cloud.console.widgets import note
+from cloud.console.words import Words
+from cloud.errors import CloudError, Unauthenticated
+from cloud.guard import COOKIE
+from cloud.overview.service import Frame, Pulse
+from cloud.scope import Scope
+from cloud.security import check_role
+
+T = TypeVar("T")
+Act = Callable[[str, str], Awaitable[None] | None]
+"""Hears which button was pressed: its `act`, and what it is `on`."""
+
+Submit = Callable[[dict[str, str]], Awaitable[None] | None]
+"""Hears what was filled in, by field."""
+
+_ON_ACT = '(e) => { const b = e.target.closest("[data-act]"); if (b) emit(b.dataset.act, b.dataset.on || ""); }'
+_ON_SUBMIT = "(e) => { e.preventDefault(); emit(Object.fromEntries(new FormData(e.target))); }"
+_ON_INPUT = "(e) => emit(e.target.value)"
+
+
+@dataclass
+class View:
+    """The page of one browser tab."""
+
+    cloud: Cloud
+    live: Live
+    client: Client
+    principal: Principal
+    preferences: Preferences
+    words: Words
+    frame: Frame
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that times are shown in."""
+        return self.words.zone
+
+    async def read(self, query: Callable[[Session, Scope], T]) -> T:
+        """What `query` finds, in a thread, for whoever is signed in now."""
+
+        def reading() -> T:
+            with self.cloud.reading() as session:
+                return query(session, self._now_signed_in(session, Role.VIEWER).scope)
+
+        return await _in_thread(reading)
+
+    async def write(self, role: Role, action: Callable[[Session, Change, Scope], T]) -> T:
+        """What `action` gives, committed, if whoever is signed in now may do what `role` may."""
+        return await _in_thread(lambda: self.writing(role, action))
+
+    def writing(self, role: Role, action: Callable[[Session, Change, Scope], T]) -> T:
+        """The same, in the caller's thread."""
+        with self.cloud.reading() as session:
+            by = self._now_signed_in(session, role)
+        with self.cloud.writing() as session:
+            return action(session, self.cloud.change(by), by.scope)
+
+    async def long(self, work: Callable[[], T]) -> T:
+        """Long work that opens its own transactions, in a thread."""
+        return await _in_thread(work)
+
+    def may(self, role: Role) -> bool:
+        """Whether to show what needs `role`. It is checked again when it is done."""
+        return self.principal.role.includes(role)
+
+    def html(self, content: Markup | str = "", *, on_act: Act | None = None, tag: str = "div", classes: str = "",
+             slot: str | None = None) -> ui.html:  # fmt: skip
+        """A piece of markup that may be replaced, and whose buttons are heard. `slot` names it for tests and styles."""
+        element = ui.html(str(content), sanitize=False, tag=tag).classes(classes)
+        if slot:
+            element.props(f'data-slot="{slot}"')
+        if on_act is not None:
+            element.on("click", self._heard(lambda args: on_act(str(args[0]), str(args[1]))), js_handler=_ON_ACT)
+        return element
+
+    def form(self, content: Markup, on_submit: Submit, *, classes: str = "") -> ui.html:
+        """Markup with one `<form>`; its fields are heard when it is sent, checked by the browser before."""
+        element = ui.html(str(content), sanitize=False).classes(classes)
+        element.on("submit", self._heard(lambda args: on_submit(_fields(args))), js_handler=_ON_SUBMIT)
+        return element
+
+    def search_box(self, label: str, value: str, on_search: Callable[[str], Awaitable[None] | None]) -> ui.element:
+        """A field that is heard while one types, a third of a second after the last key."""
+        field = ui.element("input").classes("rl-field").props('type="search" autocomplete="off"')
+        field.props["aria-label"] = field.props["placeholder"] = label
+        field.props["value"] = value
+        heard = self._heard(lambda args: on_search(str(args[0] if isinstance(args, list) else args)[:120]))
+        return field.on("input", heard, js_handler=_ON_INPUT, throttle=0.35, leading_events=False)
+
+    def explain(self, error: CloudError) -> Markup:
+        """A note about what was refused and why; nothing was changed."""
+        faults = [f"{fault.where}: {fault.says}" for fault in error.faults[:5]]
+        says = join(*(Markup("<br>") + line for line in faults))
+        title = self.words.known(f"problem.{error.kind}", error.title)
+        return note("bad", title, join(error.sentence, says), role="alert")
+
+    def keep_live(self, notice: Callable[[], Awaitable[None] | None]) -> None:
+        """Call `notice` in this page whenever the shared poller has news, until the page is closed."""
+        cookie = self.client.request.cookies.get(COOKIE, "")
+        self.live.follow(self.client, cookie, self.principal.scope, notice)
+
+    async def pulse(self) -> Pulse:
+        """The newest pulse of this page's scope."""
+        return await self.live.pulse(self.principal.scope)
+
+    @property
+    def now(self) -> datetime:
+        """The cloud's present instant."""
+        return self.cloud.clock()
+
+    def _heard(
+        self, act: Callable[[Any], Awaitable[None] | None]
+    ) -> Callable[[GenericEventArguments], Awaitable[None]]:
+        async def heard(event: GenericEventArguments) -> None:
+            try:
+                result = act(event.args)
+                if result is not None:
+                    await result
+            except Unauthenticated:
+                ui.navigate.to("/sign-in")
+            except CloudError as error:
+                self._show(error)
+
+        return heard
+
+    def _show(self, error: CloudError) -> None:
+        with self.client.content:
+            shown = self.html(self.explain(error), classes="rl-problem")
+        shown.move(target_index=0)
+        ui.run_javascript("window.scrollTo({top: 0})")
+
+    def _now_signed_in(self, session: Session, role: Role) -> Principal:
+        cookie = self.client.request.cookies.get(COOKIE, "")
+        return check_role(accounts.principal_of_session(session, cookie, self.cloud.clock()), role)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await to_thread.run_sync(work)
+
+
+def _fields(args: Any) -> dict[str, str]:
+    given = args[0] if isinstance(args, list) else args
+    if not isinstance(given, dict):
+        return {}
+    return {str(name): str(value)[:10_000] for name, value in given.items() if isinstance(value, str)}

@@ -1,0 +1,1 @@
+"""What an operator sees first: where the records are, what goes on, what needs a hand."""

@@ -1,0 +1,95 @@
+"""The quarantine, for people: listed, looked at, discarded. Ingest puts things in.
+
+Nothing leaves it: a decision is written beside the bytes, with who and why.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cloud.audit.service import Change, note
+from cloud.clock import from_us, to_us
+from cloud.errors import Conflict, NotFound
+from cloud.forms import Form, Sentence
+from cloud.ingest.models import Quarantine
+from cloud.paging import Found, Paging, find
+from cloud.scope import Scope
+
+
+class State(StrEnum):
+    """What was decided about it."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+class DiscardForm(Form):
+    """Why it is of no use."""
+
+    reason: Sentence
+
+
+@dataclass(frozen=True)
+class Held:
+    """One thing in quarantine; `content` is its beginning, never shown but as text that cannot act."""
+
+    id: int
+    terminal_id: str
+    stream: str | None
+    number: int | None
+    kind: str
+    reason: str
+    content: bytes
+    received_at: datetime
+    state: State
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_reason: str | None
+
+
+def list_held(session: Session, _scope: Scope, paging: Paging, *, state: State = State.OPEN) -> Found[Held]:
+    """Newest first."""
+    query = select(Quarantine).where(Quarantine.state == state)
+    found = find(session, query, [Quarantine.id], paging, newest_first=True)
+    return Found([_held(row) for row in found.rows], found.next_cursor)
+
+
+def count_open(session: Session) -> int:
+    """How much waits for a decision."""
+    return session.scalar(select(func.count()).where(Quarantine.state == State.OPEN)) or 0
+
+
+def get(session: Session, _scope: Scope, held_id: int) -> Held:
+    """NotFound when there is none."""
+    return _held(_row(session, held_id))
+
+
+def discard(session: Session, change: Change, _scope: Scope, held_id: int, reason: str) -> Held:
+    """It is of no use. Conflict when something was decided already."""
+    row = _row(session, held_id)
+    if row.state != State.OPEN:
+        raise Conflict("It was decided already.")
+    row.state, row.decided_by, row.decision_reason = State.DISCARDED, change.who, reason
+    row.decided_at = to_us(change.at)
+    session.flush()
+    note(session, change, "quarantine.discard", str(held_id), reason=reason, terminal_id=row.terminal_id)
+    return _held(row)
+
+
+def _row(session: Session, held_id: int) -> Quarantine:
+    row = session.get(Quarantine, held_id)
+    if row is None:
+        raise NotFound(f"There is nothing {held_id} in quarantine.")
+    return row
+
+
+def _held(row: Quarantine) -> Held:
+    return Held(
+        row.id, row.terminal_id, row.stream, row.number, row.kind, row.reason, bytes(row.bytes),
+        from_us(row.received_at), State(row.state), row.decided_by,
+        from_us(row.decided_at) if row.decided_at else None, row.decision_reason,
+    )  # fmt: skip

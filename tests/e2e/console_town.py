@@ -1,0 +1,155 @@
+"""A small made-up town for tests of the console: written into a real database by the services and, for what only
+ingest writes, straight into its tables. Everybody in it has an obviously invented name."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from cloud.accounts import service as accounts
+from cloud.accounts.service import Role
+from cloud.activities import service as activities
+from cloud.activities.service import ActivityForm
+from cloud.attendance.models import Attendance
+from cloud.audit.service import Change
+from cloud.clock import to_us
+from cloud.database import transaction
+from cloud.ingest.models import CheckIn, Quarantine
+from cloud.journal.models import Stream
+from cloud.members import service as members
+from cloud.members.service import MemberForm
+from cloud.organisations import service as organisations
+from cloud.organisations.service import OrganisationForm
+from cloud.rooms import service as rooms
+from cloud.rooms.service import RoomForm
+from cloud.scope import EVERYWHERE
+from cloud.terminals import service as terminals
+from cloud.terminals.models import Terminal
+from cloud.terminals.service import NewTerminalForm
+
+PASSWORD = "a-password-of-tests"
+PEOPLE = (
+    "测试甲",
+    "测试乙",
+    "样例丙",
+    "样例丁",
+    "Test Alpha",
+    "Test Beta",
+    "Sample Gamma",
+    "Sample Delta Longname-Example",
+)
+ROOMS = (("302", "梧桐活动室", "Wutong Room"), ("105", "书画室", "Brush Room"), ("210", "阅览室", "Reading Room"))
+ACTIVITIES = (
+    ("健康讲座：冬季用药安全", "Health talk: medicines in winter"),
+    ("书法班", "Calligraphy class"),
+    ("读书会", "Reading circle"),
+)
+
+
+@dataclass
+class Town:
+    """What was made, by id."""
+
+    engine: Engine
+    organisation_id: str
+    rooms: list[str]
+    occurrences: list[str]
+    members: list[str]
+    terminals: list[str]
+    streams: list[str]
+    numbers: int = 0
+
+    def check_in(self, member: int | None = 0, room: int = 0, **said: object) -> None:
+        """One check-in arrives, as ingest would write it."""
+        now = datetime.now(UTC)
+        self.numbers += 1
+        row = self._row(member, room, to_us(now))
+        for name, value in said.items():
+            setattr(row, name, value)
+        with transaction(self.engine) as session:
+            session.add(row)
+            if row.member_id and row.outcome == "accepted":
+                session.merge(Attendance(
+                    occurrence_id=row.occurrence_id, member_id=row.member_id, effective_at=now,
+                    terminal_id=row.terminal_id, room_id=row.room_id, organisation_id=row.organisation_id,
+                    stream=row.stream, number=row.number, method=row.method, flags=[], uncertainty_us=0,
+                ))  # fmt: skip
+
+    def _row(self, member: int | None, room: int, at: int) -> CheckIn:
+        return CheckIn(
+            stream=self.streams[room], number=self.numbers, record_id=str(uuid4()), terminal_id=self.terminals[room],
+            room_id=self.rooms[room], organisation_id=self.organisation_id, occurrence_id=self.occurrences[room],
+            said_occurrence_id=self.occurrences[room], method="qr", outcome="accepted", issuer="ROOMLINK",
+            credential_id=secrets.token_hex(8), subject="s" * 22, waits=0 if member is not None else 1,
+            member_id=None if member is None else self.members[member], effective_at=at, uncertainty_us=0, basis=0,
+            flags="", received_at=at, linked_at=at, said_at=at,
+        )  # fmt: skip
+
+
+def settle(engine: Engine) -> Town:
+    """Make the town: an organisation, three rooms with something on, eight people, four terminals, two accounts."""
+    now = datetime.now(UTC)
+    change = Change("test", now)
+    with transaction(engine) as session:
+        accounts.create_account(session, change, "operator", PASSWORD, Role.OPERATOR)
+        accounts.create_account(session, change, "viewer", PASSWORD, Role.VIEWER)
+        accounts.create_account(session, change, "admin", PASSWORD, Role.ADMIN)
+        form = OrganisationForm(name="样例街道", name_en="Sample District")
+        organisation = organisations.create(session, change, EVERYWHERE, form).id
+        below = OrganisationForm(name="样例社区", name_en="Sample Community", parent_id=organisation)
+        organisations.create(session, change, EVERYWHERE, below)
+        room_ids = [_room(session, change, organisation, *each) for each in ROOMS]
+        occurrences = [
+            _occurrence(session, change, room_id, *titles) for room_id, titles in zip(room_ids, ACTIVITIES, strict=True)
+        ]
+        people = [
+            members.create(session, change, EVERYWHERE, MemberForm(
+                organisation_id=organisation, display_name=name, external_id=f"T{number:03}")).id
+            for number, name in enumerate(PEOPLE, 1)
+        ]  # fmt: skip
+        streams = [str(uuid4()) for _ in room_ids]
+        fleet = _terminals(session, change, room_ids, streams, now)
+    return Town(engine, organisation, room_ids, occurrences, people, fleet, streams)
+
+
+def quarantine(engine: Engine, terminal_id: str, content: bytes, reason: str = "unknown_type") -> None:
+    """Something that nobody could understand."""
+    with transaction(engine) as session:
+        session.add(Quarantine(
+            terminal_id=terminal_id, kind="payload", reason=reason, bytes=content,
+            received_at=to_us(datetime.now(UTC)), state="open",
+        ))  # fmt: skip
+
+
+def _room(session: Session, change: Change, organisation: str, number: str, name: str, name_en: str) -> str:
+    form = RoomForm(organisation_id=organisation, number=number, name=name, name_en=name_en)
+    return rooms.create(session, change, EVERYWHERE, form).id
+
+
+def _occurrence(session: Session, change: Change, room_id: str, title: str, title_en: str) -> str:
+    starts = (change.at - timedelta(minutes=20)).replace(second=0, microsecond=0)
+    form = ActivityForm(room_id=room_id, title=title, title_en=title_en, starts_at=starts, duration_s=5400, audience=())
+    activity = activities.create(session, change, EVERYWHERE, form)
+    return activities.occurrence_id(activity.id, starts)
+
+
+def _terminals(
+    session: Session, change: Change, room_ids: Sequence[str], streams: Sequence[str], now: datetime
+) -> list[str]:
+    names = ["kiosk-302-a", "kiosk-105-a", "kiosk-210-a"]
+    for name, room_id, stream in zip(names, room_ids, streams, strict=True):
+        terminals.register(session, change, EVERYWHERE, NewTerminalForm(id=name, room_id=room_id))
+        terminal = session.get_one(Terminal, name)
+        terminal.presence, terminal.presence_at, terminal.last_heard_at = "online", now, now
+        session.add(Stream(
+            stream=stream, terminal_id=name, through=48_219, chain="9f2c" * 16, opened_at=to_us(now),
+            last_stored_at=to_us(now), said_through=48_231, said_at=to_us(now),
+        ))  # fmt: skip
+    terminals.register(session, change, EVERYWHERE, NewTerminalForm(id="kiosk-spare-1"))
+    broken = session.get_one(Terminal, "kiosk-210-a")
+    broken.presence, broken.presence_at, broken.marks = "offline", now - timedelta(minutes=26), ["fork"]
+    return [*names, "kiosk-spare-1"]
