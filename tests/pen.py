@@ -76,7 +76,7 @@ class Pen:
     def batch(self, first: int = 1, count: int | None = None, **changed: Any) -> bytes:
         """The payload with `count` records from `first` on (all, without it; 0 asks); `changed` are header fields."""
         lines = self.lines[first - 1 : None if count is None else first - 1 + count]
-        header = {
+        header: dict[str, Any] = {
             "v": 1, "stream": self.stream, "parent": self.parent, "first": first, "count": len(lines),
             "prev": self.chain(first - 1), "chain": self.chain(first - 1 + len(lines)), "sent_at": now_us(),
             "sent_mono_ms": time.monotonic_ns() // 1_000_000, "boot": self.boot, "clock": self.clock,

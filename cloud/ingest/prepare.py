@@ -17,7 +17,6 @@ from firmware_specs.errors import DecodeError
 from firmware_specs.messages import CheckIn, CheckOut, Clock, Outcome, Record
 from firmware_specs.wire import decode_records
 
-Decoded = Record | DecodeError
 Twins = dict[tuple[int, int], TwinFacts]
 
 COUNTS_FOR_AN_OCCURRENCE = frozenset({Outcome.ACCEPTED, Outcome.ALREADY_IN})
@@ -32,7 +31,7 @@ class Prepared:
     """A taken batch with all that the journal will keep of it. `last` is the neighbour that it leaves behind."""
 
     verdict: Verdict
-    records: Sequence[Decoded]
+    records: Sequence[Record | DecodeError]
     fixed: Fixed
     last: Neighbour | None
 
@@ -63,11 +62,13 @@ def prepare(
     return _with_occurrences(bulk, lookups, prepared)
 
 
-def _configs(decoded: Iterable[Sequence[Decoded]]) -> set[tuple[int, int]]:
+def _configs(decoded: Iterable[Sequence[Record | DecodeError]]) -> set[tuple[int, int]]:
     return {record.config for records in decoded for record in records if not isinstance(record, DecodeError)}
 
 
-def _fix(verdict: Verdict, records: Sequence[Decoded], twins: Twins, here: Place, last: Neighbour | None) -> Prepared:
+def _fix(
+    verdict: Verdict, records: Sequence[Record | DecodeError], twins: Twins, here: Place, last: Neighbour | None
+) -> Prepared:
     header, terminal = verdict.batch.header, verdict.delivery.terminal
     stamps = [None if isinstance(record, DecodeError) else record for record in records]
     own = {

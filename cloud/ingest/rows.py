@@ -12,7 +12,8 @@ from typing import Final
 from cloud.attendance import linking
 from cloud.attendance.linking import Link, Reference
 from cloud.bulk import Bulk, Row
-from cloud.journal.format import REPEAT, ROOM_GUESSED, Fixed
+from cloud.journal.format import REPEAT, ROOM_GUESSED
+from cloud.journal.reading import Entry
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import (
     CheckIn,
@@ -52,26 +53,13 @@ _INTERACTIONS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A stored batch as the ledger sees it. `lines` are the records' bytes, in order like `records`."""
-
-    terminal: str
-    stream: str
-    first: int
-    received_at: int
-    records: Sequence[Record | DecodeError]
-    lines: Sequence[bytes]
-    fixed: Fixed
-
-    def place_of(self, index: int) -> tuple[str | None, str | None]:
-        """Room and organisation that the record counts for."""
-        return self.fixed.places[self.fixed.place[index]]
+Decoded = tuple[Entry, Sequence[Record | DecodeError]]
+"""A stored batch and its records."""
 
 
-def write_facts(bulk: Bulk, told: Iterable[Told]) -> None:
+def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
     """Facts, their links and attendance, quarantine and declared gaps of these batches."""
-    facts = _facts(told)
+    facts = _facts(entries)
     references = [_reference(record) for _, _, record in facts.check_ins]
     references += [_reference(record) for _, _, record in facts.check_outs]
     links = linking.find_links(bulk, [reference for reference in references if reference])
@@ -87,18 +75,18 @@ def write_facts(bulk: Bulk, told: Iterable[Told]) -> None:
 class _Facts:
     """Records that make rows, each with its batch and its index there."""
 
-    check_ins: list[tuple[Told, int, CheckIn]] = field(default_factory=list)
-    check_outs: list[tuple[Told, int, CheckOut]] = field(default_factory=list)
-    interactions: list[tuple[Told, int, Interaction]] = field(default_factory=list)
-    started: list[tuple[Told, int, Started]] = field(default_factory=list)
-    unreadable: list[tuple[Told, int, DecodeError]] = field(default_factory=list)
+    check_ins: list[tuple[Entry, int, CheckIn]] = field(default_factory=list)
+    check_outs: list[tuple[Entry, int, CheckOut]] = field(default_factory=list)
+    interactions: list[tuple[Entry, int, Interaction]] = field(default_factory=list)
+    started: list[tuple[Entry, int, Started]] = field(default_factory=list)
+    unreadable: list[tuple[Entry, int, DecodeError]] = field(default_factory=list)
 
 
-def _facts(told: Iterable[Told]) -> _Facts:
+def _facts(entries: Iterable[Decoded]) -> _Facts:
     """No health, nothing dropped, no repeats."""
     facts = _Facts()
-    for each in told:
-        for index, record in enumerate(each.records):
+    for each, records in entries:
+        for index, record in enumerate(records):
             if isinstance(record, Health | Dropped) or each.fixed.marks[index] & REPEAT:
                 continue
             if isinstance(record, CheckIn):
@@ -126,9 +114,9 @@ def _reference(record: CheckIn | CheckOut) -> Reference | None:
     return Reference(credential.id, credential.subject, Flag.NOT_VERIFIED not in record.flags)
 
 
-def _flags(told: Told, index: int, record: CheckIn) -> str:
+def _flags(entry: Entry, index: int, record: CheckIn) -> str:
     """The kiosk's flags and ours, as JSON."""
-    ours = ["room_guessed"] if told.fixed.marks[index] & ROOM_GUESSED else []
+    ours = ["room_guessed"] if entry.fixed.marks[index] & ROOM_GUESSED else []
     return json.dumps([*record.flags, *ours], separators=(",", ":")) if record.flags or ours else "[]"
 
 
@@ -136,16 +124,16 @@ def _card(credential: CredentialReference | None) -> Row:
     return (None, None, None) if credential is None else (credential.issuer, credential.id, credential.subject)
 
 
-def _check_in(told: Told, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row:
+def _check_in(entry: Entry, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row:
     reference = _reference(record)
     link = links.get(reference) if reference else None
     return (
-        told.stream,
-        told.first + index,
+        entry.stream,
+        entry.first + index,
         record.id,
-        told.terminal,
-        *told.place_of(index),
-        told.fixed.occurrences.get(index),
+        entry.terminal,
+        *entry.place_of(index),
+        entry.fixed.occurrences.get(index),
         record.occurrence,
         record.method.value,
         record.outcome.value,
@@ -153,75 +141,75 @@ def _check_in(told: Told, index: int, record: CheckIn, links: dict[Reference, Li
         *_card(record.credential),
         link.member_id if link else None,
         int(reference is not None and link is None),
-        told.fixed.effective_at[index],
-        told.fixed.uncertainty_us[index],
-        told.fixed.basis[index],
-        _flags(told, index, record),
-        told.received_at,
-        max(told.received_at, link.since_at) if link else None,
+        entry.fixed.effective_at[index],
+        entry.fixed.uncertainty_us[index],
+        entry.fixed.basis[index],
+        _flags(entry, index, record),
+        entry.received_at,
+        max(entry.received_at, link.since_at) if link else None,
         record.at,
     )
 
 
-def _attendance(told: Told, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row | None:
+def _attendance(entry: Entry, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row | None:
     """A row of `linking.COLUMNS`, where the check-in makes attendance."""
-    reference, occurrence = _reference(record), told.fixed.occurrences.get(index)
+    reference, occurrence = _reference(record), entry.fixed.occurrences.get(index)
     if record.outcome != Outcome.ACCEPTED or occurrence is None or reference not in links:
         return None
     return (
         occurrence,
         links[reference].member_id,
-        told.fixed.effective_at[index],
-        told.fixed.uncertainty_us[index],
-        told.terminal,
-        *told.place_of(index),
-        told.stream,
-        told.first + index,
+        entry.fixed.effective_at[index],
+        entry.fixed.uncertainty_us[index],
+        entry.terminal,
+        *entry.place_of(index),
+        entry.stream,
+        entry.first + index,
         record.method.value,
-        _flags(told, index, record),
+        _flags(entry, index, record),
     )
 
 
-def _check_out(told: Told, index: int, record: CheckOut, links: dict[Reference, Link]) -> Row:
+def _check_out(entry: Entry, index: int, record: CheckOut, links: dict[Reference, Link]) -> Row:
     reference = _reference(record)
     link = links.get(reference) if reference else None
     return (
-        told.stream,
-        told.first + index,
+        entry.stream,
+        entry.first + index,
         record.id,
-        told.terminal,
-        *told.place_of(index),
-        told.fixed.occurrences.get(index),
+        entry.terminal,
+        *entry.place_of(index),
+        entry.fixed.occurrences.get(index),
         *_card(record.credential),
         link.member_id if link else None,
-        told.fixed.effective_at[index],
-        told.fixed.uncertainty_us[index],
-        told.fixed.basis[index],
-        told.received_at,
+        entry.fixed.effective_at[index],
+        entry.fixed.uncertainty_us[index],
+        entry.fixed.basis[index],
+        entry.received_at,
         record.at,
     )
 
 
-def _interaction(told: Told, index: int, record: Interaction) -> Row:
+def _interaction(entry: Entry, index: int, record: Interaction) -> Row:
     return (
-        told.stream,
-        told.first + index,
-        told.terminal,
-        *told.place_of(index),
+        entry.stream,
+        entry.first + index,
+        entry.terminal,
+        *entry.place_of(index),
         record.screen,
         record.minute_at,
         record.touches,
         record.help_called,
-        told.fixed.effective_at[index],
+        entry.fixed.effective_at[index],
     )
 
 
-def _unreadable(told: Told, index: int, error: DecodeError) -> Row:
-    line = told.lines[index][:QUARANTINE_BYTES]
-    return (told.terminal, told.stream, told.first + index, "record", str(error), line, told.received_at, "open")
+def _unreadable(entry: Entry, index: int, error: DecodeError) -> Row:
+    line = entry.lines[index][:QUARANTINE_BYTES]
+    return (entry.terminal, entry.stream, entry.first + index, "record", str(error), line, entry.received_at, "open")
 
 
-def _declare_gaps(bulk: Bulk, gaps: Sequence[tuple[Told, Gap]]) -> None:
+def _declare_gaps(bulk: Bulk, gaps: Sequence[tuple[Entry, Gap]]) -> None:
     bulk.run_many(
         "UPDATE streams SET gap_stream = ?, gap_first = ?, gap_last = ?, gap_reason = ? WHERE stream = ?",
         [(gap.stream, gap.first, gap.last, gap.reason, each.stream) for each, gap in gaps],

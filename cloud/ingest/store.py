@@ -12,8 +12,8 @@ from cloud.bulk import Bulk, Row
 from cloud.ingest import rows
 from cloud.ingest.accept import Neighbour, Position
 from cloud.ingest.prepare import Prepared
-from cloud.ingest.rows import Told
 from cloud.journal.format import REPEAT, pack_fixed, pack_lines
+from cloud.journal.reading import Entry, join_writers
 from firmware_specs.messages import CheckIn, CheckOut, Interaction
 
 DAY_US: Final = 86_400_000_000
@@ -94,22 +94,22 @@ def single(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
 
 def journal(bulk: Bulk, prepared: Sequence[Prepared], epoch: int) -> None:
     """The raw batches, with what was decided about them."""
+    join_writers(bulk)
     bulk.insert("journal", _JOURNAL, [_batch(each, epoch) for each in prepared])
 
 
 def record(bulk: Bulk, prepared: Sequence[Prepared]) -> None:
     """Facts into the ledger, links to members, quarantine."""
-    rows.write_facts(bulk, [told(each) for each in prepared])
+    rows.write_facts(bulk, ((entry_of(each), each.records) for each in prepared))
 
 
-def told(prepared: Prepared) -> Told:
-    """The batch as the ledger sees it."""
-    return Told(
+def entry_of(prepared: Prepared) -> Entry:
+    """The batch as the journal will give it back."""
+    return Entry(
         prepared.verdict.delivery.terminal,
         prepared.stream,
         prepared.first,
         prepared.verdict.delivery.received_at,
-        prepared.records,
         prepared.verdict.batch.lines,
         prepared.fixed,
     )

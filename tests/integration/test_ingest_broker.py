@@ -46,7 +46,7 @@ class Kiosk:
     def answer(self) -> Stored:
         while not (message := self.client.receive()).topic.endswith(Channel.STORED):
             pass
-        return decode_stored(message.payload)
+        return decode_stored(bytes(message.payload))
 
     def ask(self, payload: bytes) -> Stored:
         self.send(payload)

@@ -1,0 +1,87 @@
+"""The projector: writes the journal onward into the time series, from its own cursor; safe to repeat.
+
+Promises that the cursor moves only after the store has taken the points, that a store which is away delays and loses
+nothing, and that what a store refuses for ever goes into quarantine. One projector per series; `ledger` never waits for it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Engine
+
+from cloud.bulk import Bulk
+from cloud.clock import to_us, utc_now
+from cloud.database import transaction
+from cloud.journal.points import points_of
+from cloud.journal.reading import last_id, read_entries
+from cloud.timeseries.port import Refused, Timeseries
+
+CURSOR: Final = "series"
+POINTS_KEPT: Final = 1_000
+"""Refused points that a terminal has in quarantine, the newest."""
+
+
+def project(engine: Engine, timeseries: Timeseries) -> int:
+    """Write the next batches onward; how many were read, 0 when nothing new is there.
+
+    Raises TimeseriesUnavailable or Unavailable, and then nothing has moved.
+    """
+    with transaction(engine, read_only=True) as session:
+        bulk = Bulk.of(session)
+        entries, reached = read_entries(bulk, after := cursor(bulk), last_id(bulk))
+        kinds: dict[str, str] = dict(
+            bulk.rows_in("SELECT id, kind FROM terminals WHERE id IN", {each.terminal for each in entries})
+        )
+    if reached <= after:
+        return 0
+    result = timeseries.write(points_of(entries, kinds))
+    with transaction(engine) as session:
+        bulk = Bulk.of(session)
+        move_cursor(bulk, reached)
+        quarantine_points(bulk, result.refused)
+    return len(entries)
+
+
+def cursor(bulk: Bulk) -> int:
+    """Up to which journal id everything is in the time series."""
+    rows = bulk.rows("SELECT journal_id FROM projector_cursor WHERE name = ?", (CURSOR,))
+    return int(rows[0][0]) if rows else 0
+
+
+def move_cursor(bulk: Bulk, journal_id: int) -> None:
+    """Remember how far the time series has come."""
+    bulk.run(
+        "INSERT INTO projector_cursor (name, journal_id) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET journal_id = excluded.journal_id",
+        (CURSOR, journal_id),
+    )
+
+
+def backlog(bulk: Bulk) -> int:
+    """Batches of the journal that are not in the time series yet."""
+    return int(bulk.rows("SELECT COUNT(*) FROM journal WHERE id > ?", (cursor(bulk),))[0][0])
+
+
+def quarantine_points(bulk: Bulk, refused: Sequence[Refused]) -> None:
+    """Keep what the store will never take, with its reason; `bytes` stays empty, for the record is in the journal."""
+    rows = [
+        (
+            each.point.terminal,
+            each.point.stream,
+            each.point.number,
+            "point",
+            each.reason,
+            b"",
+            to_us(utc_now()),
+            "open",
+        )
+        for each in refused
+    ]
+    columns = ("terminal_id", "stream", "number", "kind", "reason", "bytes", "received_at", "state")
+    bulk.insert_new("quarantine", columns, rows)
+    for terminal in {each.point.terminal for each in refused}:
+        bulk.run(
+            "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE terminal_id = ? AND kind = 'point' "
+            "AND state = 'open' ORDER BY id DESC LIMIT 10000 OFFSET ?)",
+            (terminal, POINTS_KEPT),
+        )
