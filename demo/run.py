@@ -42,7 +42,7 @@ def run(folder: Path, ports: Ports, kiosks: int, members: int, camera: str | Non
         say("Starting the broker and the kiosks")
         stack.start_broker()
         stack.start_kiosk(camera or str(_video(folder, kept)))
-        stack.start_fleet(kept, kiosks)
+        stack.start_fleet(kept)
         parts = [stack.broker, stack.cloud, stack.kiosk, stack.fleet]
         _print_addresses(stack, kept)
         while not stop.wait(WATCH_EVERY_S):

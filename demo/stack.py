@@ -19,6 +19,7 @@ from demo.world import Api, Card, Terminal, World, make_world
 
 KIOSK = "kiosk-302-a"
 OPERATOR = "demo"
+FLEET_CHECK_INS_PER_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Stack:
         kiosk = ["edge", "run", "--config", str(folder / "kiosk.toml")]
         self.kiosk = Part("kiosk", kiosk, folder / "logs" / "kiosk.log")
 
+        fleet = ["edge", "fleet", "--config", str(folder / "fleet.toml")]
+        self.fleet = Part("simulated kiosks", fleet, folder / "logs" / "fleet.log")
+
     @property
     def url(self) -> str:
         """The cloud's address."""
@@ -77,9 +81,17 @@ class Stack:
         _write_private(self.folder / "kiosk.toml", self._kiosk_settings(camera))
         self.kiosk.start(lambda: accepts(self.ports.kiosk))
 
+    def start_fleet(self, kept: Kept) -> None:
+        """Start the simulated kiosks, and return when they run."""
+        terminals = {each.id: each.password for each in kept.world.terminals if each.id != KIOSK}
+        _write_private(self.folder / "fleet.json", json.dumps(terminals))
+        _write_private(self.folder / "cards.txt", "\n".join(card.text for card in kept.world.cards))
+        _write_private(self.folder / "fleet.toml", self._fleet_settings())
+        self.fleet.start(lambda: self.fleet.running)
+
     def stop(self) -> None:
         """End all, terminals first, so that their farewells still arrive."""
-        for part in (self.kiosk, self.cloud, self.broker):
+        for part in (self.fleet, self.kiosk, self.cloud, self.broker):
             part.stop()
 
     def prepare(self, kiosks: int, members: int) -> Kept:
@@ -147,6 +159,22 @@ class Stack:
                 "[kiosk]",
                 f'camera = "{camera}"',
                 f"page_port = {self.ports.kiosk}",
+                "",
+            )
+        )
+
+    def _fleet_settings(self) -> str:
+        return "\n".join(
+            (
+                f'data_dir = "{self.folder / "fleet"}"',
+                f'terminals_file = "{self.folder / "fleet.json"}"',
+                f'cards_file = "{self.folder / "cards.txt"}"',
+                f'cloud_url = "{self.url}"',
+                f"check_ins_per_s = {FLEET_CHECK_INS_PER_S}",
+                "clock_trusted = true",
+                "[broker]",
+                f'host = "{HOST}"',
+                f"port = {self.ports.broker}",
                 "",
             )
         )

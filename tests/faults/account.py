@@ -1,0 +1,54 @@
+"""Reads what the cloud holds, from its database and its series, beside or after the service. Called by faults and harness."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+from sqlalchemy import Connection, text
+
+from cloud.database import create_engine_for
+from tests.faults.evidence import CloudAccount, Gap, StoredFact
+from tests.faults.stack import FaultStack
+
+
+def stored_ids(database_url: str) -> set[str]:
+    """Record ids of all check-ins in the ledger; an empty set where the database is away (the fault is drawn with others)."""
+    with _reading(database_url) as connection:
+        return {row.record_id for row in connection.execute(text("SELECT record_id FROM check_ins"))}
+
+
+def read_account(stack: FaultStack) -> CloudAccount:
+    """All that the checker needs; the cloud must have stopped, because DuckDB is open to one process only."""
+    with _reading(stack.database_url) as connection:
+        rows = connection.execute(
+            text(
+                "SELECT record_id, terminal_id, stream, number, outcome, occurrence_id, member_id, effective_at FROM check_ins"
+            )
+        )
+        facts = tuple(StoredFact(*row) for row in rows)
+        attended = connection.execute(text("SELECT occurrence_id, member_id, effective_at FROM attendance"))
+        attendance = {(row.occurrence_id, row.member_id): int(row.effective_at) for row in attended}
+        declared = connection.execute(
+            text(
+                "SELECT terminal_id, gap_stream, gap_first, gap_last FROM streams "
+                "WHERE gap_stream IS NOT NULL AND gap_reason <> 'trimmed'"
+            )
+        )
+        gaps = tuple(Gap(*row) for row in declared)
+    return CloudAccount(facts, attendance, _series(stack), gaps)
+
+
+def _series(stack: FaultStack) -> dict[str, int]:
+    with duckdb.connect(str(stack.series_file), read_only=True) as series:
+        found = series.execute("SELECT stream, count(*) FROM attendance GROUP BY stream").fetchall()
+    return {str(stream): int(count) for stream, count in found}
+
+
+@contextmanager
+def _reading(database_url: str) -> Iterator[Connection]:
+    engine = create_engine_for(database_url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()

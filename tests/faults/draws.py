@@ -1,0 +1,198 @@
+"""The faults that a round may draw: each does its damage, and gives back what heals it.
+
+A fault that takes a disk away says which greens were nowhere else. Called by the harness.
+"""
+
+import random
+import resource
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.faults.account import stored_ids
+from tests.faults.evidence import Damage, read_journal
+from tests.faults.proxy import Proxy, Trouble
+from tests.faults.stack import FaultStack, Kiosk, new_copy_name
+
+Heal = Callable[[], None]
+DAY_US = 86_400_000_000
+MAX_COPIES = 3
+
+
+@dataclass
+class Round:
+    """What a fault may touch."""
+
+    stack: FaultStack
+    chance: random.Random
+    damage: Damage
+
+    def kiosk(self) -> Kiosk:
+        """One of the three."""
+        return self.chance.choice(self.stack.kiosks)
+
+    def proxy(self) -> Proxy:
+        """Before or behind the broker."""
+        return self.chance.choice([self.stack.uplink, self.stack.downlink])
+
+
+Fault = Callable[[Round], Heal]
+
+
+def kill_agent(now: Round) -> Heal:
+    """SIGKILL of a kiosk's process."""
+    kiosk = now.kiosk()
+    kiosk.process.kill()
+    return kiosk.start
+
+
+def kill_broker(now: Round) -> Heal:
+    """SIGKILL of Mosquitto."""
+    now.stack.broker.kill()
+    return now.stack.broker.start
+
+
+def wipe_broker(now: Round) -> Heal:
+    """Mosquitto comes back without anything it had kept."""
+    now.stack.broker.kill()
+    now.stack.broker.wipe()
+    return now.stack.broker.start
+
+
+def kill_cloud(now: Round) -> Heal:
+    """SIGKILL of the cloud."""
+    now.stack.cloud.kill()
+    return now.stack.start_cloud
+
+
+def kill_database(now: Round) -> Heal:
+    """SIGKILL of PostgreSQL and all its processes; of the cloud, where the database is in it."""
+    if now.stack.postgres is None:
+        return kill_cloud(now)
+    now.stack.postgres.kill()
+    return now.stack.postgres.start
+
+
+def spoil_messages(now: Round) -> Heal:
+    """Messages repeated, delayed past others, dropped, corrupted, and connections cut within one."""
+    proxy = now.proxy()
+    few = now.chance.uniform(0.05, 0.3)
+    repeat, delay, drop, corrupt = (few * now.chance.randint(0, 1) for _ in range(4))
+    proxy.put(Trouble(repeat=repeat, delay=delay, drop=drop, corrupt=corrupt, cut=few / 4))
+    return proxy.heal
+
+
+def take_network_away(now: Round) -> Heal:
+    """No connection passes."""
+    proxy = now.proxy()
+    proxy.put(Trouble(away=True))
+    return proxy.heal
+
+
+def fill_disk(now: Round) -> Heal:
+    """No file of the agent may grow any more (RLIMIT_FSIZE): the outbox meets what a full disk gives it."""
+    kiosk = now.kiosk()
+    pid = kiosk.process.pid
+    size = max((path.stat().st_size for path in kiosk.disk.iterdir() if path.is_file()), default=4096)
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(size, 65_536), hard))
+
+    def heal() -> None:
+        if kiosk.process.running and kiosk.process.pid == pid:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+    return heal
+
+
+def move_clock(now: Round) -> Heal:
+    """The wall clock of a kiosk is a day off, whether the kiosk knows it or not."""
+    kiosk = now.kiosk()
+    quality = now.chance.choice(["synced", "holdover", "unset"])
+    kiosk.clock_offset.write_text(f"{now.chance.choice([-1, 1]) * DAY_US} {quality}")
+    return lambda: _write_clock(kiosk)
+
+
+def roll_back_disk(now: Round) -> Heal:
+    """A kiosk's disk is replaced by an older copy of it."""
+    kiosk = now.kiosk()
+    if not kiosk.copies:
+        copy_disk(kiosk)
+        return lambda: None
+    kiosk.process.kill()
+    copy = now.chance.choice(kiosk.copies)
+    _replace_disk(now, kiosk, lambda: shutil.copytree(copy, kiosk.disk))
+    return kiosk.start
+
+
+def clone_disk(now: Round) -> Heal:
+    """A kiosk gets the disk of another, and keeps its own name."""
+    source, target = now.chance.sample(now.stack.kiosks, 2)
+    copy_disk(source)
+    target.process.kill()
+    _replace_disk(now, target, lambda: shutil.copytree(source.copies[-1], target.disk))
+    return target.start
+
+
+def wipe_disk(now: Round) -> Heal:
+    """A kiosk's disk is empty again."""
+    kiosk = now.kiosk()
+    kiosk.process.kill()
+    _replace_disk(now, kiosk, kiosk.disk.mkdir)
+    return kiosk.start
+
+
+def fill_series_disk(now: Round) -> Heal:
+    """No file of the cloud may grow any more: the time series fail and, with SQLite, the ledger too."""
+    pid = now.stack.cloud.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
+
+    def heal() -> None:
+        if now.stack.cloud.running and now.stack.cloud.pid == pid:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+    return heal
+
+
+FAULTS: tuple[Fault, ...] = (
+    kill_agent,
+    kill_broker,
+    wipe_broker,
+    kill_cloud,
+    kill_database,
+    spoil_messages,
+    take_network_away,
+    fill_disk,
+    move_clock,
+    roll_back_disk,
+    clone_disk,
+    wipe_disk,
+    fill_series_disk,
+)
+
+
+def copy_disk(kiosk: Kiosk) -> None:
+    """Keep a copy of the disk as a power cut would leave it; the oldest beyond three goes."""
+    copy = new_copy_name(kiosk.folder)
+    kiosk.process.signal(signal.SIGSTOP)
+    try:
+        shutil.copytree(kiosk.disk, copy)
+    finally:
+        kiosk.process.signal(signal.SIGCONT)
+    kiosk.copies.append(copy)
+    while len(kiosk.copies) > MAX_COPIES:
+        shutil.rmtree(kiosk.copies.pop(0))
+
+
+def _replace_disk(now: Round, kiosk: Kiosk, make: Callable[[], object]) -> None:
+    """Note which greens may be gone with the disk: those that the cloud does not have at this moment."""
+    greens = set(read_journal(kiosk.name, kiosk.journal).greens)
+    now.damage.destroyable |= greens - stored_ids(now.stack.database_url)
+    now.damage.kiosks.add(kiosk.name)
+    shutil.rmtree(kiosk.disk)
+    make()
+
+
+def _write_clock(kiosk: Kiosk) -> None:
+    kiosk.clock_offset.write_text("0 synced")

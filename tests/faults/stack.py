@@ -1,0 +1,191 @@
+"""The real processes of the fault tests: Mosquitto, database, cloud, three kiosks, and a proxy on each side of the broker.
+
+Each can be killed, cut off, rolled back, wiped and started again. Called by the harness.
+"""
+
+import json
+import secrets
+import shutil
+import sqlite3
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from demo.world import Api, World, make_world
+from tests.faults.proxy import Proxy
+from tests.process import HOST, Process, accepts, free_port
+from tests.servers import CLOUD_USER, MosquittoServer, PostgresServer
+
+KIOSKS = ("kiosk-fault-a", "kiosk-fault-b", "kiosk-fault-c")
+MEMBERS = 40
+RESEND_TIMEOUT_S = 2.0
+
+
+@dataclass
+class Kiosk:
+    """One kiosk process, its disk and its journal."""
+
+    name: str
+    folder: Path
+    process: Process
+    pace: float
+    starts: int = 0
+    copies: list[Path] = field(default_factory=list)
+
+    @property
+    def disk(self) -> Path:
+        """The folder that a fault may copy back, clone or wipe; the journal is not in it."""
+        return self.folder / "disk"
+
+    @property
+    def journal(self) -> Path:
+        """What the kiosk itself says."""
+        return self.folder / "journal"
+
+    @property
+    def clock_offset(self) -> Path:
+        """Microseconds that its wall clock is off, and what it claims."""
+        return self.folder / "clock"
+
+    def start(self) -> None:
+        """Start the agent and its visitors."""
+        self.starts += 1
+        command = [sys.executable, "-m", "tests.faults.kiosk", "--config", str(self.folder / "kiosk.toml")]
+        command += ["--cards", str(self.folder / "cards.json"), "--journal", str(self.journal)]
+        command += ["--pace", str(self.pace), "--seed", str(self.starts)]
+        self.process.spawn(command, ready=lambda: self.process.running)
+
+    def depth(self) -> int:
+        """Records on its disk that are not known to be stored; read beside the running agent."""
+        connection = sqlite3.connect(f"file:{self.disk / 'outbox.db'}?mode=ro", uri=True, timeout=5)
+        try:
+            last, through = connection.execute("SELECT last, through FROM stream").fetchone()
+            return int(last) - int(through)
+        finally:
+            connection.close()
+
+
+class FaultStack:
+    """All of it; ``store`` is `postgresql` or `sqlite`."""
+
+    def __init__(self, folder: Path, store: str, pace: float, seed: int) -> None:
+        self.folder = folder
+        self.postgres = PostgresServer() if store == "postgresql" else None
+        self.broker = MosquittoServer(folder / "broker")
+        self.broker.set_user(CLOUD_USER)
+        self.uplink = Proxy(free_port(), self.broker.port, seed)
+        self.downlink = Proxy(free_port(), self.broker.cloud_port, seed + 1)
+        self.cloud = Process(folder / "cloud.log")
+        self.port = free_port()
+        self.kiosks = [self._kiosk(name, pace) for name in KIOSKS]
+        self.world: World | None = None
+        self.token = ""
+
+    def __enter__(self) -> Self:
+        """Start everything and make the world."""
+        if self.postgres:
+            self.postgres.start()
+        self.database_url = self.postgres.create_database() if self.postgres else f"sqlite:///{self.folder}/ledger.db"
+        self.series_file = self.folder / "series.duckdb"
+        self._write_cloud_settings()
+        self.broker.start()
+        self.uplink.start()
+        self.downlink.start()
+        self.start_cloud()
+        self._make_world()
+        for kiosk in self.kiosks:
+            kiosk.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End everything."""
+        for kiosk in self.kiosks:
+            kiosk.process.kill()
+        self.cloud.kill()
+        self.uplink.stop()
+        self.downlink.stop()
+        self.broker.close()
+        if self.postgres:
+            self.postgres.close()
+
+    def start_cloud(self) -> None:
+        """Start the service, and return when it answers."""
+        self.cloud.spawn(self.command("serve", "--migrate"), ready=lambda: accepts(self.port))
+
+    def command(self, *arguments: str) -> list[str]:
+        """One of the cloud's commands."""
+        return [sys.executable, "-m", "cloud", "--config", str(self.folder / "cloud.toml"), *arguments]
+
+    def ready(self) -> bool:
+        """Whether the cloud answers that it is ready."""
+        try:
+            return httpx.get(f"http://{HOST}:{self.port}/readyz", timeout=2).is_success
+        except httpx.TransportError:
+            return False
+
+    def clone(self, source: Kiosk, target: Kiosk) -> None:
+        """Put a copy of one kiosk's disk into another, which keeps its own name."""
+        shutil.rmtree(target.disk)
+        shutil.copytree(source.disk, target.disk)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _kiosk(self, name: str, pace: float) -> Kiosk:
+        folder = self.folder / name
+        (folder / "disk").mkdir(parents=True)
+        return Kiosk(name, folder, Process(folder / "kiosk.log"), pace)
+
+    def _write_cloud_settings(self) -> None:
+        settings = {
+            "database_url": self.database_url,
+            "timeseries_url": f"duckdb:///{self.series_file}",
+            "data_dir": str(self.folder / "cloud"),
+            "port": self.port,
+            "mqtt_port": self.downlink.port,
+            "mqtt_password": self.broker.password(),
+            "mosquitto_password_file": str(self.broker.password_file),
+            "mosquitto_pid_file": str(self.broker.pid_file),
+            "issuer": "FAULTS",
+        }
+        _write_toml(self.folder / "cloud.toml", settings)
+
+    def _make_world(self) -> None:
+        Process(self.folder / "user.log").run(self.command("user", "add", "faults", "--role", "admin"))
+        token = Process(self.folder / "token.log")
+        token.run(self.command("token", "add", "faults", "--name", "faults", "--role", "admin"))
+        self.token = token.log().strip().splitlines()[-1]
+        api = Api(f"http://{HOST}:{self.port}", self.token)
+        self.world = make_world(api, list(KIOSKS), MEMBERS, lambda _line: None)
+        api.close()
+        cards = json.dumps([{"text": card.text, "member_id": card.member_id} for card in self.world.cards])
+        for kiosk, terminal in zip(self.kiosks, self.world.terminals, strict=True):
+            (kiosk.folder / "cards.json").write_text(cards)
+            kiosk.clock_offset.write_text("0 synced")
+            settings = {
+                "terminal": kiosk.name,
+                "data_dir": str(kiosk.disk),
+                "password": terminal.password,
+                "cloud_url": f"http://{HOST}:{self.port}",
+                "resend_timeout_s": RESEND_TIMEOUT_S,
+                "clock_offset_file": str(kiosk.clock_offset),
+                "broker": {"host": HOST, "port": self.uplink.port, "keepalive_s": 5},
+            }
+            _write_toml(kiosk.folder / "kiosk.toml", settings)
+
+
+def _write_toml(path: Path, settings: dict[str, object]) -> None:
+    path.touch(mode=0o600)
+    tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if name not in tables]
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def new_copy_name(folder: Path) -> Path:
+    """A name for one more copy of a disk."""
+    return folder / f"copy-{secrets.token_hex(4)}"
