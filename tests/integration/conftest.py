@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.office import Office, open_office
+from tests.servers import PostgresServer
 from tests.town import Town, migrated, settle
 
 
@@ -23,3 +25,18 @@ def town(ledger_url: str) -> Iterator[Town]:
     engine = migrated(ledger_url)
     yield settle(engine)
     engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """The HTTP API on each database, one for all tests of a module: each makes what it needs."""
+    folder = tmp_path_factory.mktemp("office")
+    if request.param == "sqlite":
+        with open_office(folder, f"sqlite:///{folder}/ledger.db") as office:
+            yield office
+        return
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    url = postgres.create_database()
+    with open_office(folder, url) as office:
+        yield office
+    postgres.drop_database(url.rpartition("/")[2])
