@@ -6,21 +6,29 @@ not correct are remembered, and a salvaging stage samples them anew. Called by `
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
+import cv2
 import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
 from edge.kiosk.decoding import preparation
-from edge.kiosk.decoding.salvage import salvage
+from edge.kiosk.decoding.finders import find_finders, hypotheses
+from edge.kiosk.decoding.salvage import likeness, salvage
 from edge.kiosk.decoding.sampling import Gray
 
 QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-MAX_SUSPECTS = 3  # symbols kept for salvage, of one stage
+MAX_SUSPECTS = 4  # symbols kept of one look
+MAX_HYPOTHESES = 60  # symbols that finder patterns suggest, rated by likeness (0.5 ms each)
+MAX_SALVAGED = 3  # of those, the likeliest (20 ms each)
+MIN_LIKENESS = 0.6
+MIN_MODULE_PX = 4.0
 Corners = NDArray[np.float32]
 
 
@@ -50,6 +58,18 @@ class Picture:
 
     def __post_init__(self) -> None:
         self.work = preparation.reduced(self.whole)
+
+    def seen_at(self, suspect: Suspect) -> tuple[Gray, Corners, int]:
+        """The picture to sample a suspect from, its corners there, and its version.
+
+        `work`, where its modules are still wide enough: sampling needs no more, and grain is averaged out in it.
+        """
+        scale = self.work.shape[1] / self.whole.shape[1]
+        modules = 17 + 4 * suspect.version
+        width = math.sqrt(abs(float(cv2.contourArea(suspect.corners)))) * scale / modules
+        if self.work is self.whole or width < MIN_MODULE_PX:
+            return self.whole, suspect.corners, suspect.version
+        return self.work, ((suspect.corners + 0.5) * scale - 0.5).astype(np.float32), suspect.version
 
 
 @dataclass(frozen=True)
@@ -85,12 +105,27 @@ def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Fo
 def resample(picture: Picture) -> list[Found]:
     """Sample anew what earlier stages found and could not correct, and forget it."""
     suspects, picture.suspects = picture.suspects, []
-    for suspect in suspects:
-        symbol = salvage(picture.whole, suspect.corners, suspect.version)
+    rated = [(suspect, likeness(*picture.seen_at(suspect))) for suspect in suspects]
+    rated.sort(key=lambda pair: -pair[1])
+    for suspect, alike in rated[:MAX_SALVAGED]:
+        if alike < MIN_LIKENESS:
+            break
+        symbol = salvage(*picture.seen_at(suspect))
         text = None if symbol is None else _drawn_and_read(symbol)
         if text:
             return [Found(text, _middle(suspect.corners))]
     return []
+
+
+def search(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Found]:
+    """Sample the symbols that pairs and triples of finder patterns suggest."""
+    prepared = prepare(picture)
+    if prepared is None:
+        return []
+    scale = picture.whole.shape[1] / prepared.shape[1]
+    suggested = itertools.islice(hypotheses(find_finders(prepared)), MAX_HYPOTHESES)
+    picture.suspects = [Suspect(((h.corners + 0.5) * scale - 0.5).astype(np.float32), h.version) for h in suggested]
+    return resample(picture)
 
 
 def _drawn_and_read(symbol: NDArray[np.bool_]) -> str | None:
@@ -118,8 +153,10 @@ STAGES = (
     Stage("full", partial(look, preparation.full)),
     Stage("doubled", partial(look, preparation.doubled)),
     Stage("doubled salvage", resample),
+    Stage("finders", partial(search, lambda p: p.work)),
     Stage("even light", partial(look, preparation.evenly_lit)),
     Stage("even light salvage", resample),
+    Stage("doubled finders", partial(search, preparation.doubled)),
     Stage("sharpened", partial(look, preparation.sharpened)),
     Stage("softened", partial(look, preparation.softened)),
     Stage("threshold", partial(look, preparation.thresholded)),

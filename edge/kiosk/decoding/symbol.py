@@ -28,7 +28,8 @@ _NOT_FIXED = (
     consts.TYPE_FORMAT_DARK,  # segno also calls one data module so: the places are taken from _format_places
     consts.TYPE_FORMAT_LIGHT,
 )
-SPARE = 2  # check symbols of a block that must stay unspent, against a text made of noise
+STEEPNESS = 6.0  # of the likelihood of a module, by how clearly it is dark or light
+SPARE = 2  # check symbols of a block that must stay unspent (1 if all were erasures), against a text made of noise
 LEVEL_OF_INDICATOR = "MLHQ"
 
 
@@ -135,27 +136,29 @@ def _corrected(stream: NDArray[np.float32], version: int, level: str) -> NDArray
     total = sum(size for size, _ in blocks)
     bits = stream[: 8 * total].reshape(total, 8)
     words = np.packbits(bits < 0, axis=1)[:, 0]
-    sure = np.sort(np.abs(bits), axis=1)[:, :2] @ np.array([0.8, 0.2], np.float32)
+    # How likely all eight bits are right, as a sum of logarithms; 0 is certain.
+    doubt = np.log1p(np.exp(-STEEPNESS * np.abs(bits))).sum(axis=1)
     for places in _interleaving(version, level):
         parity = len(places) - blocks[0][1] if len(places) == blocks[0][0] else len(places) - blocks[-1][1]
-        fixed = _block(words[places], sure[places], parity)
+        fixed = _block(words[places], doubt[places], parity)
         if fixed is None:
             return None
         words[places] = fixed
     return words
 
 
-def _block(words: NDArray[np.uint8], sure: NDArray[np.float32], parity: int) -> NDArray[np.uint8] | None:
-    """Corrected with ever more of its least sure codewords erased (generalised minimum distance)."""
-    order = np.argsort(sure)
+def _block(words: NDArray[np.uint8], doubt: NDArray[np.float32], parity: int) -> NDArray[np.uint8] | None:
+    """Corrected with ever more of its most doubtful codewords erased (generalised minimum distance)."""
+    order = np.argsort(-doubt)
     block = [int(word) for word in words]
-    hopeless = int(np.count_nonzero(sure < 0.05))
-    tries = sorted(
-        {0, *range(2, parity - SPARE + 1, 2), min(hopeless, parity - SPARE)}, key=lambda e: abs(e - hopeless)
-    )
-    for erasures in tries:
+    hopeless = int(np.count_nonzero(doubt > 0.6))
+    steps = {0, *range(2, parity - SPARE + 1, 2), min(hopeless, parity - SPARE), parity - 1}
+    for erasures in sorted(steps, key=lambda e: abs(e - hopeless)):
         result = correct(block, parity, [int(i) for i in order[:erasures]])
-        if result is not None and 2 * result[1] + erasures <= parity - SPARE:
+        if result is None:
+            continue
+        spare = parity - 2 * result[1] - erasures
+        if spare >= SPARE or (spare == 1 and not result[1]):
             return np.array(result[0], np.uint8)
     return None
 
