@@ -1,0 +1,76 @@
+"""What the contract's README says in numbers is what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import firmware_specs
+from firmware_specs import credentials, fields, messages, strict
+from firmware_specs.topics import Channel
+from firmware_specs.vectors import samples
+
+README = (Path(firmware_specs.__file__).parent / "README.md").read_text("utf-8")
+
+
+def test_worked_example_of_the_chain_is_right() -> None:
+    lines = samples.three()
+    for number in range(len(lines) + 1):
+        assert f"c({number})     {samples.chain_at(number)}\n" in README
+    for number, line in enumerate(lines, 1):
+        assert f"line {number}   {len(line)} bytes, {len(line):08x}" in README
+    start = re.search(r"^hashed   (.*)$", README, re.MULTILINE)
+    assert start is not None
+    hashed = b"\0".join((b"roomlink/v1", samples.TERMINAL.encode(), samples.STREAM.encode()))
+    assert bytes.fromhex(start[1]) == hashed
+
+
+def test_header_of_the_worked_example_is_right() -> None:
+    assert samples.batch(samples.three()).split(b"\n")[0].decode() in README
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_every_topic_is_described(channel: Channel) -> None:
+    assert f"| `roomlink/v1/<id>/{channel}` |" in README
+
+
+@pytest.mark.parametrize("error", messages.StoredError)
+def test_every_error_is_described(error: messages.StoredError) -> None:
+    assert f"| `{error}` |" in README
+
+
+MODELS = [
+    *(messages.Header, messages.Stored, messages.Started, messages.CheckIn, messages.CheckOut, messages.Interaction),
+    *(messages.Health, messages.Dropped, messages.Birth, messages.Death, messages.Desired, messages.Reported),
+    *(messages.Occurrence, messages.RosterHead, messages.RosterEntry, messages.RevocationsHead),
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_field_is_described(model: type[messages.Message]) -> None:
+    named = set(re.findall(r"[a-z_0-9]+", README))
+    assert model.model_fields.keys() <= named
+
+
+def test_limits_are_those_of_the_code() -> None:
+    table = README.partition("## 10. Limits")[2].partition("## 11.")[0].replace(",", "")
+    for limit in (
+        fields.MAX_LINE_BYTES,
+        fields.MAX_BATCH_RECORDS,
+        fields.MAX_BATCH_BYTES,
+        fields.MAX_TWIN_BYTES,
+        fields.MAX_OCCURRENCES,
+        strict.MAX_DEPTH,
+    ):
+        assert re.search(rf"\b{limit}\b", table)
+    assert fields.MAX_NUMBER == 2**53 - 1
+    assert f"{credentials.MAX_CHARACTERS} characters" in README
+    assert f"{int(credentials.SKEW.total_seconds() / 60)} minutes" in README
+
+
+def test_every_kind_of_vector_is_described() -> None:
+    table = README.partition("## 11. Golden vectors")[2]
+    kinds = {path.parent.name for path in (Path(firmware_specs.__file__).parent / "vectors").glob("*/*.json")}
+    assert all(f"`{kind}`" in table for kind in kinds)
+    assert json.loads((Path(firmware_specs.__file__).parent / "vectors/batch/three-records.json").read_text("utf-8"))
