@@ -56,6 +56,7 @@ PRAGMA user_version = 1;
 """
 SCHEMA_VERSION: Final = 1
 MEMORY: Final = ":memory:"
+MOST_DAMAGED: Final = 8
 
 
 class Database:
@@ -66,6 +67,7 @@ class Database:
         self.max_pages = max(64, max_bytes // PAGE_BYTES)
         self._connection: sqlite3.Connection | None = None
         self._lock_fd: int | None = None
+        self._is_checked = False
 
     @property
     def is_open(self) -> bool:
@@ -87,7 +89,8 @@ class Database:
         self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        _check_sound(connection)
+        if not self._is_checked:  # once: on a large file it takes seconds
+            _check_sound(connection)
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise OutboxUnavailable(
@@ -102,6 +105,7 @@ class Database:
         connection.execute(f"PRAGMA max_page_count = {self.max_pages}")
         if version == 0:
             _make_tables(connection)
+        self._is_checked = True
 
     def _hold(self) -> None:
         """One agent per file: two would give the same numbers."""
@@ -160,13 +164,27 @@ class Database:
     def move_aside(self, now_us: int) -> str:
         """Rename a damaged file, and its log, to a name with the time; returns the new name."""
         self.disconnect()
+        self._is_checked = False
         when = datetime.fromtimestamp(now_us / 1e6, UTC).strftime("%Y%m%dT%H%M%S%f")
         aside = f"{self.path}.damaged-{when}"
         with translated(self.path):
             for suffix in ("-wal", "-shm", ""):  # the log first: a new file beside an old log would take it for its own
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")  # noqa: PTH104 - suffixes of one name
+        self._forget_old()
         return aside
+
+    def _forget_old(self) -> None:
+        """Keep the newest few damaged files: a failing disk would fill up with them."""
+        damaged = sorted({file.name.split("-wal")[0].split("-shm")[0] for file in self._damaged("*")})
+        for name in damaged[:-MOST_DAMAGED]:
+            for file in self._damaged(name.rpartition("-")[2] + "*"):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+    def _damaged(self, pattern: str) -> list[Path]:
+        path = Path(self.path)
+        return list(path.parent.glob(f"{path.name}.damaged-{pattern}"))
 
     def disconnect(self) -> None:
         """Close the connection, keep the claim on the file."""

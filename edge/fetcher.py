@@ -137,7 +137,7 @@ class HttpSource:
                 if answer.status_code != httpx.codes.OK:
                     raise FetchError(f"The cloud answered {answer.status_code} to {reference.path}.")
                 yield from answer.iter_bytes(PIECE_BYTES)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
 
 

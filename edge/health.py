@@ -60,8 +60,11 @@ class HealthSampler:
         due_s = time.monotonic()
         while not self._stopping.is_set():
             if time.monotonic() >= due_s:
-                self.sample()
                 due_s = time.monotonic() + self.every_s
+                try:
+                    self.sample()
+                except Exception:  # the thread's outermost loop: the next sample is another one
+                    log.exception("the terminal's health could not be measured")
             with contextlib.suppress(OutboxError):
                 self._outbox.probe()
             self._stopping.wait(max(0.0, min(PROBE_EVERY_S, due_s - time.monotonic())))

@@ -113,6 +113,8 @@ class Link:
         """The socket has something to read or takes bytes."""
         if self._client is not None and readable:
             self._client.loop_read()
+            while _holds_decrypted(self._client.socket()):
+                self._client.loop_read()
         if self._client is not None and writable:
             self._client.loop_write()
 
@@ -303,6 +305,15 @@ class Link:
         """Whether nothing waits to be sent any more."""
         return self._client is None or self._client.socket() is None or not self._client.want_write()
 
+    def fail(self, now_s: float) -> None:
+        """After an error that nobody foresaw: begin again with a new connection."""
+        self._lost(now_s)
+
     def close(self) -> None:
         """Drop what is left of the connection."""
         self._drop()
+
+
+def _holds_decrypted(socket: object) -> bool:
+    """Whether TLS has read more from the network than was asked for: the selector does not see that."""
+    return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0

@@ -85,9 +85,6 @@ class Links:
             while not self._stopping.is_set():
                 self._turn()
             self._say_farewell()
-        except Exception:
-            log.exception("the uplink ended by an error that nobody foresaw")
-            raise
         finally:
             for link in self._links:
                 self._forget(link)
@@ -96,11 +93,19 @@ class Links:
     def _turn(self) -> None:
         now_s = time.monotonic()
         for link in self._take_due(now_s):
-            self._due_s[link] = link.tick(now_s)
+            self._due_s[link] = self._tick(link, now_s)
             self._watch(link)
         wait_s = max(0.0, min(self._due_s.values()) - time.monotonic())
         for key, events in self._selector.select(min(wait_s, 1.0)):
             self._ready(key.data, events)
+
+    def _tick(self, link: Link, now_s: float) -> float:
+        try:
+            return link.tick(now_s)
+        except Exception:  # the thread's outermost loop: a connection is lost, not the uplink
+            log.exception("a connection ended by an error that nobody foresaw")
+            link.fail(now_s)
+            return now_s + 1.0
 
     def _take_due(self, now_s: float) -> list[Link]:
         with self._lock:

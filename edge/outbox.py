@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from edge import rows, stream
+from edge import rows
 from edge.acknowledgement import OpenStream, Position
 from edge.clock import Clock
 from edge.errors import LineTooLong, OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, StorageState
 from edge.rows import Row
 from edge.store import Limits, Store, Transaction
+from edge.stream import as_parent, seen, sent, stored
 from firmware_specs.messages import Header, Record
 from firmware_specs.wire import chain_next, encode_batch, encode_header
 
@@ -180,7 +181,7 @@ class Outbox:
             raise LineTooLong(state.through + 1, line_bytes, max(0, room))
         lines = [line for line, _ in found]
         if not _agree(prev, found[: max(0, state.fixed - state.through)]):
-            parent = stream.as_parent(state.stream, state.through, prev)
+            parent = as_parent(state.stream, state.through, prev)
             transaction.fork(OpenStream(parent, state.through, None, state.epoch, "rotted"))
             return self._batch(transaction, max_records, max_bytes)
         return self._outgoing(transaction, lines, prev)
@@ -189,7 +190,7 @@ class Outbox:
         state, place = transaction.state, transaction.kept.base + transaction.state.through
         chain = rows.fix_chain(transaction.sql, place, prev, lines, after=transaction.kept.base + state.fixed)
         if state.through + len(lines) > state.fixed:
-            transaction.change(state=stream.sent(state, state.through + len(lines)))
+            transaction.change(state=sent(state, state.through + len(lines)))
         payload = encode_batch(self._header(transaction, len(lines), prev, chain), lines)
         return Outgoing(payload, state.stream, state.through + 1, len(lines))
 
@@ -216,10 +217,15 @@ class Outbox:
         kept = self._store.read(lambda _, kept: kept)
         return Position(kept.state, lambda number: self._store.read(lambda sql, now: rows.chain_at(sql, now, number)))
 
-    def stored(self, through: int, epoch: int, rejected: Iterable[int] = ()) -> None:
-        """The cloud's word: all up to ``through`` is stored, and no more. Trims what has been stored for long."""
+    def stored(self, stream: str, through: int, epoch: int, rejected: Iterable[int] = ()) -> None:
+        """The cloud's word: of ``stream`` all up to ``through`` is stored, and no more. Trims what has been stored for long."""
         told = list(rejected)
-        self._store.run(lambda transaction: self._mark(transaction, through, epoch, told))
+
+        def mark(transaction: Transaction) -> None:
+            if transaction.state.stream == stream:  # it may have ended since the answer was judged
+                self._mark(transaction, through, epoch, told)
+
+        self._store.run(mark)
 
     def _mark(self, transaction: Transaction, through: int, epoch: int, rejected: list[int]) -> None:
         sql, base, state = transaction.sql, transaction.kept.base, transaction.state
@@ -229,7 +235,7 @@ class Outbox:
         if through > state.through:
             rows.mark_stored(sql, base + through, now_us)
             transaction.change(last_stored_at_us=now_us)
-        transaction.change(state=stream.stored(state, through, epoch))
+        transaction.change(state=stored(state, through, epoch))
         old_enough = rows.stored_before(sql, now_us - self._store.limits.keep_us) - base
         transaction.trim(old_enough, at_most=TRIM_AT_ONCE)
 
@@ -237,12 +243,17 @@ class Outbox:
         """Note the epoch of any message of the cloud; whether it is a new one."""
         if epoch <= self.position().state.epoch:
             return False
-        self._store.run(lambda transaction: transaction.change(state=stream.seen(transaction.state, epoch)))
+        self._store.run(lambda transaction: transaction.change(state=seen(transaction.state, epoch)))
         return True
 
     def open_stream(self, verdict: OpenStream) -> None:
         """Begin a new stream as a verdict says, with all that must come along, in one transaction."""
-        self._store.run(lambda transaction: transaction.fork(verdict))
+
+        def fork(transaction: Transaction) -> None:
+            if transaction.state.stream == verdict.parent.stream:
+                transaction.fork(verdict)
+
+        self._store.run(fork)
 
     # --- presence, the kiosk's own state, the twin ------------------------------------------------------------------
 

@@ -136,12 +136,10 @@ class Store:
         """Single SELECT statements, without a transaction."""
         with self.lock:
             try:
-                kept = self._loaded()
-                with self.database.reading() as sql:
-                    return work(sql, kept)
+                return self._look(work)
             except OutboxDamaged as error:
                 self._begin_again(error)
-                return self.read(work)
+                return self._look(work)
 
     def close(self) -> None:
         """Close the file and let another agent use it."""
@@ -167,6 +165,11 @@ class Store:
             self.problem = None
         return result
 
+    def _look(self, work: Callable[[sqlite3.Connection, Kept], T]) -> T:
+        kept = self._loaded()
+        with self.database.reading() as sql:
+            return work(sql, kept)
+
     def _loaded(self) -> Kept:
         """What is kept, read anew after each opening: a commit that failed may have reached the disk all the same."""
         if self.kept is None or not self.database.is_open:
@@ -176,7 +179,7 @@ class Store:
     def _load(self) -> Kept:
         with self.database.transaction() as sql:
             transaction = Transaction(sql, rows.load(sql) or self._new(), self)
-            if not rows.is_whole(sql, transaction.kept):
+            if self._reason is not None and not rows.is_whole(sql, transaction.kept):
                 raise OutboxDamaged("The outbox file does not hold the records that it speaks of.")
             if transaction.state.terminal != self.terminal:
                 self._leave_clone(transaction)

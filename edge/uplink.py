@@ -14,7 +14,7 @@ from edge.acknowledgement import Advance, Ignore, OpenStream, Position, Rewind, 
 from edge.errors import LineTooLong, OutboxError
 from edge.outbox import Outgoing
 from firmware_specs.fields import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
-from firmware_specs.messages import Stored
+from firmware_specs.messages import Stored, StoredError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Queue(Protocol):
     def position(self) -> Position: ...
     def next_batch(self, max_records: int, max_bytes: int) -> Outgoing | None: ...
     def question(self) -> Outgoing: ...
-    def stored(self, through: int, epoch: int, rejected: Iterable[int] = ()) -> None: ...
+    def stored(self, stream: str, through: int, epoch: int, rejected: Iterable[int] = ()) -> None: ...
     def saw_epoch(self, epoch: int) -> bool: ...
     def open_stream(self, verdict: OpenStream) -> None: ...
 
@@ -128,7 +128,7 @@ class Uplink:
             case Advance():
                 self._advance(verdict, position, answer)
             case Rewind():
-                self._rewind(verdict)
+                self._rewind(verdict, position.state.stream)
             case OpenStream():
                 self._open_stream(now_s, verdict)
             case Wait():
@@ -145,9 +145,7 @@ class Uplink:
         if self._flight is not None:
             if now_s < self._flight.resend_at_s:
                 return None
-            self._tries += 1
-            self._must_ask = self._must_ask or self._flight.is_question
-            self._flight = None
+            self._time_out(self._flight)
         elif self._idle and not self._must_ask:
             return None
         return self._send(now_s)
@@ -173,9 +171,21 @@ class Uplink:
         if batch is None:
             self._idle = True
             return None
+        if len(batch.payload) > self._allowed_bytes:
+            self._report(now_s, f"The broker's packets hold {self._allowed_bytes} bytes: too few.", TOO_LONG_WAIT_S)
+            return None
         self._must_ask = False
         self._flight = _Flight(batch, now_s + self._resend_after_s())
         return Publish(batch.payload, max(1, round(self.resend_timeout_s)))
+
+    def _time_out(self, flight: _Flight) -> None:
+        """No answer. After the second time it may be the size that something in between does not let through."""
+        self._tries += 1
+        self._flight = None
+        if flight.is_question:
+            self._must_ask = True
+        elif self._tries > 1:
+            self._shrink(flight.batch)
 
     def _next_batch(self) -> Outgoing | None:
         return self._queue.next_batch(self._max_records, self._max_bytes)
@@ -191,7 +201,7 @@ class Uplink:
         state = position.state
         moved = verdict.through > state.through
         if moved or verdict.epoch > state.through_epoch or answer.rejected:
-            self._queue.stored(verdict.through, verdict.epoch, answer.rejected or ())
+            self._queue.stored(state.stream, verdict.through, verdict.epoch, answer.rejected or ())
         self._forks = 0
         if moved:
             self._tries = self._cuts = 0
@@ -199,9 +209,9 @@ class Uplink:
         if moved or (self._flight is not None and self._flight.is_question):
             self._flight, self._idle, self.problem = None, False, None
 
-    def _rewind(self, verdict: Rewind) -> None:
+    def _rewind(self, verdict: Rewind, stream: str) -> None:
         """An old answer may say less within an epoch: then what is in flight is not sent again before its time."""
-        self._queue.stored(verdict.through, verdict.epoch)
+        self._queue.stored(stream, verdict.through, verdict.epoch)
         log.info("the cloud has records through %d: sending again from there", verdict.through)
         self._idle = False
         if verdict.sure or self._flight is None or self._flight.is_question:
@@ -235,7 +245,7 @@ class Uplink:
             self._must_ask = True
         if self._flight is None:
             return
-        if verdict.smaller and self._tries:
+        if verdict.smaller and (self._tries or verdict.error == StoredError.TOO_LARGE):
             self._shrink(self._flight.batch)
         self._must_ask = self._must_ask or self._flight.is_question
         backoff_s = min(MOST_RESEND_S, LEAST_WAIT_S * 2.0 ** min(self._tries, 10))

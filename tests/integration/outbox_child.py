@@ -2,7 +2,7 @@
 
     python -m tests.integration.outbox_child FILE COUNT [--send] [--threads N]
 
-Prints `got NUMBER` after each append, `error CLASS` for each that was refused, `stored NUMBER` after each mark. Opening the file
+Prints `got NUMBER` after each append, `error CLASS` for each that was refused, `stored NUMBER` before each mark. Opening the file
 prints `open`. With --send it plays the cloud too: every few records it makes a batch and marks it stored.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     clock = Clock(trusted=True)
-    limits = Limits(4 * 1024 * 1024, 1024 * 1024, keep_us=0)
+    limits = Limits(4 * 1024 * 1024, 1024 * 1024, keep_us=-2 * 3_600_000_000)  # what was stored this hour is old enough
     outbox = Outbox.open(options.file, terminal="kiosk-1", limits=limits, clock=clock)
     say("open")
 
@@ -57,8 +57,8 @@ def send(outbox: Outbox) -> None:
     try:
         batch = outbox.next_batch(200, 65_536)
         if batch is not None:
-            outbox.stored(batch.last, 1)
-            say(f"stored {batch.last}")
+            say(f"stored {batch.last}")  # said by the cloud: from here on these may be trimmed
+            outbox.stored(batch.stream, batch.last, 1)
     except OutboxError as error:
         say(f"error {type(error).__name__}")
 
