@@ -87,6 +87,14 @@ class FaultStack:
 
     def __enter__(self) -> Self:
         """Start everything and make the world."""
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _start(self) -> None:
         if self.postgres:
             self.postgres.start()
         self.database_url = self.postgres.create_database() if self.postgres else f"sqlite:///{self.folder}/ledger.db"
@@ -99,7 +107,6 @@ class FaultStack:
         self._make_world()
         for kiosk in self.kiosks:
             kiosk.start()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End everything."""
