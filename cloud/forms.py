@@ -91,7 +91,7 @@ Search = Annotated[str, Clean, Field(max_length=120)]
 def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ValueError, OSError) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise ValueError("is not a time zone of the IANA database, such as Asia/Shanghai") from error
     return value
 

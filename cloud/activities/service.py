@@ -35,10 +35,19 @@ RENEW = timedelta(days=45)
 BEHIND = timedelta(days=30)
 """How far back a new activity's occurrences are made, for what was entered late."""
 
+LAST_YEAR = 2199
+"""An activity begins in it at the latest, so that no reckoning with it runs over the year 9999."""
+
 ActivityId = Annotated[str, Field(pattern=r"^act_[0-9a-f]{16}$", examples=["act_0123456789abcdef"])]
 Rule = Annotated[
     str, Field(max_length=200, examples=["FREQ=WEEKLY;BYDAY=TU,TH"]), AfterValidator(recurrence.check_rule)
 ]
+
+
+def _in_our_time(value: datetime) -> datetime:
+    if value.year > LAST_YEAR:
+        raise ValueError(f"must be before the year {LAST_YEAR + 1}")
+    return value
 
 
 class ActivityForm(Form):
@@ -47,7 +56,7 @@ class ActivityForm(Form):
     room_id: RoomId
     title: Name
     title_en: OptionalName = ""
-    starts_at: InstantUs
+    starts_at: Annotated[InstantUs, AfterValidator(_in_our_time)]
     duration_s: Annotated[int, Field(ge=300, le=86_400, description="Seconds.")]
     opens_before_s: Annotated[
         int, Field(ge=0, le=14_400, description="Seconds before the start when check-in opens.")

@@ -83,3 +83,17 @@ def _by_subject(bulk: Bulk, references: Sequence[Reference]) -> dict[Reference, 
 def attend(bulk: Bulk, rows: Sequence[Row]) -> None:
     """Rows of COLUMNS: each makes the attendance, or moves it to an earlier time."""
     bulk.run_many(_UPSERT, sorted(rows, key=lambda row: (row[0], row[1])))
+
+
+def link_late(bulk: Bulk, limit: int = 1_000) -> int:
+    """Link check-ins that wait for a member or a card which is there now; how many. Call again while it is not 0."""
+    waiting = [_Waiting(*row) for row in bulk.rows(_WAITING, (limit,))]
+    links = find_links(bulk, {each.reference for each in waiting})
+    linked = [(each, links[each.reference]) for each in waiting if each.reference in links]
+    bulk.run_many(
+        "UPDATE check_ins SET member_id = ?, waits = 0, "
+        "linked_at = CASE WHEN received_at > ? THEN received_at ELSE ? END WHERE id = ?",
+        [(link.member_id, link.since_at, link.since_at, each.id) for each, link in linked],
+    )
+    attend(bulk, [each.attendance(link) for each, link in linked if each.makes_attendance])
+    return len(linked)

@@ -80,7 +80,7 @@ def counts(session: Session, occurrence_ids: Sequence[str]) -> dict[str, int]:
         .where(Attendance.occurrence_id.in_(occurrence_ids), Attendance.removed_at.is_(None))
         .group_by(Attendance.occurrence_id)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def correct(session: Session, change: Change, scope: Scope, form: CorrectionForm) -> Correction:

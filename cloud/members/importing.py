@@ -77,10 +77,14 @@ class Report:
 Numbered = tuple[int, MemberForm]
 
 
-def check(session: Session, scope: Scope, path: Path, organisation_id: str) -> Report:
-    """The first pass: what an import would do. Changes nothing; Invalid where the file as a whole is wrong."""
+def check(session: Session, scope: Scope, path: Path, organisation_id: str, report: Report | None = None) -> Report:
+    """The first pass: what an import would do. Changes nothing; Invalid where the file as a whole is wrong.
+
+    A caller who shows progress hands over an empty `report` and watches its counts from another thread.
+    """
     organisations.get(session, scope, organisation_id)
-    report = Report(encoding=_encoding_of(path))
+    report = report or Report()
+    report.encoding = _encoding_of(path)
     rows = _forms(session, scope, path, report, organisation_id)
     while chunk := list(islice(rows, CHUNK)):
         known = service.by_external_id(session, [_key(form) for _, form in chunk])
@@ -89,10 +93,13 @@ def check(session: Session, scope: Scope, path: Path, organisation_id: str) -> R
     return report
 
 
-def apply(session: Session, change: Change, scope: Scope, path: Path, organisation_id: str) -> Report:
+def apply(
+    session: Session, change: Change, scope: Scope, path: Path, organisation_id: str, report: Report | None = None
+) -> Report:
     """The second pass: write all rows. Invalid, and nothing is kept, when any row has a problem."""
     organisations.get(session, scope, organisation_id)
-    report = Report(encoding=_encoding_of(path))
+    report = report or Report()
+    report.encoding = _encoding_of(path)
     rows = _forms(session, scope, path, report, organisation_id)
     while chunk := list(islice(rows, CHUNK)):
         _write(session, change, chunk, report)

@@ -44,7 +44,7 @@ def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bo
 def names(session: Session, member_ids: Iterable[str]) -> dict[str, str]:
     """Member ids to names; an erased member's is empty."""
     query = select(Member.id, Member.display_name).where(Member.id.in_(set(member_ids)))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def subjects_below(session: Session, root: str) -> Iterator[Sequence[tuple[str, str, str]]]:

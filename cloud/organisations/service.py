@@ -143,7 +143,7 @@ def ids_named(session: Session, scope: Scope, name: str) -> Sequence[str]:
 def paths(session: Session, organisation_ids: Iterable[str]) -> dict[str, str]:
     """Ids to paths."""
     query = select(Organisation.id, Organisation.path).where(Organisation.id.in_(set(organisation_ids)))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def ancestors(path: str) -> list[str]:

@@ -51,7 +51,7 @@ def organisation_ids(session: Session, room_ids: Iterable[str]) -> set[str]:
 def plates(session: Session, room_ids: Iterable[str]) -> dict[str, str]:
     """Numbers by id, whatever the scope: for facts that were found in it."""
     query = select(Room.id, Room.number).where(Room.id.in_(set(room_ids)))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def count(session: Session, scope: Scope) -> int:

@@ -1,0 +1,105 @@
+"""What the cloud may say of a terminal's connection (design, section 3, Presence). Pure.
+
+Promises that nothing stale makes a terminal online: only its own live birth does, or a live message of a terminal that is
+merely suspect. Births and wills carry (incarnation, connection); the pair in force is that of the newest birth.
+Called by ingest with what comes on `up/state`, and when something else is heard.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from firmware_specs.messages import Birth, Death
+
+SILENT_US: Final = 300_000_000
+"""A terminal that is online and says nothing for so long is suspect; a health sample comes every minute."""
+
+
+class Presence(StrEnum):
+    """What is known. `suspect`: it was online, but the broker or the cloud was away since, or it is silent."""
+
+    NEVER = "never"
+    ONLINE = "online"
+    SUSPECT = "suspect"
+    OFFLINE = "offline"
+    ASLEEP = "asleep"
+    MAINTENANCE = "maintenance"
+
+
+CONNECTED: Final = frozenset({Presence.ONLINE, Presence.ASLEEP, Presence.MAINTENANCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A terminal's presence since `since_at`, and the birth in force. Times in microseconds."""
+
+    presence: Presence = Presence.NEVER
+    since_at: int | None = None
+    incarnation: str | None = None
+    connection: int | None = None
+    heard_at: int | None = None
+
+
+def on_state(standing: Standing, message: Birth | Death, at: int, *, retained: bool) -> Standing:
+    """A birth or a death came, live or as the broker's retained copy."""
+    if isinstance(message, Birth):
+        return _on_birth(standing, message, at, retained=retained)
+    return _on_death(standing, message, at, retained=retained)
+
+
+def on_heard(standing: Standing, at: int) -> Standing:
+    """Something else came from it, live. It may have waited in a broker, so it never renews a dead connection."""
+    heard = replace(standing, heard_at=max(at, standing.heard_at or 0))
+    if standing.presence in {Presence.SUSPECT, Presence.NEVER}:
+        return _become(heard, Presence.ONLINE if standing.presence is Presence.SUSPECT else Presence.SUSPECT, at)
+    return heard
+
+
+def on_broker_lost(standing: Standing, at: int) -> Standing:
+    """The cloud was cut off from the broker, or did not run: until a terminal speaks nothing is known of it."""
+    return _become(standing, Presence.SUSPECT, at) if standing.presence in CONNECTED else standing
+
+
+def on_time(standing: Standing, at: int) -> Standing:
+    """Time has passed."""
+    silent = at - max(standing.heard_at or 0, standing.since_at or 0) > SILENT_US
+    return _become(standing, Presence.SUSPECT, at) if standing.presence is Presence.ONLINE and silent else standing
+
+
+def _on_birth(standing: Standing, birth: Birth, at: int, *, retained: bool) -> Standing:
+    if not retained:
+        return _become(_in_force(standing, birth, at), Presence(birth.state), at)
+    if _is_older(standing, birth) or (_is_in_force(standing, birth) and standing.presence is not Presence.NEVER):
+        return standing
+    return _become(_in_force(standing, birth, standing.heard_at), Presence.SUSPECT, at)
+
+
+def _on_death(standing: Standing, death: Death, at: int, *, retained: bool) -> Standing:
+    """It counts if it names the birth in force; retained, also if it names a later one, which came while we were away."""
+    if _is_in_force(standing, death):
+        return _become(standing, Presence.OFFLINE, at)
+    if not retained or _is_older(standing, death):
+        return standing
+    return _become(_in_force(standing, death, standing.heard_at), Presence.OFFLINE, at)
+
+
+def _is_in_force(standing: Standing, message: Birth | Death) -> bool:
+    return (message.incarnation, message.connection) == (standing.incarnation, standing.connection)
+
+
+def _is_older(standing: Standing, message: Birth | Death) -> bool:
+    """Whether a retained message is known to be no news. Numbers of two incarnations cannot be compared: while the birth
+    in force was heard live, and is not over, the other one is the old one."""
+    if standing.incarnation is None or standing.connection is None:
+        return False
+    if message.incarnation == standing.incarnation:
+        return message.connection < standing.connection
+    return standing.presence in CONNECTED
+
+
+def _in_force(standing: Standing, message: Birth | Death, heard_at: int | None) -> Standing:
+    return replace(standing, incarnation=message.incarnation, connection=message.connection, heard_at=heard_at)
+
+
+def _become(standing: Standing, presence: Presence, at: int) -> Standing:
+    return standing if standing.presence is presence else replace(standing, presence=presence, since_at=at)
