@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from cloud.console.shell import Shell
+from cloud.members import page as members
 from cloud.overview import page as overview
 
-PAGES: tuple[Callable[[Shell], None], ...] = (overview.register,)
+PAGES: tuple[Callable[[Shell], None], ...] = (overview.register, members.register)

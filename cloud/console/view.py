@@ -80,9 +80,9 @@ class View:
         with self.cloud.writing() as session:
             return action(session, self.cloud.change(by), by.scope)
 
-    async def long(self, work: Callable[[], T]) -> T:
-        """Long work that opens its own transactions, in a thread."""
-        return await _in_thread(work)
+    def writable(self, role: Role) -> None:
+        """Forbidden, before anything is shown, for whoever may not do what `role` may."""
+        check_role(self.principal, role)
 
     def may(self, role: Role) -> bool:
         """Whether to show what needs `role`. It is checked again when it is done."""
@@ -98,11 +98,17 @@ class View:
             element.on("click", self._heard(lambda args: on_act(str(args[0]), str(args[1]))), js_handler=_ON_ACT)
         return element
 
-    def form(self, content: Markup, on_submit: Submit, *, classes: str = "") -> ui.html:
+    def form(self, content: Markup, on_submit: Submit, *, on_act: Act | None = None, classes: str = "") -> ui.html:
         """Markup with one `<form>`; its fields are heard when it is sent, checked by the browser before."""
-        element = ui.html(str(content), sanitize=False).classes(classes)
+        element = self.html(content, on_act=on_act, classes=classes)
         element.on("submit", self._heard(lambda args: on_submit(_fields(args))), js_handler=_ON_SUBMIT)
         return element
+
+    def changed(self, content: Markup, on_change: Callable[[str], Awaitable[None] | None]) -> ui.html:
+        """Markup with one field; its value is heard when it was changed."""
+        element = ui.html(str(content), sanitize=False)
+        heard = self._heard(lambda args: on_change(str(args[0] if isinstance(args, list) else args)))
+        return element.on("change", heard, js_handler=_ON_INPUT)
 
     def search_box(self, label: str, value: str, on_search: Callable[[str], Awaitable[None] | None]) -> ui.element:
         """A field that is heard while one types, a third of a second after the last key."""

@@ -1,0 +1,89 @@
+"""Dialogs: a form over the page, with what was refused above its fields. Enter sends it, Escape closes it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from markupsafe import Markup
+from nicegui import ui
+from pydantic import BaseModel, ValidationError
+
+from cloud.api import faults_of
+from cloud.console.markup import Content, tag
+from cloud.console.view import View
+from cloud.errors import CloudError, Invalid
+
+F = TypeVar("F", bound=BaseModel)
+
+
+def ask(
+    view: View,
+    title: str,
+    fields: Content,
+    submit: str,
+    on_submit: Callable[[dict[str, str]], Awaitable[None]],
+    *,
+    intro: Content = None,
+    danger: bool = False,
+) -> None:
+    """Open a form; it closes when `on_submit` has not refused what was filled in."""
+    with view.client.content, ui.dialog() as dialog:
+        dialog.props["aria-label"] = title
+        with ui.element("div").classes("rl-dialog"):
+            view.html(tag("h2", title, class_="t4"))
+            problem = view.html()
+            cancel = tag("button", view.words("page.cancel"), type="button", class_="rl-btn", data_act="cancel")
+            send = tag("button", submit, class_="rl-btn", data_kind="danger" if danger else "main")
+            explained = tag("p", intro, class_="q") if intro else None
+            form = tag("form", explained, fields, tag("div", send, cancel, class_="rl-row"), class_="rl-form")
+
+            async def sent(values: dict[str, str]) -> None:
+                try:
+                    await on_submit(values)
+                except CloudError as error:
+                    problem.set_content(str(view.explain(error)))
+                else:
+                    dialog.close()
+
+            view.form(form, sent, on_act=lambda _act, _on: dialog.close())
+    dialog.on_value_change(lambda event: None if event.value else dialog.delete())
+    dialog.open()
+
+
+def tell(view: View, title: str, *content: Content) -> None:
+    """Show something that is to be read or copied, until it is closed."""
+    with view.client.content, ui.dialog() as dialog:
+        dialog.props["aria-label"] = title
+        with ui.element("div").classes("rl-dialog"):
+            close = tag("button", view.words("page.close"), type="button", class_="rl-btn", data_act="close",
+                        autofocus=True)  # fmt: skip
+            view.html(tag("h2", title, class_="t4") + tag("div", *content, tag("p", close), class_="rl-form"),
+                      on_act=lambda _act, _on: dialog.close())  # fmt: skip
+    dialog.on_value_change(lambda event: None if event.value else dialog.delete())
+    dialog.open()
+
+
+def field(label: str, name: str, value: str = "", *, hint: str | None = None, **attributes: Any) -> Markup:
+    """A labelled input; further attributes are HTML's own, such as `type`, `required`, `maxlength`."""
+    explained = tag("span", hint, class_="q t1") if hint else None
+    return tag("label", label, tag("input", name=name, value=value, class_="rl-field", **attributes), explained)
+
+
+def choice(label: str, name: str, options: list[tuple[str, str]], value: str = "") -> Markup:
+    """A labelled list of (value, words) to choose one from."""
+    drawn = [tag("option", words, value=each, selected=each == value) for each, words in options]
+    return tag("label", label, tag("select", drawn, name=name, class_="rl-field"))
+
+
+def filled(form: type[F], **values: Any) -> F:
+    """The form as filled in. Invalid, with where and why, when it is not right."""
+    try:
+        return form(**values)
+    except ValidationError as error:
+        faults = faults_of(error.errors(include_input=False, include_url=False))
+        raise Invalid("; ".join(f"{fault.where}: {fault.says}" for fault in faults[:3])) from None
+
+
+def same(view: View, typed: str, name: str) -> None:
+    """What ends something asks for its name. Invalid when another one was typed."""
+    if " ".join(typed.split()) != " ".join(name.split()):
+        raise Invalid(view.words("page.other_name", name=name))
