@@ -18,6 +18,7 @@ from cloud.activities import routes as activities
 from cloud.api import Cloud, answer_problems
 from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
+from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
@@ -39,6 +40,7 @@ FEATURES: tuple[APIRouter, ...] = (
     credentials.routes,
     activities.routes,
     attendance.routes,
+    checkins.routes,
     terminals.routes,
     accounts.routes,
     audit.routes,

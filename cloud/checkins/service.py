@@ -15,6 +15,7 @@ from cloud.clock import from_us, to_us
 from cloud.ingest.models import CheckIn
 from cloud.members import service as members
 from cloud.organisations import service as organisations
+from cloud.paging import Found, Paging, find
 from cloud.rooms import service as rooms
 from cloud.scope import EVERYWHERE, Scope
 
@@ -47,6 +48,30 @@ def latest(session: Session, scope: Scope, limit: int = 12) -> list[Seen]:
     """The newest to arrive, newest first."""
     query = select(CheckIn).where(*_within(scope)).order_by(CheckIn.id.desc()).limit(limit)
     return _with_names(session, session.scalars(query).all())
+
+
+def list_check_ins(
+    session: Session,
+    scope: Scope,
+    paging: Paging,
+    *,
+    terminal_id: str | None = None,
+    room_id: str | None = None,
+    occurrence_id: str | None = None,
+    member_id: str | None = None,
+    since_at: datetime | None = None,
+) -> Found[CheckIn]:
+    """The facts themselves, in the order of their arrival; only those of what is given."""
+    wanted = {
+        CheckIn.terminal_id: terminal_id,
+        CheckIn.room_id: room_id,
+        CheckIn.occurrence_id: occurrence_id,
+        CheckIn.member_id: member_id,
+    }
+    query = select(CheckIn).where(*_within(scope), *(column == it for column, it in wanted.items() if it is not None))
+    if since_at is not None:
+        query = query.where(CheckIn.received_at >= to_us(since_at))
+    return find(session, query, [CheckIn.id], paging)
 
 
 def newest_id(session: Session) -> int:
