@@ -98,7 +98,7 @@ def _is_due(kept: PreparedFile | None, epoch: int, changes: int, now: datetime, 
     if kept is None:
         return True
     renewed = kept.changes != changes or (kept.name == REVOCATIONS and kept.epoch != epoch)
-    return renewed and kept.made_at <= now - pause
+    return renewed and abs(now - kept.made_at) >= pause  # a clock that was set back must not hold it up
 
 
 def _roots(session: Session) -> list[str]:

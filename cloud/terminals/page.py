@@ -1,0 +1,169 @@
+"""Console: the list of terminals, what stands how, and the form to register one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from cloud.accounts.service import Role
+from cloud.console import dialogs, facts, lists
+from cloud.console.markup import join, tag
+from cloud.console.shell import Shell, head
+from cloud.console.view import View
+from cloud.console.widgets import Column, ago, button, link, mono, plate, say, table
+from cloud.overview import positions
+from cloud.paging import MAX_LIMIT, Found, Paging
+from cloud.rooms import service as rooms
+from cloud.scope import Scope
+from cloud.terminals import fleet, service, terminal_page
+from cloud.terminals.service import Kind, NewTerminalForm
+
+PATH = "/terminals"
+EVERY_S = 3.0
+"""How often an open list is read again while there is news."""
+
+
+def register(shell: Shell) -> None:
+    """`/terminals` and `/terminals/{id}`."""
+    terminal_page.register(shell)
+
+    @shell.page(PATH, "terminals")
+    async def listing(view: View, search: str = "", presence: str = "", cursor: str = "") -> None:
+        words = view.words
+        wanted = presence if presence in fleet.STATES else ""
+        add = button(words("terminals.add"), "add", kind="main") if view.may(Role.ADMIN) else None
+        top = view.html(on_act=lambda *_: _add(view))
+        states = view.html(slot="states")
+        bar = ui.element("div").classes("rl-row rl-tools")
+        found = view.html(slot="list")
+        asked = {"text": search, "cursor": cursor}
+
+        async def show(text: str, at: str = "") -> None:
+            asked.update(text=text, cursor=at)
+            await draw()
+
+        async def draw() -> None:
+            rows = await view.read(lambda session, scope: _page(session, scope, asked["text"], wanted, asked["cursor"]))
+            pulse = await view.pulse()
+            count = words.number(pulse.terminals)
+            top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
+            states.set_content(str(_states(view, pulse.presence, wanted)))
+            found.set_content(str(_listing(view, rows, asked["text"], wanted, asked["cursor"])))
+
+        with bar:
+            lists.searchable(view, words("terminals.search"), search, PATH, show, presence=wanted)
+        await draw()
+        view.keep_live(view.at_most_every(EVERY_S, draw))
+
+
+@dataclass(frozen=True)
+class _Line:
+    id: str
+    kind: str
+    room: str
+    presence: str
+    heard_at: datetime | None
+    stored: int | None
+    waiting: int | None
+    version: str
+    marks: list[str]
+    enabled: bool
+
+
+def _page(session: Session, scope: Scope, search: str, presence: str, cursor: str) -> Found[_Line]:
+    found = service.list_terminals(
+        session, scope, lists.paging(cursor), search=search or None, presence=presence or None
+    )
+    plates = rooms.plates(session, {each.room_id for each in found.rows if each.room_id})
+    stored = positions.waiting_by_terminal(session, [each.id for each in found.rows])
+    rows = [
+        _Line(each.id, each.kind, plates.get(each.room_id or "", ""), each.presence, each.last_heard_at,
+              *stored.get(each.id, (None, None)), terminal_page.version(each.birth), list(each.marks), each.enabled)
+        for each in found.rows
+    ]  # fmt: skip
+    return Found(rows, found.next_cursor)
+
+
+def _states(view: View, presence: tuple[tuple[str, int], ...], wanted: str) -> Markup:
+    words = view.words
+    counts = dict(presence)
+    shown = [state for state in fleet.STATES if state in counts or state in {"online", "suspect", "offline", wanted}]
+    links = [
+        tag("a", facts.presence_said(words, state), tag("b", words.number(counts.get(state, 0)), class_="t4 rl-push"),
+            href=lists.address(PATH, presence="" if state == wanted else state), class_="rl-btn rl-seg",
+            aria_current="true" if state == wanted else None)
+        for state in shown
+    ]  # fmt: skip
+    return tag("div", links, class_="rl-segs")
+
+
+def _listing(view: View, found: Found[_Line], search: str, presence: str, cursor: str) -> Markup:
+    words = view.words
+    if not found.rows:
+        searched = bool(search or presence)
+        return lists.nothing(words, searched, words("terminals.none"), words("terminals.none_more"))
+    columns = (
+        Column(words("terminals.state"), "rl-fit"),
+        Column(words("terminals.terminal")),
+        Column(words("terminals.room"), "rl-fit"),
+        Column(words("terminals.heard"), "nowrap"),
+        Column(words("terminals.waiting"), "num nowrap", h=True),
+        Column(words("terminals.stored"), "num lo"),
+        Column(words("terminals.version"), "lo mid"),
+        Column(words("terminals.mark"), "lo"),
+    )
+    rows = [_cells(view, row) for row in found.rows]
+    pager = lists.pager(words, PATH, cursor, found.next_cursor, search=search, presence=presence)
+    return join(table(columns, rows, words("nav.terminals")), pager)
+
+
+def _cells(view: View, row: _Line) -> list[str | Markup]:
+    words = view.words
+    state = facts.presence(words, row.presence)
+    if not row.enabled:
+        state = say("cancelled", words("terminals.disabled"))
+    marks = join([say("warn", words.known(f"mark.{mark}", mark)) for mark in row.marks[:1]])
+    return [
+        state,
+        link(f"{PATH}/{row.id}", row.id, class_="b nowrap"),
+        plate(row.room) if row.room else "–",
+        ago(words, row.heard_at, view.now) if row.heard_at else words("terminals.never"),
+        waiting(view, row.waiting, row.presence),
+        "–" if row.stored is None else words.number(row.stored),
+        row.version,
+        marks,
+    ]
+
+
+def waiting(view: View, count: int | None, presence: str) -> str:
+    """How many records wait; of a silent terminal it is the least that there can be."""
+    if count is None:
+        return "–"
+    words = view.words
+    return words.number(count) if presence == "online" else words("terminals.at_least", n=count)
+
+
+async def _add(view: View) -> None:
+    words = view.words
+
+    def choices(session: Session, scope: Scope) -> list[tuple[str, str]]:
+        found = rooms.list_rooms(session, scope, Paging(MAX_LIMIT)).rows
+        return [(room.id, f"{room.number} {words.either(room.name, room.name_en)}") for room in found]
+
+    fields = join(
+        dialogs.field(words("terminals.id"), "id", required=True, pattern="[a-z0-9][a-z0-9\\-]{2,39}", autofocus=True,
+                      hint=words("terminals.id_hint"), autocomplete="off"),
+        dialogs.choice(words("terminals.kind"), "kind", [(each, words(f"kind.{each}")) for each in Kind]),
+        dialogs.choice(words("terminals.room"), "room_id", [("", words("terminals.no_room")), *await view.read(choices)]),
+    )  # fmt: skip
+
+    async def add(values: dict[str, str]) -> None:
+        form = dialogs.filled(NewTerminalForm, id=values.get("id", ""), kind=values.get("kind", ""),
+                              profile=values.get("kind", ""), room_id=values.get("room_id") or None)  # fmt: skip
+        made = await view.write(Role.ADMIN, lambda session, change, scope: service.register(session, change, scope, form))
+        await view.in_thread(lambda: broker_users.write(view.cloud))
+        terminal_page.show_password(view, made.terminal.id, made.password)
+
+    dialogs.ask(view, words("terminals.add"), fields, words("terminals.add"), add)
