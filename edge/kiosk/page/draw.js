@@ -100,7 +100,7 @@ function foot({ view, line }) {
   const symbol = element("i", "rl-i");
   symbol.ariaHidden = "true";
   const [first, second] = order(line.words);
-  const text = element("p", "", element("b", "", first.text), " ", second.text && tagged("span", "", second));
+  const text = element("p", "", element("b", "", first.text), second.text && tagged("span", "", second));
   const footer = element("footer", "rl-k-state", symbol, text);
   footer.dataset.s = line.s;
   if (line.loud) footer.dataset.loud = "";
