@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 STOP_WITHIN_S = 20.0
 LOG_TAIL_LINES = 15
+LOG_TAIL_CHARACTERS = 400
 
 
 class PartError(Exception):
@@ -76,8 +77,9 @@ class Part:
             self.process.wait()
 
     def log_tail(self) -> str:
-        """The last lines of its log."""
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:])
+        """The last lines of its log, the end of each: where a traceback says what it was."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
+        return "\n".join(line[-LOG_TAIL_CHARACTERS:] for line in lines)
 
 
 def wait_until(holds: Callable[[], bool], within_s: float, every_s: float = 0.05) -> bool:
