@@ -34,16 +34,19 @@ def full(picture: Levels) -> Gray | None:
     return None if picture.work is picture.whole else picture.whole
 
 
+def quick(picture: Levels) -> Gray:
+    """The picture as it is, or reduced to WORK_PIXELS."""
+    return picture.work
+
+
 def doubled(picture: Levels) -> Gray | None:
     """Up to twice as large: distant codes, whose modules are hardly wider than a pixel."""
-    work = picture.work
-    factor = min(2.0, math.sqrt(ENLARGED_PIXELS / (work.shape[0] * work.shape[1])))
-    return _resized(work, factor) if factor >= MIN_ENLARGEMENT else None
-
-
-def halved(picture: Levels) -> Gray | None:
-    """Half as large: grain and moire average out."""
-    return _resized(picture.work, 0.5) if min(picture.work.shape) >= 200 else None
+    height, width = picture.work.shape
+    factor = min(2.0, math.sqrt(ENLARGED_PIXELS / (width * height)))
+    if factor < MIN_ENLARGEMENT:
+        return None
+    # From all its pixels, where there are more than those of `work`.
+    return _resized(picture.whole, factor * width / picture.whole.shape[1])
 
 
 def evenly_lit(picture: Levels) -> Gray:

@@ -18,15 +18,20 @@ for _power in range(255):
     _LOG[_EXP[_power]] = _power
 
 
-def correct(block: Sequence[int], parity: int, erased: Sequence[int]) -> tuple[list[int], int] | None:
+def syndromes_of(block: Sequence[int], parity: int) -> list[int]:
+    """What `correct` needs of a block, whatever is erased: all 0 for a codeword."""
+    return [_evaluate(block, power) for power in range(parity)]
+
+
+def correct(block: Sequence[int], syndromes: Sequence[int], erased: Sequence[int]) -> tuple[list[int], int] | None:
     """The nearest codeword and how many errors outside `erased` it took; None when there is none in reach.
 
-    `block`: data then `parity` check symbols. `erased`: distinct indices whose values are not trusted. In
-    reach means 2 x errors + erasures <= parity.
+    `block`: data then check symbols, as many as `syndromes`. `erased`: distinct indices whose values are not
+    trusted. In reach means 2 x errors + erasures <= check symbols.
     """
+    parity = len(syndromes)
     if len(erased) > parity:
         return None
-    syndromes = [_evaluate(block, power) for power in range(parity)]
     if not any(syndromes):
         return list(block), 0
     length = len(block)

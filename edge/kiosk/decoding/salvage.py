@@ -17,7 +17,7 @@ from segno import consts
 from edge.kiosk.decoding.sampling import PAD, ROUNDS, Gray, Grid, Landmark, Plane
 from edge.kiosk.decoding.symbol import Dark, Layout, Soft, layout, repaired
 
-ENOUGH = 0.72  # of the function modules must be seen as they are printed
+ENOUGH = 0.8  # of the function modules must be seen as they are printed
 GOOD = 0.97  # no better grid is looked for
 FAR_TO_NEAR = ((3.0, 12.0), (3.0, 6.0), (2.0, 4.0), (1.5, 3.0))
 # How a grid is fitted: (reach in modules, stiffness) of each anchoring. A grid that was anchored is right in its

@@ -98,7 +98,7 @@ def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Fo
         version = extra.get("Version", "")
         if version.isdigit():  # micro and rectangular codes have a letter
             suspects.append(Suspect(corners.astype(np.float32), int(version)))
-    picture.suspects.extend(suspects[:MAX_SUSPECTS])
+    picture.suspects = suspects[:MAX_SUSPECTS]
     return found
 
 
@@ -148,17 +148,17 @@ def _middle(corners: NDArray[np.floating]) -> tuple[float, float]:
 
 
 STAGES = (
-    Stage("plain", partial(look, lambda p: p.work)),
+    Stage("plain", partial(look, preparation.quick)),
     Stage("salvage", resample),
+    Stage("softened", partial(look, preparation.softened)),
     Stage("full", partial(look, preparation.full)),
+    Stage("threshold", partial(look, preparation.thresholded)),
     Stage("doubled", partial(look, preparation.doubled)),
     Stage("doubled salvage", resample),
-    Stage("finders", partial(search, lambda p: p.work)),
+    Stage("finders", partial(search, preparation.quick)),
     Stage("even light", partial(look, preparation.evenly_lit)),
     Stage("even light salvage", resample),
     Stage("doubled finders", partial(search, preparation.doubled)),
     Stage("sharpened", partial(look, preparation.sharpened)),
-    Stage("softened", partial(look, preparation.softened)),
-    Stage("threshold", partial(look, preparation.thresholded)),
-    Stage("halved", partial(look, preparation.halved)),
+    Stage("sharpened salvage", resample),
 )

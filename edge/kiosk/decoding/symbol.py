@@ -17,7 +17,7 @@ import segno
 from numpy.typing import NDArray
 from segno import consts
 
-from edge.kiosk.decoding.reed_solomon import correct
+from edge.kiosk.decoding.reed_solomon import correct, syndromes_of
 
 Soft = NDArray[np.float32]  # -1 surely dark … 0 unknown … 1 surely light
 Dark = NDArray[np.bool_]
@@ -29,6 +29,7 @@ _NOT_FIXED = (
     consts.TYPE_FORMAT_LIGHT,
 )
 STEEPNESS = 6.0  # of the likelihood of a module, by how clearly it is dark or light
+CLEARLY = 8.0  # of the 20 by which two clean formats differ at least
 SPARE = 2  # check symbols of a block that must stay unspent (1 if all were erasures), against a text made of noise
 LEVEL_OF_INDICATOR = "MLHQ"
 
@@ -92,11 +93,13 @@ def repaired(soft: Soft, version: int) -> Dark | None:
 
 
 def _likely_formats(soft: Soft) -> list[int]:
-    """The two best of the 32 formats (level indicator, mask), by both copies together."""
+    """The best of the 32 formats (level indicator, mask) by both copies together, and the next if it is near."""
     first, second = _format_places(len(soft))
     seen = [soft[r, c] + soft[s, d] for (r, c), (s, d) in zip(first, second, strict=True)]
     signs = np.array([[-1 if info >> bit & 1 else 1 for bit in range(15)] for info in consts.FORMAT_INFO])
-    return [int(form) for form in np.argsort(-(signs @ np.array(seen)))[:2]]
+    scores = signs @ np.array(seen)
+    best, second = np.argsort(-scores)[:2]
+    return [int(best)] if scores[best] - scores[second] > CLEARLY else [int(best), int(second)]
 
 
 def _format_places(modules: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -151,10 +154,11 @@ def _block(words: NDArray[np.uint8], doubt: NDArray[np.float32], parity: int) ->
     """Corrected with ever more of its most doubtful codewords erased (generalised minimum distance)."""
     order = np.argsort(-doubt)
     block = [int(word) for word in words]
+    syndromes = syndromes_of(block, parity)
     hopeless = int(np.count_nonzero(doubt > 0.6))
-    steps = {0, *range(2, parity - SPARE + 1, 2), min(hopeless, parity - SPARE), parity - 1}
+    steps = {*range(0, parity - SPARE, 4), min(hopeless, parity - SPARE), parity - SPARE, parity - 1}
     for erasures in sorted(steps, key=lambda e: abs(e - hopeless)):
-        result = correct(block, parity, [int(i) for i in order[:erasures]])
+        result = correct(block, syndromes, [int(i) for i in order[:erasures]])
         if result is None:
             continue
         spare = parity - 2 * result[1] - erasures
