@@ -2,13 +2,13 @@
 
 EdgeError
 ├── SettingsError            a setting is missing or wrong: no, a person must change it
+├── LineTooLong              one line fits into no batch of this broker: no, until the broker allows larger packets
 └── OutboxError              nothing was stored, no number was given
     ├── OutboxFull             the budget or the disk is used up: yes, once something was sent or space was made
     ├── OutboxReadOnly         the disk is mounted read-only: yes, once it is writable again
     ├── OutboxUnavailable      the disk reports errors: yes
     ├── OutboxInUse            another agent holds the file: yes, once it has ended
-    ├── OutboxDamaged          the file is not a sound database: the outbox moves it aside by itself
-    └── LineTooLong            one line fits into no batch of this broker: no, until the broker allows larger packets
+    └── OutboxDamaged          the file is not a sound database: the outbox moves it aside by itself
 """
 
 from typing import Literal
@@ -54,10 +54,8 @@ class OutboxDamaged(OutboxError):
     """The file is not a sound database."""
 
 
-class LineTooLong(OutboxError):
+class LineTooLong(EdgeError):
     """The next line does not fit into a batch of the size that the broker allows."""
-
-    state = "ok"
 
     def __init__(self, number: int, line_bytes: int, room_bytes: int) -> None:
         super().__init__(f"Record {number} has {line_bytes} bytes; a packet of this broker has room for {room_bytes}.")

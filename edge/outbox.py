@@ -17,7 +17,7 @@ from edge.clock import Clock
 from edge.errors import LineTooLong, OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, StorageState
 from edge.rows import Row
 from edge.store import Limits, Store, Transaction
-from edge.stream import as_parent, seen, sent, stored
+from edge.stream import SAMPLE_TYPE, as_parent, seen, sent, stored
 from firmware_specs.messages import Header, Record
 from firmware_specs.wire import chain_next, encode_batch, encode_header
 
@@ -72,7 +72,7 @@ class _Request:
 
     @property
     def only_samples(self) -> bool:
-        return all(row.type == "health" for row in self.rows)
+        return all(row.type == SAMPLE_TYPE for row in self.rows)
 
     @property
     def needed_bytes(self) -> int:

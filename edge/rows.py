@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edge.stream import StreamState, is_copied
+from edge.stream import SAMPLE_TYPE, StreamState, is_copied
 from firmware_specs.messages import Dropped, Parent, Record
 from firmware_specs.wire import chain_next, encode_record
 
@@ -209,8 +209,8 @@ def replace_samples(connection: sqlite3.Connection, after_place: int, count: int
     Rows are deleted and inserted again, because SQLite gives pages back only when rows leave them.
     """
     found = connection.execute(
-        "SELECT place, at, line FROM records WHERE place > ? AND type = 'health' ORDER BY place LIMIT ?",
-        (after_place, count),
+        "SELECT place, at, line FROM records WHERE place > ? AND type = ? ORDER BY place LIMIT ?",
+        (after_place, SAMPLE_TYPE, count),
     ).fetchall()
     connection.executemany("DELETE FROM records WHERE place = ?", [(place,) for place, _, _ in found])
     connection.executemany(
@@ -224,7 +224,7 @@ def dropped_line(sample: bytes) -> bytes:
     """The line that takes a sample's place: the same id, times and twin version."""
     fields = json.loads(sample)
     stamp = {name: fields[name] for name in ("id", "at", "boot", "mono_ms", "clock", "config")}
-    return encode_record(Dropped(**stamp, dropped_type="health", reason="space"))
+    return encode_record(Dropped(**stamp, dropped_type=SAMPLE_TYPE, reason="space"))
 
 
 # --- forks ----------------------------------------------------------------------------------------------------------

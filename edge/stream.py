@@ -5,9 +5,13 @@ Used by the SQLite outbox and, unchanged, by the simulation in the tests.
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from firmware_specs.messages import FACT_TYPES, Gap, Parent
 from firmware_specs.wire import chain_start
+
+SAMPLE_TYPE: Final = "health"
+"""Records of this type give way to facts when space runs short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def is_copied(number: int, record_type: str, known: int) -> bool:
 
 def is_replaceable(state: StreamState, number: int, record_type: str) -> bool:
     """Whether a `dropped` line may take this record's place: a health sample that was never put into a batch."""
-    return record_type == "health" and number > state.fixed
+    return record_type == SAMPLE_TYPE and number > state.fixed
 
 
 def as_parent(stream: str, through: int, chain: bytes) -> Parent:
