@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,9 @@ from cloud import schema
 from cloud.accounts import commands as accounts
 from cloud.app import create_app
 from cloud.errors import CloudError, StartError
-from cloud.ingest.running import ingesting
 from cloud.members import commands as members
 from cloud.openapi import as_markdown
+from cloud.parts import Parts, ingest_of
 from cloud.running import connect_ledger, start
 from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
 
@@ -65,9 +66,18 @@ def serve(
     schema.check(engine)
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: None)  # uvicorn stops at these, then raises them again: done is exit status 0
+    parts = Parts(settings, engine)
     with _listening(settings) as listener:
+        application = create_app(
+            settings,
+            engine=engine,
+            while_running=[parts.project, parts.ingest],
+            timeseries=parts.projecting.store,
+            console=True,
+        )
+        application.state.checks["ingest"] = parts.trouble
         config = uvicorn.Config(
-            create_app(settings, engine=engine, while_running=[ingesting], console=True),
+            application,
             log_config=None,
             timeout_graceful_shutdown=GRACE_S,
             proxy_headers=True,
@@ -75,6 +85,20 @@ def serve(
             server_header=False,
         )
         uvicorn.Server(config).run(sockets=[listener])
+    engine.dispose()
+
+
+@app.command()
+def worker() -> None:
+    """Take in what terminals send, without serving anything; several on PostgreSQL, of which one works at a time."""
+    settings = start()
+    engine = connect_ledger(settings)
+    schema.check(engine)
+    stopped = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stopped.set())
+    with ingest_of(settings, engine):
+        stopped.wait()
     engine.dispose()
 
 
