@@ -1,0 +1,122 @@
+"""The schema's history gives the tables that the code has, and a program never runs on a schema it does not know."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from cloud import schema
+from cloud.counters import Counts, advance, current
+from cloud.database import Base, create_engine_for, transaction, wait_for_database
+from cloud.errors import Conflict, StartError, Unavailable
+from cloud.organisations.models import Organisation
+from tests.process import HOST, free_port
+
+
+def test_revisions_make_exactly_the_tables_of_the_code(ledger_url: str) -> None:
+    engine = create_engine_for(ledger_url)
+    schema.upgrade(engine)
+    schema.upgrade(engine)
+    schema.check(engine)
+    schema.import_models()
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DROP TABLE alembic_version", "no tables yet"),
+        ("UPDATE alembic_version SET version_num = '0001'", "older than this program"),
+        ("UPDATE alembic_version SET version_num = '9999'", "newer than this program"),
+    ],
+)
+def test_another_schema_is_refused_with_what_to_do(ledger_url: str, statement: str, says: str) -> None:
+    engine = create_engine_for(ledger_url)
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    with pytest.raises(StartError, match=says):
+        schema.check(engine)
+    engine.dispose()
+
+
+def test_a_newer_schema_is_not_migrated_either(ledger_url: str) -> None:
+    engine = create_engine_for(ledger_url)
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StartError, match="newer"):
+        schema.upgrade(engine)
+    engine.dispose()
+
+
+def test_a_database_that_is_away_is_waited_for_and_then_named() -> None:
+    engine = create_engine_for(f"postgresql://roomlink:hidden@{HOST}:{free_port()}/roomlink")
+    heard: list[str] = []
+    with pytest.raises(StartError, match="not reachable within 1 s") as refused:
+        wait_for_database(engine, 1, heard.append)
+    assert heard
+    assert "hidden" not in "".join(heard) + refused.value.sentence
+    engine.dispose()
+
+
+def test_a_transaction_on_a_database_that_is_away_says_so() -> None:
+    engine = create_engine_for(f"postgresql://roomlink@{HOST}:{free_port()}/roomlink")
+    with pytest.raises(Unavailable), transaction(engine) as session:
+        session.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "not a url"])
+def test_another_database_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(StartError, match="an example is"):
+        create_engine_for(url)
+
+
+def test_sqlite_is_durable_and_checks_references(tmp_path: Path) -> None:
+    engine = create_engine_for(f"sqlite:///{tmp_path}/ledger.db")
+    with engine.connect() as connection:
+        pragmas = [
+            connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert pragmas == ["wal", 2, 1]
+    engine.dispose()
+
+
+def test_what_a_key_refuses_is_a_conflict_and_what_is_our_fault_is_not(ledger_url: str) -> None:
+    engine = create_engine_for(ledger_url)
+    schema.upgrade(engine)
+    with pytest.raises(Conflict), transaction(engine) as session:
+        session.execute(text("INSERT INTO rooms VALUES ('rm_1', 'org_none', '1', 'x', '', 1, 0)"))
+    with pytest.raises(Exception, match=r"(?i)null"), transaction(engine) as session:
+        session.execute(text("INSERT INTO rooms (id) VALUES ('rm_1')"))
+    engine.dispose()
+
+
+def test_a_counter_counts_what_was_committed(ledger_url: str) -> None:
+    engine = create_engine_for(ledger_url)
+    schema.upgrade(engine)
+    with transaction(engine) as session:
+        assert advance(session, Counts.TWINS) == 1
+    with Session(engine) as given_up:
+        assert advance(given_up, Counts.TWINS) == 2
+    with transaction(engine) as session:
+        assert current(session, Counts.TWINS) == 1
+        assert advance(session, Counts.TWINS) == 2
+    engine.dispose()
+
+
+def test_a_reader_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
+    engine = create_engine_for(f"sqlite:///{tmp_path}/ledger.db")
+    schema.upgrade(engine)
+    with transaction(engine) as writer:
+        advance(writer, Counts.TWINS)
+        with transaction(engine, read_only=True) as reader:
+            assert current(reader, Counts.TWINS) == 0
+            assert reader.get(Organisation, "org_none") is None
+    engine.dispose()
