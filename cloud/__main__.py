@@ -71,7 +71,7 @@ def serve(
         application = create_app(
             settings,
             engine=engine,
-            while_running=[parts.project, parts.ingest],
+            while_running=[broker_users.publishing, sweeping, parts.project, parts.ingest],
             timeseries=parts.projecting.store,
             console=True,
         )

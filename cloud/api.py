@@ -4,7 +4,7 @@ A route opens one transaction, calls a service in it, and answers after the comm
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -31,16 +31,23 @@ from cloud.errors import (
     NotFound,
     Stale,
     TooLarge,
+    Unavailable,
     problem,
     problem_headers,
 )
 from cloud.paging import MAX_CURSOR, MAX_LIMIT, Found, Paging
 from cloud.settings import Settings
+from cloud.timeseries.port import Timeseries
 
 API = "/api/v1"
 PROBLEM_JSON = "application/problem+json"
 
 T = TypeVar("T")
+
+
+def no_timeseries() -> Timeseries:
+    """What an application without a projector has."""
+    raise Unavailable("The time series are not available here.", retry_after_s=5)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Cloud:
     engine: Engine
     settings: Settings
     clock: Clock
+    timeseries: Callable[[], Timeseries] = no_timeseries
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -15,7 +15,7 @@ from cloud.accounts import routes as accounts
 from cloud.accounts import service as accounts_service
 from cloud.accounts.service import Principal
 from cloud.activities import routes as activities
-from cloud.api import Cloud, answer_problems
+from cloud.api import Cloud, answer_problems, no_timeseries
 from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
 from cloud.checkins import routes as checkins
@@ -29,6 +29,7 @@ from cloud.organisations import routes as organisations
 from cloud.rooms import routes as rooms
 from cloud.settings import Settings
 from cloud.terminals import routes as terminals
+from cloud.timeseries.port import Timeseries
 
 WhileRunning = Callable[[Cloud], AbstractContextManager[None]]
 """Something that runs beside the requests, between start and end of the application."""
@@ -53,6 +54,7 @@ def create_app(
     engine: Engine | None = None,
     clock: Clock = utc_now,
     while_running: Sequence[WhileRunning] = (),
+    timeseries: Callable[[], Timeseries] = no_timeseries,
     console: bool = False,
 ) -> FastAPI:
     """The application. `engine` is the caller's to dispose of; without one, the settings' is opened and closed.
@@ -60,7 +62,7 @@ def create_app(
     With `console`, also the operators' screens, of which a process can have one (cloud.console.mount).
     """
     own = engine is None
-    cloud = Cloud(engine or create_engine_for(settings.ledger_url()), settings, clock)
+    cloud = Cloud(engine or create_engine_for(settings.ledger_url()), settings, clock, timeseries)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -84,6 +84,29 @@ class Settings(BaseSettings):
     mosquitto_pid_file: Path | None = _setting(
         None, "Mosquitto's pid file: it is told to read its passwords again.", "/run/mosquitto/mosquitto.pid"
     )
+    timeseries_url: str | None = _setting(
+        None,
+        "The time series: duckdb:///path, or influx+http://host:8086/organisation/bucket. "
+        "Default: timeseries.duckdb in the data folder.",
+        "influx+http://influxdb:8086/roomlink/roomlink",
+    )
+    timeseries_token: SecretStr | None = _setting(None, "InfluxDB's API token.", "a-long-random-token")
+    timeseries_zone: str = _setting("Asia/Shanghai", "Time zone whose days the daily figures are of.", "Europe/Berlin")
+    points_days: Annotated[int, Field(ge=1, le=36500)] | None = _setting(
+        180, "How long single points are kept, in days; hourly and daily figures stay.", "180"
+    )
+    journal_days: Annotated[int, Field(ge=15, le=36500)] | None = _setting(
+        None, "How long the journal is kept, in days; without it, for ever.", "1095"
+    )
+    ingest: Literal["here", "apart"] = _setting(
+        "here", "Whether serve also takes in what terminals send, or `python -m cloud worker` does.", "apart"
+    )
+    ingest_processes: Annotated[int, Field(ge=0, le=32)] = _setting(
+        0, "Processes that store what the one subscriber hears; 0: a thread of it. PostgreSQL only.", "2"
+    )
+    streams_per_day: Annotated[int, Field(ge=2, le=10_000)] = _setting(
+        20, "How many streams a terminal may begin within 24 hours; each loss of its disk begins one.", "20"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "What is logged.", "info")
     log_format: Literal["json", "text"] = _setting("json", "How it is logged: json lines, or text.", "json")
 
@@ -105,6 +128,10 @@ class Settings(BaseSettings):
         if self.database_password is not None:
             url = url.set(password=self.database_password.get_secret_value())
         return url.render_as_string(hide_password=False)
+
+    def series_url(self) -> str:
+        """The address of the time series."""
+        return self.timeseries_url or f"duckdb:///{self.data_dir / 'timeseries.duckdb'}"
 
     def key_file(self) -> Path:
         """Where the key lies that issuer keys are encrypted under."""

@@ -18,7 +18,7 @@ from cloud.ingest.accept import STREAMS_PER_DAY, Delivery, Position, Positions, 
 from cloud.ingest.lookups import Lookups
 from cloud.ingest.prepare import Prepared, prepare
 from cloud.journal.epoch import current_epoch
-from cloud.journal.format import UNREADABLE
+from cloud.journal.format import REPEAT, UNREADABLE
 from firmware_specs.messages import Stored, StoredError
 from firmware_specs.wire import encode
 
@@ -28,25 +28,34 @@ RETRY_AFTER_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one terminal is told on `down/stored`."""
+    """What one terminal is told on `down/stored`, as it goes out; the epoch in it."""
 
     terminal: str
-    stored: Stored
+    epoch: int
+    payload: bytes
 
-    def payload(self) -> bytes:
-        """As it goes out."""
-        return encode(self.stored)
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A delivery that should not have been: `mark` is the alarm's word, `wrong` a sentence where there is one."""
+
+    terminal: str
+    stream: str | None
+    mark: str
+    wrong: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a group. `strangers` are of terminals that are not registered: they get no answer."""
+    """What became of a group. `strangers` are terminals that are not registered: they get no answer."""
 
-    answers: Sequence[Answer]
-    stored: Sequence[Prepared]
-    refused: Sequence[Verdict]
-    strangers: Sequence[Delivery]
-    epoch: int
+    answers: Sequence[Answer] = ()
+    refusals: Sequence[Refusal] = ()
+    strangers: Sequence[str] = ()
+    batches: int = 0
+    records: int = 0
+    repeats: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,12 @@ class Line:
             ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
         refused = [verdict for verdict in verdicts if verdict.mark]
         stored, now = self._store(ready, refused, epoch)
-        return Result(
-            [Answer(each.delivery.terminal, self._answer(each, stored, now, epoch)) for each in verdicts],
-            list(stored.values()),
-            refused,
-            [delivery for delivery in deliveries if delivery.terminal not in terminals],
-            epoch,
-        )
+        answers = [Answer(each.delivery.terminal, epoch, self._answer(each, stored, now, epoch)) for each in verdicts]
+        strangers = [delivery.terminal for delivery in deliveries if delivery.terminal not in terminals]
+        return _result(answers, refused, strangers, stored.values())
+
+    def close(self) -> None:
+        """It holds nothing: the engine is the caller's."""
 
     def _positions(self, bulk: Bulk, readings: Sequence[Reading]) -> Positions:
         """What `place` needs to know about these readings."""
@@ -108,24 +116,38 @@ class Line:
 
     def _answer(
         self, verdict: Verdict, stored: Mapping[tuple[str, int], Prepared], now: Mapping[str, Position], epoch: int
-    ) -> Stored:
+    ) -> bytes:
         stream, position, error = verdict.reading.stream, verdict.position, verdict.error
         if verdict.taken:
             done = stored.get((verdict.batch.header.stream, verdict.batch.header.first))
             if done is not None and done.verdict is verdict:
-                header = verdict.batch.header
-                return Stored(
-                    epoch=epoch, stream=stream, through=verdict.batch.last, chain=header.chain, rejected=_rejected(done)
-                )
+                through, chain = verdict.batch.last, verdict.batch.header.chain
+                rejected = _rejected(done)
+                return encode(Stored(epoch=epoch, stream=stream, through=through, chain=chain, rejected=rejected))
             position = now.get(verdict.batch.header.stream, position)
         if position is None or position.terminal != verdict.delivery.terminal:
             error = error or StoredError.FOREIGN_STREAM
             later = RETRY_AFTER_S * (1 + self.jitter()) if error == StoredError.TOO_MANY_STREAMS else None
-            return Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later)
-        return Stored(epoch=epoch, stream=stream, through=position.through, chain=position.chain, error=error)
+            return encode(Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later))
+        return encode(Stored(epoch=epoch, stream=stream, through=position.through, chain=position.chain, error=error))
 
 
 def _rejected(prepared: Prepared) -> list[int] | None:
     marks = prepared.fixed.marks
     numbers: Iterable[int] = (prepared.first + index for index, mark in enumerate(marks) if mark & UNREADABLE)
     return list(numbers) or None
+
+
+def _result(
+    answers: Sequence[Answer], refused: Sequence[Verdict], strangers: Sequence[str], stored: Iterable[Prepared]
+) -> Result:
+    marks = [each.fixed.marks for each in stored]
+    return Result(
+        answers,
+        [Refusal(each.delivery.terminal, each.reading.stream, str(each.mark), each.reading.wrong) for each in refused],
+        strangers,
+        batches=len(marks),
+        records=sum(map(len, marks)),
+        repeats=sum(1 for each in marks for mark in each if mark & REPEAT),
+        unreadable=sum(1 for each in marks for mark in each if mark & UNREADABLE),
+    )

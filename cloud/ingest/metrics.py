@@ -3,7 +3,6 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 from cloud.ingest.line import Result
-from cloud.journal.format import REPEAT, UNREADABLE
 
 DELIVERIES = Counter("roomlink_ingest_deliveries", "Messages of terminals on up/records.", ["became"])
 RECORDS = Counter("roomlink_ingest_records", "Records stored.", ["kind"])
@@ -21,17 +20,11 @@ CONNECTED = Gauge("roomlink_broker_connected", "1 while the subscriber is connec
 
 def count(result: Result) -> None:
     """What a group has become."""
-    DELIVERIES.labels("stored").inc(len(result.stored))
+    DELIVERIES.labels("stored").inc(result.batches)
     DELIVERIES.labels("stranger").inc(len(result.strangers))
-    DELIVERIES.labels("answered").inc(len(result.answers) - len(result.stored))
-    for verdict in result.refused:
-        REFUSED.labels(str(verdict.mark)).inc()
-    records = repeats = unreadable = 0
-    for prepared in result.stored:
-        marks = prepared.fixed.marks
-        records += len(marks)
-        repeats += sum(1 for mark in marks if mark & REPEAT)
-        unreadable += sum(1 for mark in marks if mark & UNREADABLE)
-    RECORDS.labels("all").inc(records)
-    RECORDS.labels("repeat").inc(repeats)
-    RECORDS.labels("quarantined").inc(unreadable)
+    DELIVERIES.labels("answered").inc(len(result.answers) - result.batches)
+    for refusal in result.refusals:
+        REFUSED.labels(refusal.mark).inc()
+    RECORDS.labels("all").inc(result.records)
+    RECORDS.labels("repeat").inc(result.repeats)
+    RECORDS.labels("quarantined").inc(result.unreadable)

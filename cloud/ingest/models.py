@@ -33,18 +33,7 @@ class CheckIn(Base):
         Index("ix_check_ins_stream_number", "stream", "number", unique=True),
         Index("ix_check_ins_occurrence_id_effective_at", "occurrence_id", "effective_at"),
         Index("ix_check_ins_member_id_effective_at", "member_id", "effective_at"),
-        Index(
-            "ix_check_ins_waits_credential_id",
-            "credential_id",
-            sqlite_where=text("waits = 1"),
-            postgresql_where=text("waits = 1"),
-        ),
-        Index(
-            "ix_check_ins_waits_subject",
-            "subject",
-            sqlite_where=text("waits = 1"),
-            postgresql_where=text("waits = 1"),
-        ),
+        Index("ix_check_ins_waits", "id", sqlite_where=text("waits = 1"), postgresql_where=text("waits = 1")),
         {"sqlite_autoincrement": True},
     )
 
@@ -78,7 +67,15 @@ class CheckOut(Base):
     """A member left."""
 
     __tablename__ = "check_outs"
-    __table_args__ = (Index("ix_check_outs_occurrence_id_effective_at", "occurrence_id", "effective_at"),)
+    __table_args__ = (
+        Index("ix_check_outs_occurrence_id_effective_at", "occurrence_id", "effective_at"),
+        Index(
+            "ix_check_outs_unlinked",
+            "credential_id",
+            sqlite_where=text("member_id IS NULL"),
+            postgresql_where=text("member_id IS NULL"),
+        ),
+    )
 
     stream: Mapped[str] = mapped_column(Text, primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)

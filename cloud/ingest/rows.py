@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cloud.attendance import linking
-from cloud.attendance.linking import Link, Reference
+from cloud.attendance.linking import Link, Links, Reference
 from cloud.bulk import Bulk, Row
 from cloud.journal.format import REPEAT, ROOM_GUESSED
 from cloud.journal.reading import Entry
@@ -114,19 +114,30 @@ def _reference(record: CheckIn | CheckOut) -> Reference | None:
     return Reference(credential.id, credential.subject, Flag.NOT_VERIFIED not in record.flags)
 
 
-def _flags(entry: Entry, index: int, record: CheckIn) -> str:
+def _flags(entry: Entry, index: int, record: CheckIn, links: Links) -> str:
     """The kiosk's flags and ours, as JSON."""
     ours = ["room_guessed"] if entry.fixed.marks[index] & ROOM_GUESSED else []
+    if _is_conflict(_reference(record), links):
+        ours.append("card_conflict")
     return json.dumps([*record.flags, *ours], separators=(",", ":")) if record.flags or ours else "[]"
+
+
+def _is_conflict(reference: Reference | None, links: Links) -> bool:
+    """Whether the card is one member's and the subject another's."""
+    return reference is not None and reference in links and links[reference] is None
+
+
+def _link(reference: Reference | None, links: Links) -> Link | None:
+    return None if reference is None else links.get(reference)
 
 
 def _card(credential: CredentialReference | None) -> Row:
     return (None, None, None) if credential is None else (credential.issuer, credential.id, credential.subject)
 
 
-def _check_in(entry: Entry, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row:
+def _check_in(entry: Entry, index: int, record: CheckIn, links: Links) -> Row:
     reference = _reference(record)
-    link = links.get(reference) if reference else None
+    link = _link(reference, links)
     return (
         entry.stream,
         entry.first + index,
@@ -140,25 +151,25 @@ def _check_in(entry: Entry, index: int, record: CheckIn, links: dict[Reference, 
         record.reason,
         *_card(record.credential),
         link.member_id if link else None,
-        int(reference is not None and link is None),
+        int(reference is not None and reference not in links),
         entry.fixed.effective_at[index],
         entry.fixed.uncertainty_us[index],
         entry.fixed.basis[index],
-        _flags(entry, index, record),
+        _flags(entry, index, record, links),
         entry.received_at,
         max(entry.received_at, link.since_at) if link else None,
         record.at,
     )
 
 
-def _attendance(entry: Entry, index: int, record: CheckIn, links: dict[Reference, Link]) -> Row | None:
+def _attendance(entry: Entry, index: int, record: CheckIn, links: Links) -> Row | None:
     """A row of `linking.COLUMNS`, where the check-in makes attendance."""
-    reference, occurrence = _reference(record), entry.fixed.occurrences.get(index)
-    if record.outcome != Outcome.ACCEPTED or occurrence is None or reference not in links:
+    link, occurrence = _link(_reference(record), links), entry.fixed.occurrences.get(index)
+    if record.outcome != Outcome.ACCEPTED or occurrence is None or link is None:
         return None
     return (
         occurrence,
-        links[reference].member_id,
+        link.member_id,
         entry.fixed.effective_at[index],
         entry.fixed.uncertainty_us[index],
         entry.terminal,
@@ -166,13 +177,13 @@ def _attendance(entry: Entry, index: int, record: CheckIn, links: dict[Reference
         entry.stream,
         entry.first + index,
         record.method.value,
-        _flags(entry, index, record),
+        _flags(entry, index, record, links),
     )
 
 
-def _check_out(entry: Entry, index: int, record: CheckOut, links: dict[Reference, Link]) -> Row:
+def _check_out(entry: Entry, index: int, record: CheckOut, links: Links) -> Row:
     reference = _reference(record)
-    link = links.get(reference) if reference else None
+    link = _link(reference, links)
     return (
         entry.stream,
         entry.first + index,

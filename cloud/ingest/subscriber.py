@@ -4,9 +4,11 @@ Promises that `on_message` only hands over, so that the network loop never waits
 terminal could join a shared one on Mosquitto and swallow messages.
 """
 
+import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
@@ -15,39 +17,60 @@ from paho.mqtt.enums import CallbackAPIVersion
 from cloud.ingest import metrics
 from cloud.ingest.line import Answer
 from firmware_specs.errors import TopicError
+from firmware_specs.messages import Stored, StoredError
 from firmware_specs.topics import PREFIX, Channel, check_terminal_id, every
+from firmware_specs.wire import encode
 
 Hear = Callable[[str, bytes, bool], None]
 """Takes terminal, payload and whether it is a retained copy. Must not block."""
 
-KEEPALIVE_S = 30
+KEEPALIVE_S: Final = 30
+BUSY_AFTER_S: Final = 10.0
+"""A terminal that found no slot free comes back after one to three of these."""
+ANSWERED: Final = 50_000
+"""Terminals that are remembered as known."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is, and who we are there."""
+
+    host: str
+    port: int
+    user: str
+    password: str | None
 
 
 class Subscriber:
     """One connection to the broker, made again by itself whenever it is lost."""
 
-    def __init__(
-        self, host: str, port: int, user: str, password: str | None, *, client_id: str, hears: Mapping[Channel, Hear]
-    ) -> None:
-        self._where = host, port
-        self._hears = hears
+    def __init__(self, broker: Broker, *, client_id: str, hears: Mapping[Channel, Hear]) -> None:
+        self._broker, self._hears = broker, hears
+        self._answered: dict[str, int] = {}
+        self.on_lost: Callable[[], None] = lambda: None
         self.connected = threading.Event()
-        self.on_connected: Callable[[], None] = lambda: None
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
-        self._client.username_pw_set(user, password)
+        self._client.username_pw_set(broker.user, broker.password)
         self._client.reconnect_delay_set(min_delay=1, max_delay=15)
         self._client.max_inflight_messages_set(1000)
+        self._client.max_queued_messages_set(10_000)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         for channel, hear in hears.items():
             self._client.message_callback_add(every(channel), _hearing(channel, hear))
 
     def start(self) -> None:
         """Connect, in paho's own thread, as soon as the broker can be reached."""
-        self._client.connect_async(*self._where, keepalive=KEEPALIVE_S, clean_start=True)
+        self._client.connect_async(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
+
+    def unsubscribe(self) -> None:
+        """Hear no more; answers still go out."""
+        if self.connected.is_set():
+            self._client.unsubscribe([every(channel) for channel in self._hears])
 
     def stop(self) -> None:
         """Say goodbye."""
@@ -57,26 +80,45 @@ class Subscriber:
     def answer(self, answers: Sequence[Answer]) -> None:
         """Publish on `down/stored`, QoS 0: the terminal's repeat covers a loss."""
         for answer in answers:
-            self._client.publish(f"{PREFIX}/{answer.terminal}/{Channel.STORED}", answer.payload(), 0)
+            self._client.publish(f"{PREFIX}/{answer.terminal}/{Channel.STORED}", answer.payload, 0)
+            self._answered[answer.terminal] = answer.epoch
+        while len(self._answered) > ANSWERED:
+            del self._answered[next(iter(self._answered))]
 
-    def publish_retained(self, terminal: str, channel: Channel, payload: bytes) -> bool:
-        """Publish at QoS 1, retained; False when it could not even be queued."""
-        return self._client.publish(f"{PREFIX}/{terminal}/{channel}", payload, 1, retain=True).rc == 0
+    def answer_busy(self, terminal: str) -> None:
+        """Every slot is taken: ask it to come later, each at another time. Only one that was answered before: a stranger
+        gets no answer."""
+        if terminal not in self._answered:
+            return
+        later = random.uniform(BUSY_AFTER_S, 3 * BUSY_AFTER_S)  # noqa: S311 - to spread the senders, not a secret
+        busy = Stored(epoch=self._answered[terminal], error=StoredError.BUSY, retry_after_s=round(later, 3))
+        self._client.publish(f"{PREFIX}/{terminal}/{Channel.STORED}", encode(busy), 0)
+
+    def publish_desired(self, terminal: str, payload: bytes) -> bool:
+        """Publish a twin at QoS 1, retained; False while there is no connection, or no room among what is on its way."""
+        if not self.connected.is_set():
+            return False
+        return self._client.publish(f"{PREFIX}/{terminal}/{Channel.DESIRED}", payload, 1, retain=True).rc == 0
 
     def _on_connect(self, client: Client, _user: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             log.error("broker_refused", reason=reason.getName())
             return
         client.subscribe([(every(channel), 1) for channel in self._hears])
+
+    def _on_subscribe(self, _client: Client, _user: Any, _message: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            log.error("broker_refuses_subscription", reasons=[reason.getName() for reason in reasons])
+            return
         metrics.CONNECTED.set(1)
         self.connected.set()
-        log.info("broker_connected", host=self._where[0], port=self._where[1])
-        self.on_connected()
+        log.info("broker_connected", host=self._broker.host, port=self._broker.port)
 
     def _on_disconnect(self, _client: Client, _user: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         metrics.CONNECTED.set(0)
         if self.connected.is_set():
             log.warning("broker_lost", reason=reason.getName())
+            self.on_lost()
         self.connected.clear()
 
 

@@ -1,12 +1,13 @@
-"""The worker: takes groups from the slots, runs the line, sends the answers.
+"""The worker: takes groups from its slots, runs its line, sends the answers.
 
 Promises that nothing is answered that was not committed, that a database which is away only delays (the group waits and
 is tried again, with backoff), and that `stop` drains what is waiting. One thread; the outermost loop of ingest.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,25 +15,37 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud.errors import CloudError
 from cloud.ingest import metrics
 from cloud.ingest.accept import Delivery
-from cloud.ingest.line import Answer, Line, Result
+from cloud.ingest.line import Answer, Result
 from cloud.ingest.slots import Slots
 
 Send = Callable[[Sequence[Answer]], None]
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
+STRANGERS_EVERY_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
+
+
+class AnyLine(Protocol):
+    """The line in this process, or in another."""
+
+    def ingest(self, deliveries: Sequence[Delivery]) -> Result:
+        """See `Line.ingest`."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
 
 
 class Worker:
     """Runs `line` over `slots` in a thread of its own, and hands answers to `send`."""
 
-    def __init__(self, line: Line, slots: Slots, send: Send) -> None:
+    def __init__(self, line: AnyLine, slots: Slots, send: Send) -> None:
         self._line, self._slots, self._send = line, slots, send
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._pause_s = 0.0
+        self._strangers_said_at = -STRANGERS_EVERY_S
         self.trouble: str | None = None
 
     def start(self) -> None:
@@ -44,6 +57,7 @@ class Worker:
         self._stopping.set()
         self._slots.close()
         self._thread.join(within_s)
+        self._line.close()
 
     def _run(self) -> None:
         while True:
@@ -61,21 +75,21 @@ class Worker:
                 result = self._line.ingest(group)
         except (CloudError, SQLAlchemyError) as error:
             self._back_off(group, error)
-            return
         except Exception:
             # Outermost loop: one delivery that breaks the code must not stop all others.
             log.exception("ingest_failed", deliveries=len(group))
             self._one_by_one(group)
-            return
-        self._done(result)
+        else:
+            self._done(result)
 
     def _one_by_one(self, group: Sequence[Delivery]) -> None:
         """Find the delivery that breaks the code, and leave it out: it is not answered, and sent again."""
-        for delivery in group:
+        for place, delivery in enumerate(group):
             try:
                 self._done(self._line.ingest([delivery]))
             except (CloudError, SQLAlchemyError) as error:
-                self._back_off([delivery], error)
+                self._back_off(list(group[place:]), error)
+                return
             except Exception:
                 metrics.FAILED.inc()
                 log.exception("delivery_failed", terminal=delivery.terminal, bytes=len(delivery.payload))
@@ -93,15 +107,14 @@ class Worker:
         self._pause_s, self.trouble = 0.0, None
         self._send(result.answers)
         metrics.count(result)
-        for verdict in result.refused:
-            log.warning(
-                "batch_refused",
-                terminal=verdict.delivery.terminal,
-                stream=verdict.reading.stream,
-                error=str(verdict.mark),
-                wrong=verdict.reading.wrong,
-            )
-        for prepared in result.stored:
-            log.debug(
-                "stored", terminal=prepared.verdict.delivery.terminal, stream=prepared.stream, number=prepared.first
-            )
+        for each in result.refusals:
+            log.warning("batch_refused", terminal=each.terminal, stream=each.stream, error=each.mark, wrong=each.wrong)
+        if result.strangers:
+            self._say_strangers(result.strangers)
+
+    def _say_strangers(self, strangers: Sequence[str]) -> None:
+        """At most once a minute: whoever has a password at the broker could fill the log with it."""
+        now = time.monotonic()
+        if now - self._strangers_said_at >= STRANGERS_EVERY_S:
+            self._strangers_said_at = now
+            log.warning("unknown_terminals", some=sorted(set(strangers))[:10])

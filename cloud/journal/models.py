@@ -83,3 +83,11 @@ class Cursor(Base):
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     journal_id: Mapped[int] = mapped_column(BigInteger)
+
+
+class Again(Base):
+    """Batches that the projector has to write onward once more: a record of theirs was replayed."""
+
+    __tablename__ = "projector_again"
+
+    journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

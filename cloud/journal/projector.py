@@ -5,6 +5,7 @@ nothing, and that what a store refuses for ever goes into quarantine. One projec
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Engine
@@ -21,25 +22,34 @@ POINTS_KEPT: Final = 1_000
 """Refused points that a terminal has in quarantine, the newest."""
 
 
-def project(engine: Engine, timeseries: Timeseries) -> int:
-    """Write the next batches onward; how many were read, 0 when nothing new is there.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many batches were written onward, and whether more wait."""
+
+    batches: int
+    more: bool
+
+
+def project(engine: Engine, timeseries: Timeseries) -> Progress:
+    """Write the next batches onward.
 
     Raises TimeseriesUnavailable or Unavailable, and then nothing has moved.
     """
     with transaction(engine, read_only=True) as session:
         bulk = Bulk.of(session)
-        entries, reached = read_entries(bulk, after := cursor(bulk), last_id(bulk))
+        until = last_id(bulk)
+        entries, reached = read_entries(bulk, after := cursor(bulk), until)
         kinds: dict[str, str] = dict(
             bulk.rows_in("SELECT id, kind FROM terminals WHERE id IN", {each.terminal for each in entries})
         )
     if reached <= after:
-        return 0
+        return Progress(0, more=False)
     result = timeseries.write(points_of(entries, kinds))
     with transaction(engine) as session:
         bulk = Bulk.of(session)
         move_cursor(bulk, reached)
         quarantine_points(bulk, result.refused)
-    return len(entries)
+    return Progress(len(entries), more=reached < until)
 
 
 def cursor(bulk: Bulk) -> int:

@@ -6,6 +6,7 @@ from cloud.attendance.models import Attendance
 from cloud.database import transaction
 from cloud.ingest.line import Line
 from cloud.ingest.models import CheckIn
+from firmware_specs.wire import decode_stored
 from tests.pen import Pen
 from tests.town import Town, person
 
@@ -17,7 +18,8 @@ def test_check_in_of_a_known_member_becomes_attendance(town: Town) -> None:
     pen.health()
     result = Line(town.engine).ingest([pen.delivery()])
     (answer,) = result.answers
-    assert (answer.stored.through, answer.stored.chain, answer.stored.error) == (3, pen.chain(3), None)
+    stored = decode_stored(answer.payload)
+    assert (stored.through, stored.chain, stored.error) == (3, pen.chain(3), None)
     with transaction(town.engine, read_only=True) as session:
         row = session.scalars(select(CheckIn)).one()
         attendance = session.scalars(select(Attendance)).one()

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _fact_ids()
     _interactions()
     _journal()
+    _projector_again()
     _projector_cursor()
     _quarantine()
     _streams()
@@ -62,17 +63,9 @@ def _check_ins() -> None:
     )
     op.create_index("ix_check_ins_stream_number", "check_ins", ["stream", "number"], unique=True)
     op.create_index(
-        "ix_check_ins_waits_credential_id",
+        "ix_check_ins_waits",
         "check_ins",
-        ["credential_id"],
-        unique=False,
-        sqlite_where=sa.text("waits = 1"),
-        postgresql_where=sa.text("waits = 1"),
-    )
-    op.create_index(
-        "ix_check_ins_waits_subject",
-        "check_ins",
-        ["subject"],
+        ["id"],
         unique=False,
         sqlite_where=sa.text("waits = 1"),
         postgresql_where=sa.text("waits = 1"),
@@ -102,6 +95,14 @@ def _check_outs() -> None:
     )
     op.create_index(
         "ix_check_outs_occurrence_id_effective_at", "check_outs", ["occurrence_id", "effective_at"], unique=False
+    )
+    op.create_index(
+        "ix_check_outs_unlinked",
+        "check_outs",
+        ["credential_id"],
+        unique=False,
+        sqlite_where=sa.text("member_id IS NULL"),
+        postgresql_where=sa.text("member_id IS NULL"),
     )
 
 
@@ -162,6 +163,14 @@ def _journal() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_journal_received_at", "journal", ["received_at"], unique=False)
+
+
+def _projector_again() -> None:
+    op.create_table(
+        "projector_again",
+        sa.Column("journal_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("journal_id", name=op.f("pk_projector_again")),
+    )
 
 
 def _projector_cursor() -> None:

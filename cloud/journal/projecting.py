@@ -1,0 +1,105 @@
+"""Runs the projector in a thread: opens the store, projects, rolls up, lets old points and old batches go.
+
+Promises that a store which cannot be opened or is away keeps nobody waiting: `trouble` says so, and it is tried again.
+On PostgreSQL one process projects, by a lease; with DuckDB it must be the one whose console asks the store.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Engine
+
+from cloud.bulk import Bulk
+from cloud.clock import Clock, to_us
+from cloud.database import transaction
+from cloud.errors import Unavailable
+from cloud.journal import metrics, projector, retention
+from cloud.lease import PROJECTOR, Lease
+from cloud.loop import Loop
+from cloud.timeseries.port import Timeseries
+
+IDLE_S: Final = 0.25
+ROLL_UP_EVERY_S: Final = 20.0
+EXPIRE_EVERY_S: Final = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long raw points and the journal are kept; None: for ever."""
+
+    points: timedelta | None = None
+    journal: timedelta | None = None
+
+
+class Projecting:
+    """Owns the store. `turn` is for a Loop; `store` is for whoever asks questions."""
+
+    def __init__(self, engine: Engine, clock: Clock, open_store: Callable[[], Timeseries], kept: Kept) -> None:
+        self._engine, self._clock, self._open, self._kept = engine, clock, open_store, kept
+        self._lease = Lease(engine, PROJECTOR)
+        self._store: Timeseries | None = None
+        self._due: dict[str, float] = {}
+
+    def store(self) -> Timeseries:
+        """The open store. Unavailable while it could not be opened."""
+        if self._store is None:
+            raise Unavailable("The time series are not available now.", retry_after_s=5)
+        return self._store
+
+    def turn(self) -> float:
+        """Write onward what is new; then, now and then, roll up and expire."""
+        if self._store is None:
+            self._store = self._open()
+        if not self._lease.is_held():
+            return 1.0
+        progress = projector.project(self._engine, self._store)
+        metrics.PROJECTED.inc(progress.batches)
+        if progress.more:
+            return 0.0
+        self._every("roll_up", ROLL_UP_EVERY_S, self._roll_up)
+        self._every("expire", EXPIRE_EVERY_S, self._expire)
+        return IDLE_S
+
+    def close(self) -> None:
+        """Let go of lease and store."""
+        self._lease.release()
+        if self._store is not None:
+            self._store.close()
+
+    def _roll_up(self) -> None:
+        self.store().roll_up()
+
+    def _expire(self) -> None:
+        if self._kept.points is not None:
+            self.store().expire(self._clock() - self._kept.points)
+        if self._kept.journal is None:
+            return
+        before_at, deleted = to_us(self._clock() - self._kept.journal), 1
+        while deleted:
+            with transaction(self._engine) as session:
+                deleted = retention.expire(Bulk.of(session), before_at)
+
+    def _every(self, what: str, seconds: float, do: Callable[[], None]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(what, 0.0):
+            do()
+            self._due[what] = now + seconds
+
+
+@contextmanager
+def running(projecting: Projecting) -> Iterator[Loop]:
+    """Project while the block runs; at its end what is stored already is still written onward, for a moment."""
+    loop = Loop("projector", projecting.turn)
+    loop.start()
+    try:
+        yield loop
+    finally:
+        loop.stop()
+        projecting.close()
