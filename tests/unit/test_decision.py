@@ -1,6 +1,6 @@
 """The kiosk's decision: every verdict, the order of the rules, and what is not known never turns people away."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ from edge.kiosk.decision import (
     Presented,
     TypedNumber,
     card_keys,
+    card_reference,
     coming,
     current,
     decide,
@@ -22,7 +23,7 @@ from edge.kiosk.decision import (
 )
 from firmware_specs.credentials import SKEW, Credential
 from firmware_specs.errors import CredentialError, CredentialReason
-from firmware_specs.messages import Clock, Desired, Flag, Method, Occurrence, Outcome, Reason
+from firmware_specs.messages import Clock, CredentialReference, Desired, Flag, Method, Occurrence, Outcome, Reason
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CARD = Credential(
@@ -312,3 +313,64 @@ def test_someone_the_terminal_cannot_judge_is_never_turned_away(
     assert decision.outcome in {Outcome.ACCEPTED, Outcome.VISIT}
     assert decision.flags
     assert (decision.occurrence is not None) == bool(decision.remember)
+
+
+# --- whole decisions ------------------------------------------------------------------------------------------------
+
+TYPED = TypedNumber(CARD.id)
+REFERENCE = card_reference(CARD)
+TYPED_REFERENCE = CredentialReference(id=CARD.id)
+LIMITED = twin(occurrence("yoga", NOON, audience=["branch-9"]))
+STRANGERS = FakeRoster({})
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        (lambda: ask(TYPED), Decision(Method.STAFF, Outcome.ACCEPTED, None, TYPED_REFERENCE, TALK, (), (f"c:{CARD.id}",))),
+        (lambda: ask(roster=None),
+         Decision(Method.QR, Outcome.ACCEPTED, None, REFERENCE, TALK, (Flag.NO_ROSTER,), card_keys(CARD))),
+        (lambda: ask(TYPED, roster=STRANGERS, been={(TALK.id, f"c:{CARD.id}")}),
+         Decision(Method.STAFF, Outcome.ALREADY_IN, None, TYPED_REFERENCE, TALK, (Flag.NOT_IN_ROSTER,))),
+        (lambda: ask(TYPED, desired=LIMITED),
+         Decision(Method.STAFF, Outcome.REFUSED, Reason.NOT_FOR_THIS_ACTIVITY, TYPED_REFERENCE, LIMITED.occurrences[0])),
+        (lambda: ask(TYPED, desired=twin(), roster=None),
+         Decision(Method.STAFF, Outcome.VISIT, None, TYPED_REFERENCE, None, (Flag.NO_ROSTER,))),
+        (lambda: ask(desired=twin(), roster=STRANGERS),
+         Decision(Method.QR, Outcome.VISIT, None, REFERENCE, None, (Flag.NOT_IN_ROSTER,))),
+        (lambda: ask(Guest(), roster=None), Decision(Method.GUEST, Outcome.ACCEPTED, None, None, TALK)),
+        (lambda: ask(Guest(), desired=twin(), roster=None), Decision(Method.GUEST, Outcome.VISIT)),
+        (lambda: ask(Guest(), quality=Clock.UNSET), Decision(Method.GUEST, Outcome.ACCEPTED, flags=(Flag.CLOCK_UNSURE,))),
+        (lambda: ask(TYPED, revoked={CARD.id}), Decision(Method.STAFF, Outcome.REFUSED, Reason.REVOKED, TYPED_REFERENCE)),
+        (lambda: ask(revoked={CARD.id}), Decision(Method.QR, Outcome.REFUSED, Reason.REVOKED, REFERENCE)),
+        (lambda: ask(quality=Clock.UNSET), Decision(Method.QR, Outcome.ACCEPTED, None, REFERENCE, None, (Flag.CLOCK_UNSURE,))),
+        (lambda: ask(TYPED, quality=Clock.UNSET),
+         Decision(Method.STAFF, Outcome.ACCEPTED, None, TYPED_REFERENCE, None, (Flag.CLOCK_UNSURE,))),
+        (lambda: ask(never_reached=True), Decision(Method.QR, Outcome.ACCEPTED, None, REFERENCE, None, (Flag.NOT_VERIFIED,))),
+        (lambda: ask(never_reached=True, roster=STRANGERS),
+         Decision(Method.QR, Outcome.ACCEPTED, None, REFERENCE, None, (Flag.NOT_IN_ROSTER, Flag.NOT_VERIFIED))),
+        (lambda: ask(TYPED, never_reached=True, roster=None),
+         Decision(Method.STAFF, Outcome.ACCEPTED, None, TYPED_REFERENCE, None, (Flag.NO_ROSTER,))),
+    ],
+)  # fmt: skip
+def test_decision_is_exactly_this(decision: Callable[[], Decision], expected: Decision) -> None:
+    assert decision() == expected
+
+
+def test_leaving_counts_from_the_moment_check_in_opens() -> None:
+    been = {(TALK.id, card_keys(CARD)[0])}
+    opens = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=TALK.opens_at)
+
+    def left(at: datetime) -> Occurrence | None:
+        return find_left(
+            CARD, at, Clock.SYNCED, desired=twin(TALK), accepted=lambda o, keys: any((o, key) in been for key in keys)
+        )
+
+    assert left(opens) == TALK
+    assert left(opens - timedelta(microseconds=1)) is None
+
+
+def test_card_listed_by_its_id_only_is_in_the_roster() -> None:
+    assert ask(roster=FakeRoster({}, {CARD.id: {"hq"}})).flags == ()
+    subject_first = FakeRoster({CARD.subject: {"hq"}}, {CARD.id: {"elsewhere"}})
+    assert ask(roster=subject_first, desired=twin(occurrence("a", NOON, audience=["hq"]))).outcome is Outcome.ACCEPTED
