@@ -25,6 +25,8 @@ from cloud.openapi import as_markdown
 from cloud.parts import Parts, ingest_of
 from cloud.running import connect_ledger, start
 from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
+from cloud.sweep import sweeping
+from cloud.terminals import broker_users
 
 app = typer.Typer(
     help="The cloud of Roomlink.",
