@@ -18,6 +18,7 @@ from edge.clock import Clock
 from edge.database import PAGE_BYTES, Database
 from edge.errors import OutboxDamaged, OutboxError
 from edge.rows import Kept, Row
+from edge.salvage import Wreck
 from firmware_specs.messages import Gap, Started
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ class Store:
         self.kept: Kept | None = None
         self._versions = dict(versions)
         self._reason: str | None = "start"
+        self._wreck: Wreck | None = None
 
     def run(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
@@ -178,16 +180,19 @@ class Store:
 
     def _load(self) -> Kept:
         with self.database.transaction() as sql:
-            transaction = Transaction(sql, rows.load(sql) or self._new(), self)
+            found = rows.load(sql)
+            transaction = Transaction(sql, found or self._new(), self)
+            if found is None and self._wreck is not None:
+                self._go_on_from(self._wreck, transaction)
             if self._reason is not None and not rows.is_whole(sql, transaction.kept):
                 raise OutboxDamaged("The outbox file does not hold the records that it speaks of.")
             if transaction.state.terminal != self.terminal:
                 self._leave_clone(transaction)
-            elif self._reason is not None and transaction.make_room(1024):
+            elif self._reason is not None and self._wreck is None and transaction.make_room(1024):
                 transaction.add([self.started(self._reason)])
             sql.execute("DELETE FROM accepted WHERE at < ?", (self.clock.now_us() - ACCEPTED_KEPT_US,))
             rows.save(sql, transaction.kept)
-        self._reason = None
+        self._reason = self._wreck = None
         return transaction.kept
 
     def _new(self) -> Kept:
@@ -200,9 +205,23 @@ class Store:
         parent = stream.as_parent(state.stream, state.through, chain)
         transaction.fork(OpenStream(parent, state.through, None, state.epoch, "cloned"))
 
+    def _go_on_from(self, wreck: Wreck, transaction: Transaction) -> None:
+        """A new stream with what the damaged file still gave; the `started` record, its first, tells of the gap."""
+        epoch = 0
+        last_place = 1
+        for row in wreck.copied():
+            last_place = rows.insert(transaction.sql, last_place, [row])
+        rows.insert(transaction.sql, 0, [self.started("damaged", wreck.gap)])
+        transaction.sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
+        transaction.sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
+        if wreck.kept is not None:
+            epoch = wreck.kept.state.epoch
+        state = stream.new_stream(self.terminal, str(uuid.uuid4()), parent=wreck.parent, epoch=epoch)
+        transaction.change(state=stream.appended(state, last_place))
+
     def _begin_again(self, error: OutboxDamaged) -> None:
-        """A damaged file is moved aside and a new stream begins: never a crash loop."""
+        """A damaged file is moved aside and a new stream goes on from it: never a crash loop."""
         self.kept = None
         aside = self.database.move_aside(self.clock.now_us())
         log.error("%s It was moved to %s.", error, aside)
-        self._reason = "damaged"
+        self._reason, self._wreck = "damaged", Wreck(aside)

@@ -1,0 +1,131 @@
+"""Takes out of a damaged outbox file what can still be read, so that a new stream goes on from it.
+
+Promises never to fail: what cannot be read is missing, and declared as a gap. Called by the store, once per damaged file.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from edge import rows
+from edge.rows import Kept, Row
+from edge.stream import as_gap, as_parent, is_copied
+from firmware_specs.errors import DecodeError
+from firmware_specs.messages import Gap, Parent
+from firmware_specs.wire import decode_record
+
+log = logging.getLogger(__name__)
+
+MOST_FAILURES: Final = 20_000
+"""So many places are tried one by one where pages cannot be read."""
+
+
+class Wreck:
+    """A damaged file. ``kept`` is None where not even its stream can be read; then there is no parent, and nothing else."""
+
+    def __init__(self, file: str) -> None:
+        self.kept: Kept | None = None
+        self.parent: Parent | None = None
+        self.accepted: list[Any] = []
+        self.twin: list[Any] = []
+        self._missing: list[int] = []
+        self._file = file
+        try:
+            with closing(self._connect()) as connection:
+                self._read(connection)
+        except sqlite3.Error as error:
+            log.info("no more can be read from %s: %s", file, error)
+
+    @property
+    def gap(self) -> Gap | None:
+        """What is lost, once `copied` has come to its end: from the first missing number to the last."""
+        if self.kept is None or not self._missing:
+            return None
+        return as_gap(self.kept.state.stream, min(self._missing), max(self._missing), "damaged")
+
+    def copied(self) -> Iterator[Row]:
+        """Every record that can still be read and goes along into a new stream, in order."""
+        if self.kept is None:
+            return
+        state, base = self.kept.state, self.kept.base
+        number = state.trimmed
+        with closing(self._connect()) as connection:
+            for place, row in _readable(connection, base + state.trimmed, base + state.last):
+                self._miss(number + 1, place - base - 1)
+                number = place - base
+                if is_copied(number, row.type, state.through):
+                    yield row
+        self._miss(number + 1, state.last)
+
+    def _miss(self, first: int, last: int) -> None:
+        """What the cloud has is not missing. Only the ends are kept: there may be many."""
+        if self.kept is not None and max(first, self.kept.state.through + 1) <= last:
+            self._missing += [max(first, self.kept.state.through + 1), last]
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._file, timeout=1.0)
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        try:
+            kept = rows.load(connection)
+            if kept is None or not 0 <= kept.state.trimmed <= kept.state.through <= kept.state.last:
+                return
+            self.parent = _parent_of(connection, kept)
+        except (ValidationError, TypeError, ValueError, AttributeError):
+            log.info("the stream's row in %s makes no sense", self._file)
+            return
+        self.kept = kept
+        self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
+        self.twin = _all(connection, "SELECT one, document FROM twin")
+
+
+def _parent_of(connection: sqlite3.Connection, kept: Kept) -> Parent:
+    """At what is stored, where the chain can be read; else at the stream's start."""
+    state, chain = kept.state, None
+    try:
+        chain = rows.chain_at(connection, kept, state.through)
+    except sqlite3.Error:
+        log.info("the chain at %d cannot be read", state.through)
+    return as_parent(state.stream, state.through if chain else 0, chain or state.start)
+
+
+def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator[tuple[int, Row]]:
+    """(place, row) of all that can be read and understood."""
+    failures = 0
+    while after < last and failures < MOST_FAILURES:
+        try:
+            found = connection.execute(
+                "SELECT place, type, at, line FROM records WHERE place > ? AND place <= ? ORDER BY place LIMIT 1",
+                (after, last),
+            ).fetchone()
+        except sqlite3.Error:
+            failures, after = failures + 1, after + 1
+            continue
+        if found is None:
+            return
+        after = found[0]
+        row = _understood(*found[1:])
+        if row is not None:
+            yield after, row
+
+
+def _understood(record_type: str, at_us: int, line: bytes) -> Row | None:
+    try:
+        record = decode_record(line)
+    except DecodeError:
+        return None
+    return Row(record_type, at_us, line) if (record.type, record.at) == (record_type, at_us) else None
+
+
+def _all(connection: sqlite3.Connection, query: str) -> list[Any]:
+    """Rows until the first that cannot be read."""
+    found: list[Any] = []
+    try:
+        found.extend(connection.execute(query))
+    except sqlite3.Error:
+        log.info("not all can be read: %s", query)
+    return found
