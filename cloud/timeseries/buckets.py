@@ -6,12 +6,12 @@ the day of the store's time zone in which it ends, so rollups by day can be adde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cloud.timeseries.port import Bucket, GroupBy, QuestionInvalid, Resolution
+from cloud.timeseries.port import Bucket, GroupBy, QuestionInvalid, Resolution, Total
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
@@ -44,6 +44,11 @@ def day_start_us(instant_us: int, zone: ZoneInfo) -> int:
     """The beginning of the day, in `zone`, in which its UTC hour ends."""
     local = from_us(hour_start_us(instant_us) + HOUR_US - 1).astimezone(zone)
     return to_us(local.replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+def next_day_start_us(instant_us: int, zone: ZoneInfo) -> int:
+    """The beginning of the day after; days have 23 to 25 hours."""
+    return day_start_us(day_start_us(instant_us, zone) + 26 * HOUR_US, zone)
 
 
 def first_hour_us(instant_us: int, zone: ZoneInfo) -> int:
@@ -80,6 +85,11 @@ class Window:
     resolution: Resolution
     zone: ZoneInfo
 
+    @property
+    def step_us(self) -> int:
+        """The windows a store asks for: days are put together from hours afterwards, as they begin by the zone."""
+        return HOUR_US if self.every_us == DAY_US else self.every_us
+
     def bucket_start_us(self, instant_us: int) -> int:
         """The beginning of the bucket that an instant falls into: a local day, or a multiple of `every_us`."""
         if self.every_us == DAY_US:
@@ -109,8 +119,10 @@ def check_window(
     chosen = resolution or choose_resolution(start, end, every, raw_since)
     if chosen is Resolution.HOURLY:
         start_us, every_us = hour_start_us(start_us), max(every_us, HOUR_US)
+        end_us = hour_start_us(end_us + HOUR_US - 1)
     if chosen is Resolution.DAILY:
         start_us, every_us = day_start_us(start_us, zone), DAY_US
+        end_us = end_us if end_us == day_start_us(end_us, zone) else next_day_start_us(end_us, zone)
     return Window(start_us, end_us, every_us, chosen, zone)
 
 
@@ -152,6 +164,17 @@ def merge_buckets(window: Window, parts: Iterable[tuple[int, Sums]]) -> list[Buc
     return [to_bucket(start_us, merged[start_us]) for start_us in sorted(merged)]
 
 
+def merge_totals(parts: Iterable[tuple[str, Sums]]) -> list[Total]:
+    """Put (group, sums) parts together by group, in order of the groups' names."""
+    merged: dict[str, Sums] = {}
+    for group, sums in parts:
+        if group in merged:
+            merged[group].add(sums)
+        else:
+            merged[group] = sums
+    return [Total(group, s.count, s.total, s.minimum, s.maximum) for group, s in sorted(merged.items())]
+
+
 def to_bucket(start_us: int, sums: Sums) -> Bucket:
     """The sums, as an answer."""
     mean = sums.total / sums.count
@@ -161,9 +184,3 @@ def to_bucket(start_us: int, sums: Sums) -> Bucket:
 def iso_utc(instant_us: int) -> str:
     """The time as a total's group names it: 2027-01-31T08:00:00Z."""
     return from_us(instant_us).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def slices(items: list[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:
-    """The items, `size` at a time."""
-    for begin in range(0, len(items), size):
-        yield items[begin : begin + size]

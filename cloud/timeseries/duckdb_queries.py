@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.timeseries.buckets import DAY_US, HOUR_US, Sums, Window, from_us, iso_utc
+from cloud.timeseries.buckets import Sums, Window, from_us, iso_utc, merge_totals
 from cloud.timeseries.duckdb_columns import Words
 from cloud.timeseries.port import GroupBy, Latest, Measurement, Resolution, Total, Where
 from cloud.timeseries.validity import NUMERIC_FIELDS
@@ -67,11 +67,10 @@ def sums_by(
 
 
 def time_group(window: Window) -> str:
-    """The bucket of a row in SQL; days are put together from hours afterwards, since they begin by the zone."""
+    """The bucket of a row in SQL."""
     if window.resolution is Resolution.DAILY:
         return "at_us"
-    step_us = HOUR_US if window.every_us == DAY_US else window.every_us
-    return f"at_us - at_us % {step_us}"
+    return f"at_us - at_us % {window.step_us}"
 
 
 def _raw_value(measurement: Measurement, field_name: str) -> tuple[str, list[Parameter]]:
@@ -93,14 +92,10 @@ def totals_by(
     """The field's totals by a tag, or by hour or day."""
     in_time = by in (GroupBy.HOUR, GroupBy.DAY)
     group = time_group(window) if in_time else by.value
-    merged: dict[str, Sums] = {}
-    for key, sums in sums_by(ask, measurement, field_name, window, condition, group):
-        name = iso_utc(window.bucket_start_us(key)) if in_time else words.words[key]
-        if name in merged:
-            merged[name].add(sums)
-        else:
-            merged[name] = sums
-    return [Total(name, s.count, s.total, s.minimum, s.maximum) for name, s in sorted(merged.items())]
+    return merge_totals(
+        (iso_utc(window.bucket_start_us(key)) if in_time else words.words[key], sums)
+        for key, sums in sums_by(ask, measurement, field_name, window, condition, group)
+    )
 
 
 def newest(ask: Ask, measurement: Measurement, terminals: Collection[str], since_us: int, words: Words) -> list[Latest]:

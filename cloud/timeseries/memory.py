@@ -22,6 +22,7 @@ from cloud.timeseries.buckets import (
     hour_start_us,
     iso_utc,
     merge_buckets,
+    merge_totals,
     to_us,
     totals_every,
 )
@@ -111,15 +112,11 @@ class MemoryTimeseries:
     ) -> list[Total]:
         """See `Timeseries.totals`."""
         window = self._window(start, end, totals_every(by), resolution)
-        merged: dict[str, Sums] = {}
-        for start_us, tags, sums in self._parts(measurement, field_name, window, where):
-            in_time = by in (GroupBy.HOUR, GroupBy.DAY)
-            group = iso_utc(window.bucket_start_us(start_us)) if in_time else tags[TAG_PLACE[by]]
-            if group in merged:
-                merged[group].add(sums)
-            else:
-                merged[group] = sums
-        return [Total(g, s.count, s.total, s.minimum, s.maximum) for g, s in sorted(merged.items())]
+        in_time = by in (GroupBy.HOUR, GroupBy.DAY)
+        return merge_totals(
+            (iso_utc(window.bucket_start_us(start_us)) if in_time else tags[TAG_PLACE[by]], sums)
+            for start_us, tags, sums in self._parts(measurement, field_name, window, where)
+        )
 
     def _window(self, start: datetime, end: datetime, every: timedelta, resolution: Resolution | None) -> Window:
         raw_since = from_us(self._raw_since_us)
