@@ -17,7 +17,23 @@ from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, Event, Row, button, chip, link, none, panel, plate, say, small, table, tile, tiles, timeline
+from cloud.console.widgets import (
+    Column,
+    Event,
+    Row,
+    button,
+    chip,
+    link,
+    none,
+    panel,
+    plate,
+    say,
+    small,
+    table,
+    tile,
+    tiles,
+    timeline,
+)
 from cloud.console.words import Words
 from cloud.errors import Invalid
 from cloud.members import service as members
@@ -203,7 +219,9 @@ class _Occurrence:
         write = button(words("occurrence.correct"), "remove") if self.view.may(Role.OPERATOR) else None
         if not known.corrections:
             explained = words("occurrence.corrections_more")
-            return panel(title, none(words("occurrence.corrections_none"), explained, tag("p", write, style="padding-top:12px")))
+            return panel(
+                title, none(words("occurrence.corrections_none"), explained, tag("p", write, style="padding-top:12px"))
+            )
         events = [
             Event("differ", words.known(f"occurrence.{each.kind}", each.kind) + f" {each.member}", words.minute(each.at),
                   f"{each.who}: {each.reason}")

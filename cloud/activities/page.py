@@ -133,7 +133,8 @@ def _rooms(session: Session, scope: Scope) -> list[tuple[str, str, str, str]]:
 async def _add(view: View) -> None:
     words = view.words
     choices = [
-        (room_id, f"{number} {words.either(name, name_en)}") for room_id, number, name, name_en in await view.read(_rooms)
+        (room_id, f"{number} {words.either(name, name_en)}")
+        for room_id, number, name, name_en in await view.read(_rooms)
     ]
     soon = view.now.astimezone(view.zone).replace(minute=0) + timedelta(hours=1)
     repeats = [("", words("activities.once")), ("FREQ=DAILY", words("activities.daily")),
@@ -150,7 +151,9 @@ async def _add(view: View) -> None:
 
     async def add(values: dict[str, str]) -> None:
         form = _form(values, view.zone)
-        made = await view.write(Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form))
+        made = await view.write(
+            Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form)
+        )
         ui.navigate.to(f"{PATH}/{service.occurrence_id(made.id, made.starts_at)}")
 
     dialogs.ask(view, words("activities.add"), fields, words("activities.add"), add)

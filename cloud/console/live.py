@@ -23,6 +23,9 @@ from cloud.scope import Scope
 
 EVERY_S = 1.0
 CHECK_SESSIONS_S = 15.0
+BEAT_S = 5.0
+"""Without any news pages are told so often, so that the times and states they show stay true."""
+
 MAX_PAGES = 500
 """Open pages that are kept live."""
 
@@ -49,7 +52,7 @@ class Live:
         self._pages: dict[str, _Page] = {}
         self._task: asyncio.Task[None] | None = None
         self._pulses: dict[Scope, Pulse] = {}
-        self._told: dict[Scope, Pulse] = {}
+        self._beat_at: datetime | None = None
         self._came = asyncio.Event()
         self.read_at: datetime | None = None
         self.failing = False
@@ -110,8 +113,10 @@ class Live:
         now = self._cloud.clock()
         scopes = {page.scope for page in self._pages.values()}
         pulses = await to_thread.run_sync(self._read, scopes, now)
-        changed = {scope for scope in scopes if self.failing or pulses[scope] != self._told.get(scope)}
-        self._pulses = self._told = pulses
+        beat = (now - self._beat_at).total_seconds() >= BEAT_S if self._beat_at else True
+        changed = {scope for scope in scopes if beat or self.failing or pulses[scope] != self._pulses.get(scope)}
+        self._pulses = pulses
+        self._beat_at = now if beat else self._beat_at
         self.read_at, self.failing = now, False
         await self._tell(changed)
 

@@ -1,9 +1,24 @@
-"""Every feature's pages, in one list: the way from an address to the function that builds it is `page.py` of its feature."""
+"""Every feature's pages: from an address to the function that builds it, `page.py` of its feature."""
 
 from collections.abc import Callable
 
+from cloud.activities import page as activities
+from cloud.audit import page as audit
+from cloud.console import search_page as search
 from cloud.console.shell import Shell
 from cloud.members import page as members
 from cloud.overview import page as overview
+from cloud.quarantine import page as quarantine
+from cloud.rooms import page as rooms
+from cloud.terminals import page as terminals
 
-PAGES: tuple[Callable[[Shell], None], ...] = (overview.register, members.register)
+PAGES: tuple[Callable[[Shell], None], ...] = (
+    overview.register,
+    activities.register,
+    members.register,
+    rooms.register,
+    terminals.register,
+    quarantine.register,
+    audit.register,
+    search.register,
+)

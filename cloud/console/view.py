@@ -3,6 +3,7 @@
 Promises that every read and every change asks anew who is signed in: the page may be older than the session.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ from cloud.guard import COOKIE
 from cloud.overview.service import Frame, Pulse
 from cloud.scope import Scope
 from cloud.security import check_role
+from cloud.timeseries.port import Timeseries
 
 T = TypeVar("T")
 Act = Callable[[str, str], Awaitable[None] | None]
@@ -54,6 +56,7 @@ class View:
     preferences: Preferences
     words: Words
     frame: Frame
+    find_series: Callable[[], Timeseries | None]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -79,6 +82,26 @@ class View:
             by = self._now_signed_in(session, role)
         with self.cloud.writing() as session:
             return action(session, self.cloud.change(by), by.scope)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Work that asks no question about who is signed in, off the event loop."""
+        return await _in_thread(work)
+
+    @property
+    def series(self) -> Timeseries | None:
+        """The time series; None where this process has none."""
+        return self.find_series()
+
+    def at_most_every(self, seconds: float, notice: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """`notice`, left out when it was given less than `seconds` ago; the next news gives it."""
+        last = [time.monotonic()]
+
+        async def sometimes() -> None:
+            if time.monotonic() - last[0] >= seconds:
+                last[0] = time.monotonic()
+                await notice()
+
+        return sometimes
 
     def writable(self, role: Role) -> None:
         """Forbidden, before anything is shown, for whoever may not do what `role` may."""

@@ -91,7 +91,9 @@ def _listing(view: View, found: Found[_Line], search: str, cursor: str) -> Marku
         Column(words("rooms.terminals")),
     )
     rows = [_cells(view, row) for row in found.rows]
-    return join(table(columns, rows, words("nav.rooms")), lists.pager(words, PATH, cursor, found.next_cursor, search=search))
+    return join(
+        table(columns, rows, words("nav.rooms")), lists.pager(words, PATH, cursor, found.next_cursor, search=search)
+    )
 
 
 def _cells(view: View, row: _Line) -> list[str | Markup]:

@@ -12,12 +12,12 @@ from cloud.console import dialogs, facts, lists
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, ago, button, link, mono, plate, say, table
+from cloud.console.widgets import Column, ago, button, link, plate, say, table
 from cloud.overview import positions
 from cloud.paging import MAX_LIMIT, Found, Paging
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import fleet, service, terminal_page
+from cloud.terminals import broker_users, fleet, service, terminal_page
 from cloud.terminals.service import Kind, NewTerminalForm
 
 PATH = "/terminals"
@@ -65,8 +65,7 @@ class _Line:
     room: str
     presence: str
     heard_at: datetime | None
-    stored: int | None
-    waiting: int | None
+    stored: tuple[int, int] | None
     version: str
     marks: list[str]
     enabled: bool
@@ -80,7 +79,7 @@ def _page(session: Session, scope: Scope, search: str, presence: str, cursor: st
     stored = positions.waiting_by_terminal(session, [each.id for each in found.rows])
     rows = [
         _Line(each.id, each.kind, plates.get(each.room_id or "", ""), each.presence, each.last_heard_at,
-              *stored.get(each.id, (None, None)), terminal_page.version(each.birth), list(each.marks), each.enabled)
+              stored.get(each.id), terminal_page.version(each.birth), list(each.marks), each.enabled)
         for each in found.rows
     ]  # fmt: skip
     return Found(rows, found.next_cursor)
@@ -130,8 +129,8 @@ def _cells(view: View, row: _Line) -> list[str | Markup]:
         link(f"{PATH}/{row.id}", row.id, class_="b nowrap"),
         plate(row.room) if row.room else "–",
         ago(words, row.heard_at, view.now) if row.heard_at else words("terminals.never"),
-        waiting(view, row.waiting, row.presence),
-        "–" if row.stored is None else words.number(row.stored),
+        waiting(view, row.stored[1] if row.stored else None, row.presence),
+        words.number(row.stored[0]) if row.stored else "–",
         row.version,
         marks,
     ]
@@ -162,8 +161,10 @@ async def _add(view: View) -> None:
     async def add(values: dict[str, str]) -> None:
         form = dialogs.filled(NewTerminalForm, id=values.get("id", ""), kind=values.get("kind", ""),
                               profile=values.get("kind", ""), room_id=values.get("room_id") or None)  # fmt: skip
-        made = await view.write(Role.ADMIN, lambda session, change, scope: service.register(session, change, scope, form))
-        await view.in_thread(lambda: broker_users.write(view.cloud))
-        terminal_page.show_password(view, made.terminal.id, made.password)
+        made = await view.write(
+            Role.ADMIN, lambda session, change, scope: service.register(session, change, scope, form)
+        )
+        told = await view.in_thread(lambda: broker_users.publish(view.cloud))
+        terminal_page.show_password(view, made.terminal.id, made.password, told)
 
     dialogs.ask(view, words("terminals.add"), fields, words("terminals.add"), add)

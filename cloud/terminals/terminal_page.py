@@ -1,0 +1,283 @@
+"""Console: one terminal. What it says of itself and when, how far its records have come, and what it was told to be."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+from nicegui import ui
+from sqlalchemy.orm import Session
+
+from cloud.accounts.service import Role
+from cloud.console import charts, dialogs, facts
+from cloud.console.markup import join, tag
+from cloud.console.shell import Shell, head
+from cloud.console.view import View
+from cloud.console.widgets import (
+    Stop,
+    ago,
+    button,
+    button_link,
+    chip,
+    line,
+    link,
+    mono,
+    none,
+    note,
+    pairs,
+    panel,
+    plate,
+    say,
+    small,
+)
+from cloud.console.words import Words
+from cloud.overview import positions
+from cloud.overview.positions import StreamStanding
+from cloud.rooms import service as rooms
+from cloud.scope import Scope
+from cloud.terminals import broker_users, service, twin, twin_table
+from cloud.terminals.broker_users import BrokerUsers
+from cloud.terminals.models import Terminal
+from cloud.timeseries.port import Bucket, Measurement, Timeseries, TimeseriesError, Where
+
+PATH = "/terminals"
+EVERY_S = 2.0
+CHARTS_EVERY_S = 30.0
+CHARTED = ("outbox_depth", "cpu_percent", "disk_percent", "camera_fps")
+SPAN = timedelta(hours=1)
+
+
+def register(shell: Shell) -> None:
+    """`/terminals/{id}`."""
+
+    @shell.page(PATH + "/{terminal_id}", "terminals")
+    async def terminal(view: View, terminal_id: str) -> None:
+        await _Page(view, terminal_id).show()
+
+
+def version(birth: dict[str, Any] | None) -> str:
+    """The agent's version, as the birth says; a dash when it says none."""
+    versions = (birth or {}).get("versions") or {}
+    return str(versions.get("agent") or next(iter(versions.values()), "–"))
+
+
+@dataclass(frozen=True)
+class _Known:
+    terminal: Terminal
+    room: str
+    room_name: tuple[str, str]
+    streams: list[StreamStanding]
+    document: dict[str, Any] | None
+    told_at: datetime | None
+
+
+def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
+    terminal = service.get(session, scope, terminal_id)
+    room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
+    told = twin.current_twin(session, terminal_id)
+    return _Known(
+        terminal,
+        room.number if room else "",
+        (room.name, room.name_en) if room else ("", ""),
+        positions.streams_of(session, terminal_id),
+        twin_table.document(told.document) if told else None,
+        told.created_at if told else None,
+    )
+
+
+class _Page:
+    """One terminal's page."""
+
+    def __init__(self, view: View, terminal_id: str) -> None:
+        self.view = view
+        self.id = terminal_id
+
+    async def show(self) -> None:
+        """Build it, and keep it live."""
+        view = self.view
+        self.top = view.html(on_act=self._act)
+        with ui.element("div").classes("rl-grid"):
+            with ui.element("div").classes("rl-stack").style("--c:8"):
+                self.evidence = view.html(slot="evidence")
+                self.twin = view.html(slot="twin")
+                self.health = view.html(slot="health")
+            with ui.element("div").classes("rl-stack").style("--c:4"):
+                self.now = view.html(slot="now")
+                self.marks = view.html(slot="marks")
+        await self._read()
+        await self._chart()
+        view.keep_live(view.at_most_every(EVERY_S, self._read))
+        view.keep_live(view.at_most_every(CHARTS_EVERY_S, self._chart))
+
+    async def _read(self) -> None:
+        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id))
+        words, known = self.view.words, self.known
+        self.top.set_content(str(self._head(words, known)))
+        self.evidence.set_content(str(_evidence(self.view, known)))
+        self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
+        self.now.set_content(str(_now(words, known)))
+        self.marks.set_content(str(_marks(words, known.terminal)))
+
+    def _head(self, words: Words, known: _Known) -> Markup:
+        terminal = known.terminal
+        actions = None
+        if self.view.may(Role.ADMIN):
+            key = "disable" if terminal.enabled else "enable"
+            kind = "danger" if terminal.enabled else None
+            actions = join(
+                button(words("terminal.password"), "password"), button(words(f"terminal.{key}"), key, kind=kind)
+            )
+        above = join(link(PATH, words("nav.terminals")), f" / {words.either(*known.room_name)}" if known.room else None)
+        top = head(self.view, terminal.id, above=above, before=plate(known.room) if known.room else None,
+                   beside=actions)  # fmt: skip
+        heard = words("terminal.never_heard")
+        said: Markup | str = heard
+        if terminal.last_heard_at is not None:
+            said = tag("span", ago(words, terminal.last_heard_at, self.view.now), " ", words("terminal.own_word"))
+        disabled = say("cancelled", words("terminals.disabled")) if not terminal.enabled else None
+        kind = tag("span", f"· {words(f'kind.{terminal.kind}')}", class_="q")
+        under = tag("p", facts.presence(words, terminal.presence), disabled, said, kind, class_="rl-row rl-under")
+        return join(top, under)
+
+    async def _chart(self) -> None:
+        words, series, until = self.view.words, self.view.series, self.view.now
+        title, beside = words("terminal.health"), small(words("terminal.last_hour"))
+        if series is None:
+            self.health.set_content(
+                str(panel(title, none(words("terminal.no_series"), words("terminal.no_series_more"))))
+            )
+            return
+        try:
+            found = await self.view.in_thread(lambda: _readings(series, self.id, until))
+        except TimeseriesError:
+            away = note("warn", words("terminal.series_away"), words("terminal.series_away_more"))
+            self.health.set_content(str(panel(title, away, beside=beside)))
+            return
+        drawn = [_area(words, name, buckets, until) for name, buckets in found if buckets]
+        content = tag("div", drawn, class_="rl-grid rl-charts") if drawn else none(
+            words("terminal.no_health"), words("terminal.no_health_more"))  # fmt: skip
+        self.health.set_content(str(panel(title, content, beside=beside)))
+
+    async def _act(self, act: str, _on: str) -> None:
+        if act == "password":
+            await self._new_password()
+        elif act == "enable":
+            await self._stand(True)
+        elif act == "disable":
+            self._disable()
+
+    async def _new_password(self) -> None:
+        made = await self.view.write(
+            Role.ADMIN, lambda session, change, scope: service.new_password(session, change, scope, self.id)
+        )
+        told = await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
+        show_password(self.view, self.id, made.password, told)
+
+    def _disable(self) -> None:
+        words = self.view.words
+        fields = dialogs.field(words("members.type_name", name=self.id), "typed", required=True, autocomplete="off",
+                               autofocus=True)  # fmt: skip
+
+        async def disable(values: dict[str, str]) -> None:
+            dialogs.same(self.view, values.get("typed", ""), self.id)
+            await self._stand(False)
+
+        dialogs.ask(self.view, words("terminal.disable_title", terminal=self.id), fields, words("terminal.disable_it"),
+                    disable, intro=words("terminal.disable_more"), danger=True)  # fmt: skip
+
+    async def _stand(self, enabled: bool) -> None:
+        await self.view.write(
+            Role.ADMIN, lambda session, change, scope: service.enable(session, change, scope, self.id, enabled)
+        )
+        await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
+        await self._read()
+
+
+def show_password(view: View, terminal_id: str, password: str, told: BrokerUsers) -> None:
+    """A terminal's new password, this once."""
+    words = view.words
+    broker = note("warn", words("terminal.restart_broker")) if told is BrokerUsers.RESTART_NEEDED else None
+    if told is BrokerUsers.FAILED:
+        broker = note("bad", words("terminal.broker_failed"))
+    to_it = button_link(f"{PATH}/{terminal_id}", words("terminal.to_it"))
+    dialogs.tell(view, words("terminal.password_title", terminal=terminal_id), tag("p", words("terminal.password_once")),
+                 tag("p", tag("code", password, class_="mono rl-secret")), broker, to_it)  # fmt: skip
+
+
+def _readings(series: Timeseries, terminal_id: str, until: datetime) -> list[tuple[str, list[Bucket]]]:
+    where = Where(terminals=[terminal_id])
+    every = timedelta(minutes=1)
+    return [(name, series.series(Measurement.HEALTH, name, until - SPAN, until, every, where)) for name in CHARTED]
+
+
+def _area(words: Words, name: str, buckets: list[Bucket], until: datetime) -> Markup:
+    readings = [charts.Reading(bucket.start_at, bucket.last) for bucket in buckets]
+    return charts.area(words, words(f"metric.{name}"), readings, until - SPAN, until)
+
+
+def _evidence(view: View, known: _Known) -> Markup:
+    words = view.words
+    title = words("terminal.evidence")
+    if not known.streams:
+        return panel(title, none(words("terminal.no_stream"), words("terminal.no_stream_more")))
+    newest, behind = known.streams[0], known.streams[0].stored - known.streams[0].series
+    waits = words("terminal.waits_none")
+    if newest.waiting:
+        waits = words("terminal.waits", n=newest.waiting)
+        if known.terminal.presence != "online":
+            waits = words("terminal.waits_at_least", n=newest.waiting)
+    stops = [
+        Stop(words("terminal.said"), words.number(newest.said), waits, behind=newest.waiting > 0),
+        Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now)),
+        Stop(words("overview.ledger"), words.number(newest.stored), words("overview.ledger_why"), behind=behind > 0),
+        Stop(words("overview.series"), words.number(newest.series),
+             words("terminal.behind", n=behind) if behind else words("overview.series_equal")),
+    ]  # fmt: skip
+    state = (
+        chip("late", words("terminal.catching_up")) if newest.waiting or behind else chip("ok", words("terminal.equal"))
+    )
+    chain = f"{newest.chain[:4]} {newest.chain[4:8]} … {newest.chain[-4:]}"
+    about = tag(
+        "p", words("terminal.stream"), " ", mono(f"{newest.stream[:4]}…{newest.stream[-4:]}"), " · ",
+        words("terminal.chain"), " ", mono(chain), class_="q t1", style="padding-top:16px",
+    )  # fmt: skip
+    return panel(title, line(stops), about, _forks(words, known.streams), beside=state)
+
+
+def _forks(words: Words, streams: list[StreamStanding]) -> Markup | None:
+    """Streams before the present one, and declared gaps."""
+    said = [
+        tag("li", mono(f"{each.stream[:4]}…{each.stream[-4:]}"), " ", words("terminal.through", n=each.stored),
+            f" · {words('terminal.gap', gap=each.gap)}" if each.gap else None)
+        for each in streams
+        if each.gap or each is not streams[0]
+    ]  # fmt: skip
+    if not said:
+        return None
+    return tag("div", tag("p", words("terminal.other_streams"), class_="q t1"), tag("ul", said, class_="t1"))
+
+
+def _now(words: Words, known: _Known) -> Markup:
+    terminal, birth = known.terminal, known.terminal.birth or {}
+    rows: list[tuple[str, str | Markup]] = [
+        (words("terminals.kind"), words(f"kind.{terminal.kind}")),
+        (words("terminal.profile"), terminal.profile),
+        (words("terminals.version"), version(terminal.birth)),
+        (words("terminals.room"), plate(known.room) if known.room else words("terminals.no_room")),
+    ]
+    if terminal.presence_at is not None:
+        rows.append((words("terminal.presence_since"), words.minute(terminal.presence_at)))
+    if terminal.connection is not None:
+        rows.append((words("terminal.connection"), words.number(terminal.connection)))
+    if birth.get("boot"):
+        rows.append((words("terminal.boot"), mono(str(birth["boot"])[:8])))
+    rows.append((words("terminal.registered"), words.short_day(terminal.created_at)))
+    return panel(words("terminal.now"), pairs(rows))
+
+
+def _marks(words: Words, terminal: Terminal) -> Markup:
+    title = words("terminal.marks")
+    if not terminal.marks:
+        return panel(title, none(words("terminal.no_marks"), words("terminal.no_marks_more")))
+    return panel(title, tag("div", [note("warn", words.known(f"mark.{mark}", mark), words.known(f"mark.{mark}_more", ""))
+                                    for mark in terminal.marks]))  # fmt: skip
