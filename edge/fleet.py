@@ -42,7 +42,9 @@ _Passwords: Final = TypeAdapter(dict[str, str])
 class FleetSettings(FileSettings):
     """Settings of a fleet, from a TOML file."""
 
-    data_dir: Annotated[Path, Field(description="A folder for each simulated kiosk is made here")]
+    data_dir: Annotated[
+        Path, Field(description="A folder for each simulated kiosk is made here", examples=["var/fleet"])
+    ]
     broker: Annotated[Broker, Field(description="How to reach the broker")]
     terminals_file: Annotated[
         Path, Field(description="JSON object: terminal ids and their passwords", examples=["fleet.json"])

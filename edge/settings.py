@@ -4,6 +4,7 @@ Promises that a missing or wrong setting is one sentence with its name and an ex
 Called by the command line; every part of the agent is given what it needs of it.
 """
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -163,10 +164,11 @@ def load_settings(file: Path, model: type[S]) -> S:
     if not file.is_file():
         raise SettingsError(f"The settings file {file} does not exist. Example: --config /etc/roomlink/kiosk.toml")
     try:
+        tomllib.loads(file.read_text("utf-8"))
         settings: S = FromFile.model_validate({})
     except ValidationError as error:
         raise SettingsError(_sentence(error, model)) from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SettingsError(f"The settings file {file} is not TOML: {error}") from None
     return settings
 
