@@ -1,0 +1,445 @@
+"""A world of terminals, a lossy broker and a cloud, made of the state machines that the real ones use.
+
+The terminal is `edge.uplink` and `edge.acknowledgement` over `edge.stream` on a disk in memory; the cloud is
+`cloud.ingest.accept`. Every step of a history is a method of `World`; after each, `check` holds it to the promises.
+"""
+
+import copy
+import json
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cloud.ingest.accept import Delivery, Positions, accept, start_of
+from cloud.ingest.accept import Position as StoredPosition
+from cloud.ingest.accept import Verdict as CloudVerdict
+from edge import stream, uplink
+from edge.acknowledgement import OpenStream, Position
+from edge.outbox import Outgoing
+from firmware_specs.messages import Clock, Gap, Header, Stored
+from firmware_specs.wire import chain_next, chain_over, encode_batch
+
+BOOT = "00000000-0000-4000-8000-0000000000b0"
+MOST_RECORDS = 3
+
+
+class BrokenPromise(AssertionError):
+    """A history after which something that was promised does not hold."""
+
+
+def promised(holds: object, what: str) -> None:
+    if not holds:
+        raise BrokenPromise(what)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The rules as they are, or broken on purpose."""
+
+    trim_early: bool = False
+    acknowledge_before_commit: bool = False
+    count_copies_twice: bool = False
+    accept: Callable[[Sequence[Delivery], Positions], list[CloudVerdict]] = accept
+
+
+@dataclass
+class Entry:
+    """One record on a disk."""
+
+    type: str
+    id: str
+    line: bytes
+    chain: bytes | None = None
+
+
+def entry(kind: str, name: str, gap: Gap | None = None) -> Entry:
+    """A record whose line says only what the checks need."""
+    told = {"type": kind, "id": name} | ({} if gap is None else {"gap": gap.model_dump()})
+    return Entry(kind, name, json.dumps(told).encode())
+
+
+class Disk:
+    """What survives on a terminal: the outbox, as `edge.outbox` keeps it, without SQLite. Copied for snapshots."""
+
+    def __init__(self, terminal: str, world: "World") -> None:
+        self.world = world
+        self.state = stream.new_stream(terminal, world.new_id())
+        self.entries: dict[int, Entry] = {}
+        self.append(entry("started", world.new_id()))
+
+    def copy(self) -> "Disk":
+        twin = copy.copy(self)
+        twin.entries = copy.deepcopy(self.entries)
+        return twin
+
+    def append(self, record: Entry) -> None:
+        self.state = stream.appended(self.state, 1)
+        self._put(self.state.last, record)
+
+    def _put(self, number: int, record: Entry) -> None:
+        self.entries[number] = record
+        self.world.written[self.state.stream, number].add(record.line)
+
+    def facts(self) -> set[str]:
+        return {record.id for record in self.entries.values() if record.type == "check_in"}
+
+    def squeeze(self) -> None:
+        """Space is short: health samples that were never sent become `dropped`."""
+        for number, record in self.entries.items():
+            if stream.is_replaceable(self.state, number, record.type):
+                self._put(number, entry("dropped", record.id))
+
+    def trim(self, count: int, *, early: bool) -> None:
+        through = min(self.state.trimmed + count, self.state.fixed if early else self.state.through)
+        chain = self.chain_at(through)
+        if chain is not None:
+            self.state = replace(
+                self.state, trimmed=through, trimmed_chain=chain, through=max(through, self.state.through)
+            )
+            self.entries = {number: record for number, record in self.entries.items() if number > through}
+
+    # --- what the uplink asks for (edge.uplink.Queue) -------------------------------------------------------------
+
+    def chain_at(self, number: int) -> bytes | None:
+        if number == 0:
+            return self.state.start
+        if number == self.state.trimmed:
+            return self.state.trimmed_chain
+        known = self.entries.get(number) if number <= self.state.fixed else None
+        return known.chain if known else None
+
+    def position(self) -> Position:
+        return Position(self.state, self.chain_at)
+
+    def question(self) -> Outgoing:
+        return self._outgoing(0)
+
+    def next_batch(self, max_records: int, max_bytes: int) -> Outgoing | None:
+        count = min(max_records, MOST_RECORDS, self.state.depth)
+        return self._outgoing(count) if count else None
+
+    def _outgoing(self, count: int) -> Outgoing:
+        state = self.state
+        chain = prev = self.chain_at(state.through) or bytes(32)
+        first = state.through + 1
+        records = [self.entries[number] for number in range(first, first + count)]
+        for record in records:
+            chain = record.chain = chain_next(chain, record.line)
+        self.state = stream.sent(state, state.through + count)
+        header = Header(
+            v=1, stream=state.stream, parent=state.parent, first=first, count=count, prev=prev.hex(), chain=chain.hex(),
+            sent_at=0, sent_mono_ms=0, boot=BOOT, clock=Clock.SYNCED,
+        )  # fmt: skip
+        payload = encode_batch(header, [record.line for record in records])
+        return Outgoing(payload, state.stream, first, count)
+
+    def stored(self, name: str, through: int, epoch: int, rejected: Iterable[int] = ()) -> None:
+        if name == self.state.stream:
+            self.state = stream.stored(self.state, through, epoch)
+
+    def saw_epoch(self, epoch: int) -> bool:
+        new = epoch > self.state.epoch
+        self.state = stream.seen(self.state, epoch)
+        return new
+
+    def open_stream(self, verdict: OpenStream) -> None:
+        old, state = self.entries, self.state
+        epoch = max(state.epoch, verdict.epoch)
+        self.state = stream.new_stream(state.terminal, self.world.new_id(), parent=verdict.parent, epoch=epoch)
+        self.entries = {}
+        self.append(entry("started", self.world.new_id(), verdict.gap))
+        for number, record in old.items():
+            if stream.is_copied(number, record.type, verdict.known):
+                self.append(Entry(record.type, record.id, record.line))
+
+    def leave_clone(self, terminal: str) -> None:
+        """The disk came from another terminal, and this one notices when it starts."""
+        state = self.state
+        parent = stream.as_parent(state.stream, state.through, self.chain_at(state.through) or state.start)
+        self.state = replace(state, terminal=terminal)
+        self.open_stream(OpenStream(parent, state.through, None, state.epoch, "cloned"))
+
+
+@dataclass
+class Cloud:
+    """What survives in the cloud: positions, journal, ledger. `counted` has one item per row of the ledger."""
+
+    epoch: int = 1
+    positions: dict[str, StoredPosition] = field(default_factory=dict)
+    journal: dict[str, list[bytes]] = field(default_factory=dict)
+    counted: list[str] = field(default_factory=list)
+
+    def take(self, deliveries: Sequence[Delivery], faults: Faults, *, crash: bool) -> list[tuple[str, Stored]]:
+        """One group of the line: accept, commit, answer. A crash comes before the commit."""
+        positions = Positions(self.positions, streams_per_day=10**9)
+        verdicts = faults.accept(deliveries, positions)
+        answers = [(verdict.delivery.terminal, self._answer(verdict)) for verdict in verdicts]
+        if crash:
+            return answers if faults.acknowledge_before_commit else []
+        for verdict in verdicts:
+            if verdict.taken:
+                self._store(verdict, faults)
+        return answers
+
+    def _store(self, verdict: CloudVerdict, faults: Faults) -> None:
+        name = verdict.batch.header.stream
+        self.positions = self.positions | {name: verdict.after()}
+        self.journal = self.journal | {name: [*self.journal.get(name, []), *verdict.batch.lines]}
+        for line in verdict.batch.lines:
+            told = json.loads(line)
+            if told["type"] == "check_in" and (faults.count_copies_twice or told["id"] not in self.counted):
+                self.counted = [*self.counted, told["id"]]
+
+    def _answer(self, verdict: CloudVerdict) -> Stored:
+        position = verdict.after() if verdict.taken else verdict.position
+        if position is None:
+            return Stored(epoch=self.epoch, stream=verdict.reading.stream, error=verdict.error)
+        return Stored(
+            epoch=self.epoch, stream=verdict.reading.stream, through=position.through, chain=position.chain,
+            error=verdict.error,
+        )  # fmt: skip
+
+    def gaps(self) -> list[dict[str, Any]]:
+        told = [json.loads(line) for lines in self.journal.values() for line in lines]
+        return [one["gap"] for one in told if "gap" in one]
+
+
+class World:
+    """Terminals, broker, cloud, and all that was ever intended."""
+
+    def __init__(self, seed: int = 0, terminals: int = 2, faults: Faults | None = None) -> None:
+        self.chance = random.Random(seed)
+        self.faults = faults or Faults()
+        self.now_s = 0.0
+        self.cloud = Cloud()
+        self.written: dict[tuple[str, int], set[bytes]] = defaultdict(set)
+        self.names = [f"kiosk-{number}" for number in range(terminals)]
+        self.disks = {name: Disk(name, self) for name in self.names}
+        self.uplinks: dict[str, uplink.Uplink] = {}
+        self.up: list[tuple[str, bytes]] = []
+        self.down: list[tuple[str, Stored]] = []
+        self.snapshots: list[tuple[str, Disk]] = []
+        self.backups: list[Cloud] = []
+        self.green: dict[str, str] = {}
+        self.ever_stored: set[str] = set()
+        self.excused: set[str] = set()
+        self.destroyed: set[str] = set()
+        self.trimmed: dict[str, tuple[str, int]] = {}
+        self.hurt: set[str] = set()
+        self.restores = 0
+        for name in self.names:
+            self._start(name)
+
+    def new_id(self) -> str:
+        return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
+
+    # --- a terminal's day -----------------------------------------------------------------------------------------
+
+    def check_in(self, name: str) -> None:
+        fact = self.new_id()
+        self.disks[name].append(entry("check_in", fact))
+        self.green[fact] = name
+        self._pump(name)
+
+    def sample(self, name: str) -> None:
+        self.disks[name].append(entry("health", self.new_id()))
+        self._pump(name)
+
+    def squeeze(self, name: str) -> None:
+        self.disks[name].squeeze()
+
+    def trim(self, name: str, count: int) -> None:
+        """Stored records have been kept long enough."""
+        disk = self.disks[name]
+        before = dict(disk.entries)
+        disk.trim(count, early=self.faults.trim_early)
+        for number in before.keys() - disk.entries.keys():
+            record = before[number]
+            self.trimmed[record.id] = (disk.state.stream, number)
+            if record.id in self.ever_stored:
+                self.excused.add(record.id)
+
+    def crash(self, name: str) -> None:
+        """SIGKILL and start: the disk stays."""
+        self._start(name)
+
+    def disconnect(self, name: str) -> None:
+        self.uplinks[name].disconnected()
+
+    def connect(self, name: str) -> None:
+        self.uplinks[name].connected(self.now_s)
+        self._pump(name)
+
+    def tick(self, seconds: float) -> None:
+        self.now_s += seconds
+        for name in self.names:
+            self._pump(name)
+
+    def _start(self, name: str) -> None:
+        self.uplinks[name] = uplink.Uplink(self.disks[name], chance=self.chance)
+        self.connect(name)
+
+    def _pump(self, name: str) -> None:
+        for _ in range(20):
+            published = self.uplinks[name].step(self.now_s)
+            if published is None:
+                return
+            self.up.append((name, published.payload))
+        raise BrokenPromise(f"{name} spins: twenty messages without an answer or a wait")
+
+    # --- the broker -----------------------------------------------------------------------------------------------
+
+    def deliver_up(self, picks: Sequence[int], *, keep: bool = False, crash: bool = False, deaf: bool = False) -> None:
+        """A group reaches the cloud; ``keep`` repeats it later, ``crash`` is before the commit, ``deaf`` loses the answers."""
+        chosen = sorted({pick % len(self.up) for pick in picks}) if self.up else []
+        deliveries = [Delivery(*self.up[index], received_at=0) for index in chosen]
+        if not keep:
+            self.up = [message for index, message in enumerate(self.up) if index not in chosen]
+        answers = self.cloud.take(deliveries, self.faults, crash=crash)
+        if not deaf:
+            self.down += answers
+
+    def deliver_down(self, pick: int, *, keep: bool = False) -> None:
+        if self.down:
+            index = pick % len(self.down)
+            name, answer = self.down[index] if keep else self.down.pop(index)
+            self.uplinks[name].answered(self.now_s, answer)
+            self._pump(name)
+
+    def lose(self, pick: int, *, upward: bool) -> None:
+        messages: list[Any] = self.up if upward else self.down
+        if messages:
+            messages.pop(pick % len(messages))
+
+    def tell_epoch(self, name: str) -> None:
+        """A twin arrives."""
+        self.uplinks[name].heard(self.now_s, self.cloud.epoch)
+        self._pump(name)
+
+    # --- disasters ------------------------------------------------------------------------------------------------
+
+    def snapshot(self, name: str) -> None:
+        self.snapshots.append((name, self.disks[name].copy()))
+
+    def rollback(self, pick: int) -> None:
+        """A terminal's disk is an older one of its own."""
+        if self.snapshots:
+            name, disk = self.snapshots[pick % len(self.snapshots)]
+            self._replace(name, disk.copy())
+
+    def clone(self, pick: int, name: str, *, noticed: bool) -> None:
+        """A terminal gets a copy of some disk, and its own id."""
+        if self.snapshots:
+            disk = self.snapshots[pick % len(self.snapshots)][1].copy()
+            if disk.state.terminal != name:
+                if noticed:
+                    disk.leave_clone(name)
+                else:
+                    disk.state = replace(disk.state, terminal=name)
+            self._replace(name, disk)
+
+    def wipe(self, name: str) -> None:
+        self._replace(name, Disk(name, self))
+
+    def _replace(self, name: str, disk: Disk) -> None:
+        self.excused |= self.disks[name].facts() - disk.facts()
+        self.hurt.add(name)
+        self.disks[name] = disk
+        self._start(name)
+
+    def backup(self) -> None:
+        self.backups.append(copy.copy(self.cloud))
+
+    def restore(self, pick: int) -> None:
+        if self.backups:
+            epoch = self.cloud.epoch + 1
+            self.cloud = copy.copy(self.backups[pick % len(self.backups)])
+            self.cloud.epoch = epoch
+            self.restores += 1
+
+    # --- the promises ---------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """What must hold after every step."""
+        self._check_journal()
+        self._check_words()
+        self._check_facts()
+
+    def _check_journal(self) -> None:
+        """Order: each stream is what was written, in its numbers, under its chain."""
+        for name, lines in self.cloud.journal.items():
+            position = self.cloud.positions[name]
+            promised(
+                position.through == len(lines), f"{name}: {len(lines)} lines are stored through {position.through}"
+            )
+            start = bytes.fromhex(start_of(position.terminal, name).chain)
+            promised(chain_over(start, lines).hex() == position.chain, f"{name}: the stored lines give another chain")
+            for number, line in enumerate(lines, 1):
+                promised(line in self.written[name, number], f"{name}: {number} is not what was written there")
+
+    def _check_words(self) -> None:
+        """Stored means stored: what a terminal takes for stored in this epoch, the cloud has."""
+        for disk in self.disks.values():
+            state = disk.state
+            if state.through and state.through_epoch == self.cloud.epoch:
+                position = self.cloud.positions.get(state.stream)
+                promised(
+                    position and position.through >= state.through, f"{state.terminal} takes {state.through} for stored"
+                )
+
+    def _check_facts(self) -> None:
+        """Nothing vanishes and nothing counts twice."""
+        stored = set(self.cloud.counted)
+        promised(
+            len(stored) == len(self.cloud.counted), f"counted twice: {(Counter(self.cloud.counted) - Counter(stored))}"
+        )
+        kept = set[str]().union(*(disk.facts() for disk in self.disks.values()))
+        self.excused -= kept
+        alive = stored | kept
+        vanished = self.green.keys() - alive - self.destroyed
+        promised(vanished <= self.excused, f"vanished without a disaster: {vanished - self.excused}")
+        self.destroyed = (self.destroyed | vanished) - alive
+        self.ever_stored |= stored
+
+    def heal(self) -> None:
+        """No fault any more: all must be drained soon, and every fact be there or its loss explained."""
+        for _ in range(300):
+            self.check()
+            if self._is_settled():
+                break
+            self.deliver_up(range(len(self.up)))
+            while self.down:
+                self.deliver_down(0)
+            wakes = [at for link in self.uplinks.values() if (at := link.wake_at_s) is not None]
+            self.tick(max(0.1, min(wakes, default=0.0) - self.now_s))
+        else:
+            raise BrokenPromise("not drained after three hundred exchanges")
+        self.check()
+        lost = self.green.keys() - set(self.cloud.counted)
+        promised(lost <= self.destroyed, f"lost: {lost - self.destroyed}")
+        self._check_gaps(lost)
+
+    def _is_settled(self) -> bool:
+        """Everything was sent and answered, and every terminal knows the cloud's epoch."""
+        if self.up or self.down:
+            return False
+        for name, disk in self.disks.items():
+            if disk.state.epoch < self.cloud.epoch:
+                self.uplinks[name].connected(self.now_s)
+                self.tell_epoch(name)
+                return False
+            if self.uplinks[name].wake_at_s is None and disk.state.depth:
+                self.uplinks[name].connected(self.now_s)
+        return all(disk.state.depth == 0 for disk in self.disks.values()) and not self.up
+
+    def _check_gaps(self, lost: set[str]) -> None:
+        """What a terminal had kept long enough, and a restore took from the cloud, is declared."""
+        gaps = self.cloud.gaps()
+        for fact in lost:
+            if self.restores == 1 and not self.hurt and fact in self.trimmed:
+                name, number = self.trimmed[fact]
+                covered = any(gap["stream"] == name and gap["first"] <= number <= gap["last"] for gap in gaps)
+                promised(covered, f"{number} of {name} is gone, and no gap says so")
