@@ -24,6 +24,7 @@ from tests.process import wait_until
 
 RECOVER_WITHIN_S = 120.0
 SHOWN_FINDINGS = 10
+SOON = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +78,8 @@ def _wait_until_stored(stack: FaultStack) -> None:
     waiting = set(range(len(stack.kiosks)))
 
     def recovered() -> bool:
-        waiting.difference_update([index for index in waiting if stack.kiosks[index].depth() <= 3])
+        depths = {index: stack.kiosks[index].depth() for index in waiting}
+        waiting.difference_update(index for index, depth in depths.items() if depth is not None and depth <= SOON)
         return not waiting
 
     if not wait_until(recovered, RECOVER_WITHIN_S):

@@ -59,14 +59,17 @@ class Kiosk:
         command += ["--pace", str(self.pace), "--seed", str(self.starts)]
         self.process.spawn(command, ready=lambda: self.process.running)
 
-    def depth(self) -> int:
-        """Records on its disk that are not known to be stored; read beside the running agent."""
-        connection = sqlite3.connect(f"file:{self.disk / 'outbox.db'}?mode=ro", uri=True, timeout=5)
+    def depth(self) -> int | None:
+        """Records on its disk that are not known to be stored; None while there is no outbox that can be read."""
         try:
-            last, through = connection.execute("SELECT last, through FROM stream").fetchone()
-            return int(last) - int(through)
-        finally:
-            connection.close()
+            connection = sqlite3.connect(f"file:{self.disk / 'outbox.db'}?mode=ro", uri=True, timeout=5)
+            try:
+                last, through = connection.execute("SELECT last, through FROM stream").fetchone()
+            finally:
+                connection.close()
+        except (sqlite3.Error, TypeError):  # TypeError: no stream yet
+            return None
+        return int(last) - int(through)
 
 
 class FaultStack:
