@@ -1,0 +1,68 @@
+"""Files of a twin over real HTTP: signed in as the terminal, and errors in words."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from edge.fetcher import FetchError, HttpSource
+from firmware_specs.messages import FileReference
+from tests.process import free_port
+
+CONTENT = b"x" * 200_000
+REFERENCE = FileReference(sha256="0" * 64, size=len(CONTENT), path="/api/v1/terminals/kiosk-1/files/0")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """One file, for kiosk-1 and its password."""
+
+    def do_GET(self) -> None:
+        expected = "Basic " + base64.b64encode(b"kiosk-1:secret").decode()
+        known = self.path == REFERENCE.path
+        status = 200 if known and self.headers["Authorization"] == expected else 401 if known else 404
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(CONTENT) if status == 200 else 0))
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(CONTENT)
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_file_comes_in_pieces(url: str) -> None:
+    pieces = list(HttpSource(url, "kiosk-1", "secret").pieces(REFERENCE))
+    assert b"".join(pieces) == CONTENT
+    assert len(pieces) > 1
+
+
+def test_wrong_password_is_named(url: str) -> None:
+    with pytest.raises(FetchError, match="answered 401"):
+        list(HttpSource(url, "kiosk-1", "wrong").pieces(REFERENCE))
+
+
+def test_file_that_is_gone_is_named(url: str) -> None:
+    with pytest.raises(FetchError, match="answered 404"):
+        list(HttpSource(url, "kiosk-1", "secret").pieces(REFERENCE.model_copy(update={"path": "/other"})))
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [("", "cloud_url is missing"), ("http://127.0.0.1:1", "cannot be reached"), ("nonsense", "cannot be reached")],
+)
+def test_cloud_that_cannot_be_reached_is_named(url: str, sentence: str) -> None:
+    with pytest.raises(FetchError, match=sentence):
+        list(HttpSource(url, "kiosk-1", "secret").pieces(REFERENCE))

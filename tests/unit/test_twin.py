@@ -1,0 +1,263 @@
+"""The twin on a terminal: the newest whole copy is in force, over restarts, and the report says so."""
+
+import hashlib
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.clock import SteppedClock
+from edge.database import MEMORY
+from edge.errors import OutboxFull
+from edge.fetcher import Fetcher, FetchError
+from edge.outbox import Outbox
+from edge.twin import REVOCATIONS, ROSTER, TwinStore
+from firmware_specs.errors import DecodeError
+from firmware_specs.messages import Desired, FileReference, Reported
+from firmware_specs.roster import revocation_lines, roster_entry, roster_lines
+from firmware_specs.wire import decode_reported, encode
+from tests.process import wait_until
+
+KEY = b"k" * 32
+MEMBER = "A" * 22
+
+
+class Files:
+    """What the cloud offers: content by path; and what was asked for."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.broken = False
+
+    def offer(self, content: bytes) -> FileReference:
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.contents[f"/{sha256}"] = content
+        return FileReference(sha256=sha256, size=len(content), path=f"/{sha256}")
+
+    def pieces(self, reference: FileReference) -> Iterable[bytes]:
+        self.asked.append(reference.path)
+        if self.broken:
+            raise FetchError("The cloud cannot be reached.")
+        content = self.contents[reference.path]
+        return [content[:100], content[100:]]
+
+
+@pytest.fixture
+def outbox() -> Iterator[Outbox]:
+    outbox = Outbox.open(MEMORY, terminal="kiosk-1", clock=SteppedClock())
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
+def twin(outbox: Outbox, tmp_path: Path) -> TwinStore:
+    return TwinStore(outbox, tmp_path / "files")
+
+
+@pytest.fixture
+def files() -> Files:
+    return Files()
+
+
+@pytest.fixture
+def fetcher(twin: TwinStore, files: Files) -> Fetcher:
+    return Fetcher(twin, files, random.Random(1))
+
+
+def roster(organisation: str) -> bytes:
+    return b"".join(roster_lines(KEY, [roster_entry(KEY, MEMBER, ["00000000000000aa"], [organisation])]))
+
+
+def revocations(epoch: int, *ids: str) -> bytes:
+    return b"".join(revocation_lines(epoch, ids))
+
+
+def desired(number: int, epoch: int = 1, **fields: object) -> bytes:
+    return encode(Desired.model_validate({"version": (epoch, number)} | fields))
+
+
+def report(twin: TwinStore) -> Reported:
+    payload = twin.reported()
+    assert payload is not None
+    return decode_reported(payload)
+
+
+def test_before_the_first_twin_there_is_nothing(twin: TwinStore) -> None:
+    assert (twin.current(), twin.roster(), twin.revoked(), twin.version) == (None, None, frozenset(), (0, 0))
+    assert twin.reported() is None
+
+
+def test_newer_twin_is_in_force_and_records_are_made_under_it(twin: TwinStore, outbox: Outbox) -> None:
+    assert twin.receive(desired(4)) == 1
+    assert twin.version == (1, 4)
+    assert outbox.config == (1, 4)
+
+
+@pytest.mark.parametrize("older", [desired(4), desired(3), desired(9, epoch=0)])
+def test_older_twin_changes_nothing(older: bytes, twin: TwinStore) -> None:
+    twin.receive(desired(4, language="en"))
+    twin.receive(older)
+    current = twin.current()
+    assert current is not None
+    assert (current.version, current.language) == ((1, 4), "en")
+
+
+def test_twin_of_a_restored_cloud_is_newer_whatever_its_number(twin: TwinStore) -> None:
+    twin.receive(desired(400))
+    assert twin.receive(desired(2, epoch=2)) == 2
+    assert twin.version == (2, 2)
+
+
+def test_twin_that_cannot_be_read_leaves_the_old_one(twin: TwinStore) -> None:
+    twin.receive(desired(4))
+    with pytest.raises(DecodeError):
+        twin.receive(b"{}")
+    assert twin.version == (1, 4)
+
+
+def test_twin_is_in_force_again_after_a_restart(twin: TwinStore, outbox: Outbox, tmp_path: Path) -> None:
+    twin.receive(desired(4))
+    again = TwinStore(outbox, tmp_path / "files")
+    again.load()
+    assert again.version == (1, 4)
+
+
+def test_kept_twin_that_cannot_be_read_is_no_end(outbox: Outbox, twin: TwinStore) -> None:
+    outbox.save_twin(b"nonsense")
+    twin.load()
+    assert twin.current() is None
+
+
+def test_twin_is_in_force_even_when_the_disk_does_not_take_it(
+    twin: TwinStore, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: bytes) -> None:
+        raise OutboxFull("no room")
+
+    monkeypatch.setattr(outbox, "save_twin", refuse)
+    twin.receive(desired(4))
+    assert twin.version == (1, 4)
+    assert report(twin).problems == ["twin: not kept: no room"]
+    monkeypatch.undo()
+    twin.receive(desired(5))
+    assert report(twin).problems == []
+
+
+def test_report_is_given_once_per_change_and_connection(twin: TwinStore) -> None:
+    twin.receive(desired(4))
+    assert report(twin) == Reported(version=(1, 4), applied=True)
+    assert twin.reported() is None
+    twin.connected()
+    assert report(twin).version == (1, 4)
+
+
+def test_files_are_fetched_checked_and_used(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16))))
+    assert not report(twin).applied
+    assert twin.roster() is None
+    assert fetcher.fetch_missing()
+    found = twin.roster()
+    assert found is not None
+    assert found.lookup_subject(MEMBER) == frozenset({"org_a"})
+    assert twin.revoked() == {"0" * 16}
+    assert report(twin) == Reported(version=(1, 4), applied=True)
+
+
+def test_files_are_in_force_again_after_a_restart_without_asking(
+    twin: TwinStore, files: Files, fetcher: Fetcher, outbox: Outbox, tmp_path: Path
+) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16))))
+    fetcher.fetch_missing()
+    again = TwinStore(outbox, tmp_path / "files")
+    again.load()
+    Fetcher(again, files).load_kept()
+    assert again.roster() is not None
+    assert again.revoked() == {"0" * 16}
+    assert not again.missing()
+
+
+def test_old_file_stays_in_force_until_the_new_one_is_whole(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a"))))
+    fetcher.fetch_missing()
+    files.broken = True
+    twin.receive(desired(5, roster=files.offer(roster("org_b"))))
+    assert not fetcher.fetch_missing()
+    found = twin.roster()
+    assert found is not None
+    assert found.lookup_subject(MEMBER) == frozenset({"org_a"})
+    said = report(twin)
+    assert (said.version, said.applied) == ((1, 5), False)
+    assert said.problems == ["roster: The cloud cannot be reached."]
+    files.broken = False
+    assert fetcher.fetch_missing()
+    assert report(twin).applied
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda content: content[:-5] + b"wrong", "hash"),
+        (lambda content: content + b"more", "larger"),
+        (lambda content: content[:-5], "hash"),
+    ],
+)
+def test_file_that_is_not_the_one_named_is_refused(
+    change: object, problem: str, twin: TwinStore, files: Files, fetcher: Fetcher
+) -> None:
+    assert callable(change)
+    reference = files.offer(roster("org_a"))
+    files.contents[reference.path] = change(files.contents[reference.path])
+    twin.receive(desired(4, roster=reference))
+    assert not fetcher.fetch_missing()
+    assert problem in report(twin).problems[0]
+    assert list(twin.files_dir.iterdir()) == []
+
+
+def test_file_that_breaks_the_contract_is_refused(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, roster=files.offer(b"not a roster\n")))
+    assert not fetcher.fetch_missing()
+    assert twin.roster() is None
+
+
+def test_revocations_of_an_older_epoch_are_refused(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, revocations=files.offer(revocations(7, "0" * 16))))
+    fetcher.fetch_missing()
+    twin.receive(desired(5, revocations=files.offer(revocations(6))))
+    assert not fetcher.fetch_missing()
+    assert twin.revoked() == {"0" * 16}
+
+
+def test_twin_without_a_roster_has_none(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a"))))
+    fetcher.fetch_missing()
+    twin.receive(desired(5))
+    assert twin.roster() is None
+
+
+def test_kept_file_that_rotted_is_fetched_again(
+    twin: TwinStore, files: Files, fetcher: Fetcher, outbox: Outbox, tmp_path: Path
+) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a"))))
+    fetcher.fetch_missing()
+    (tmp_path / "files" / ROSTER).write_bytes(b"rotten")
+    again = TwinStore(outbox, tmp_path / "files")
+    again.load()
+    second = Fetcher(again, files)
+    second.load_kept()
+    assert second.fetch_missing()
+    assert again.roster() is not None
+
+
+def test_fetcher_waits_for_the_twin_and_retries_by_itself(twin: TwinStore, files: Files) -> None:
+    fetcher = Fetcher(twin, files, random.Random(1))
+    fetcher.start()
+    files.broken = True
+    twin.receive(desired(4, revocations=files.offer(revocations(1, "0" * 16))))
+    assert wait_until(lambda: bool(files.asked))
+    files.broken = False
+    assert wait_until(lambda: twin.revoked() == {"0" * 16})
+    assert len(files.asked) <= 3
+    fetcher.stop()
+    assert set(twin.wanted()) == {REVOCATIONS}
