@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import segno
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from edge.clock import Clock
@@ -129,6 +130,7 @@ class Kiosk:
     def __init__(self, folder: Path, desired: Desired | None) -> None:
         self.pictures = folder / "pictures"
         self.pictures.mkdir()
+        Image.new("L", (1280, 720), 190).save(self.pictures / "empty-room.png")
         self.outbox = Outbox.open(folder / "outbox.db", terminal="kiosk-302-a")
         self.twin = HandTwin(desired)
         self.connected = True
