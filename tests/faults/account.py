@@ -40,7 +40,8 @@ def read_account(stack: FaultStack) -> CloudAccount:
 
 def _series(stack: FaultStack) -> dict[str, int]:
     with duckdb.connect(str(stack.series_file), read_only=True) as series:
-        found = series.execute("SELECT stream, count(*) FROM attendance GROUP BY stream").fetchall()
+        query = "SELECT word, count(*) FROM attendance JOIN words ON words.id = attendance.stream GROUP BY word"
+        found = series.execute(query).fetchall()
     return {str(stream): int(count) for stream, count in found}
 
 
