@@ -91,7 +91,8 @@ class InfluxDouble:
 
     def __init__(self) -> None:
         self.buckets: dict[str, DoubleBucket] = {}
-        self.failures: deque[Failure] = deque()
+        self.failures: deque[Failure | None] = deque()  # None: the right answer to that request
+        self.is_stopped = False
         self.max_body_bytes = 50_000_000
         self.requests: list[tuple[str, str, str]] = []  # method, path, body
         self.lock = threading.Lock()
@@ -128,7 +129,7 @@ class InfluxDouble:
                 with double.lock:
                     failure = double.failures.popleft() if double.failures else None
                     reply = double.reply(self, body) if failure is None else refuse(failure)
-                if failure is not None and failure.status == 0:
+                if double.is_stopped or (failure is not None and failure.status == 0):
                     self.close_connection = True
                     return
                 self.send_response(reply.status)
@@ -215,6 +216,7 @@ class InfluxDouble:
 
     def stop(self) -> None:
         """Stop listening; connections are refused from here on."""
+        self.is_stopped = True
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()

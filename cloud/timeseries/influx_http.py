@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from influxdb_client.client.exceptions import InfluxDBError
-from influxdb_client.client.flux_csv_parser import FluxQueryException
+from influxdb_client.client.flux_csv_parser import FluxCsvParserException, FluxQueryException
 from influxdb_client.client.flux_table import TableList
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -135,8 +135,8 @@ class InfluxServer:
             yield
         except InfluxDBError as error:
             raise self._explain(error) from error
-        except FluxQueryException as error:
-            raise self._unavailable(f"broke off its answer: {error}", RETRY_S) from error
+        except (FluxQueryException, FluxCsvParserException) as error:
+            raise self._unavailable(f"gave an answer that cannot be read: {error}", RETRY_S) from error
         except HTTPError as error:
             raise self._unavailable(f"does not answer: {error}", RETRY_S) from error
 
