@@ -149,11 +149,11 @@ class Fleet:
         self._settings = settings
         self._chance = random.Random(settings.seed)  # noqa: S311 - who comes when, not secrets
         passwords = _read_passwords(settings.terminals_file)
+        self._cards = _read_cards(settings.cards_file)
         chosen = list(passwords.items())[:count]
         _allow_open_files(OPEN_FILES_EACH * len(chosen) + 256)
         clock = Clock(trusted=settings.clock_trusted)
         self.kiosks = [SimulatedKiosk(settings, name, secret, clock, self._chance) for name, secret in chosen]
-        self._cards = _read_cards(settings.cards_file)
         self._links = Links([kiosk.link for kiosk in self.kiosks])
         self._stopping = threading.Event()
         self._shown = self._kept = 0
@@ -170,11 +170,15 @@ class Fleet:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Let nobody come any more, say farewell, close the files."""
+    def stop_people(self) -> None:
+        """Let nobody come any more; what was kept is still sent."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+
+    def stop(self) -> None:
+        """Let nobody come any more, say farewell, close the files."""
+        self.stop_people()
         self._links.stop()
         for kiosk in self.kiosks:
             kiosk.outbox.close()

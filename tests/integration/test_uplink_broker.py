@@ -1,13 +1,9 @@
 """The uplink over real brokers, with a small cloud behind them: presence, delivery, loss, restarts."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
-from paho.mqtt.client import MQTTMessage
 
 from edge.clock import Clock
 from edge.link import Address, Link
@@ -15,63 +11,10 @@ from edge.links import Links
 from edge.outbox import Outbox
 from edge.uplink import Uplink
 from firmware_specs.messages import Birth, CheckIn, Death, Method, Outcome
-from firmware_specs.wire import decode_state, encode
-from tests.cloud_double import CloudDouble
-from tests.mqtt import MqttClient
-from tests.servers import CLOUD_USER, BrokerServer, wait_until
+from tests.cloud_behind_broker import CloudBehindBroker
+from tests.servers import BrokerServer, wait_until
 
 TERMINAL = "kiosk-1"
-RECORDS = f"roomlink/v1/{TERMINAL}/up/records"
-STATE = f"roomlink/v1/{TERMINAL}/up/state"
-STORED = f"roomlink/v1/{TERMINAL}/down/stored"
-
-
-class Cloud:
-    """A cloud double behind a broker, in a thread of its own; keeps the presence messages it hears."""
-
-    def __init__(self, broker: BrokerServer) -> None:
-        self.double = CloudDouble()
-        self.states: list[Birth | Death] = []
-        self.broker = broker
-        self._stopping = threading.Event()
-        self._connect()
-
-    def _connect(self) -> None:
-        self.client = MqttClient(
-            self.broker.cloud_port, CLOUD_USER, self.broker.password(), client_id="roomlink-cloud-1"
-        )
-        self.client.subscribe(RECORDS)
-        self.client.subscribe(STATE)
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._stopping.is_set():
-            message = self.client.receive(3600)
-            if message.payload:
-                self._take(message)
-
-    def _take(self, message: MQTTMessage) -> None:
-        if message.topic == STATE:
-            self.states.append(decode_state(bytes(message.payload)))
-        elif (answer := self.double.answer(TERMINAL, bytes(message.payload))) is not None:
-            self.client.publish(STORED, encode(answer), qos=0)
-
-    def leave(self) -> None:
-        self._stopping.set()
-        self.client.messages.put(MQTTMessage())
-        self._thread.join()
-        self.client.close()
-
-    def come_back(self) -> None:
-        self._connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.leave()
 
 
 class Terminal:
@@ -106,8 +49,8 @@ def broker(broker: BrokerServer) -> BrokerServer:
 
 
 @pytest.fixture
-def cloud(broker: BrokerServer) -> Iterator[Cloud]:
-    with Cloud(broker) as cloud:
+def cloud(broker: BrokerServer) -> Iterator[CloudBehindBroker]:
+    with CloudBehindBroker(broker) as cloud:
         yield cloud
 
 
@@ -118,11 +61,11 @@ def terminal(broker: BrokerServer, tmp_path: Path) -> Iterator[Terminal]:
     terminal.stop()
 
 
-def all_there(cloud: Cloud, terminal: Terminal) -> bool:
+def all_there(cloud: CloudBehindBroker, terminal: Terminal) -> bool:
     return terminal.outbox.status().depth == 0 and cloud.double.check_in_ids() == terminal.made
 
 
-def test_record_reaches_the_cloud_and_is_marked_stored(cloud: Cloud, terminal: Terminal) -> None:
+def test_record_reaches_the_cloud_and_is_marked_stored(cloud: CloudBehindBroker, terminal: Terminal) -> None:
     terminal.links.start()
     terminal.check_in()
     assert wait_until(lambda: all_there(cloud, terminal))
@@ -130,7 +73,7 @@ def test_record_reaches_the_cloud_and_is_marked_stored(cloud: Cloud, terminal: T
     assert wait_until(lambda: all_there(cloud, terminal))
 
 
-def test_backlog_is_sent_in_full_batches_in_order(cloud: Cloud, terminal: Terminal) -> None:
+def test_backlog_is_sent_in_full_batches_in_order(cloud: CloudBehindBroker, terminal: Terminal) -> None:
     for _ in range(450):
         terminal.check_in()
     terminal.links.start()
@@ -140,7 +83,7 @@ def test_backlog_is_sent_in_full_batches_in_order(cloud: Cloud, terminal: Termin
 
 
 def test_birth_comes_after_subscription_and_death_at_an_orderly_end(
-    cloud: Cloud, broker: BrokerServer, tmp_path: Path
+    cloud: CloudBehindBroker, broker: BrokerServer, tmp_path: Path
 ) -> None:
     terminal = Terminal(broker, tmp_path)
     terminal.links.start()
@@ -154,7 +97,7 @@ def test_birth_comes_after_subscription_and_death_at_an_orderly_end(
     assert (birth.incarnation, birth.connection) == (death.incarnation, death.connection)
 
 
-def test_broker_restart_loses_nothing(cloud: Cloud, terminal: Terminal, broker: BrokerServer) -> None:
+def test_broker_restart_loses_nothing(cloud: CloudBehindBroker, terminal: Terminal, broker: BrokerServer) -> None:
     terminal.links.start()
     terminal.check_in()
     assert wait_until(lambda: all_there(cloud, terminal))
@@ -170,7 +113,7 @@ def test_broker_restart_loses_nothing(cloud: Cloud, terminal: Terminal, broker: 
     assert births[-1].connection > births[0].connection
 
 
-def test_restored_cloud_gets_back_what_came_after_the_backup(cloud: Cloud, terminal: Terminal) -> None:
+def test_restored_cloud_gets_back_what_came_after_the_backup(cloud: CloudBehindBroker, terminal: Terminal) -> None:
     terminal.links.start()
     terminal.check_in()
     assert wait_until(lambda: all_there(cloud, terminal))
