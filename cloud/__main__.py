@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +19,10 @@ from cloud import schema
 from cloud.accounts import commands as accounts
 from cloud.app import create_app
 from cloud.errors import CloudError, StartError
+from cloud.ingest import commands as ingest
 from cloud.members import commands as members
 from cloud.openapi import as_markdown
-from cloud.parts import Parts, ingest_of
+from cloud.parts import Parts
 from cloud.running import connect_ledger, start
 from cloud.settings import CONFIG, Settings, describe, load_settings, settings_markdown, unknown_variables
 from cloud.sweep import sweeping
@@ -39,6 +39,8 @@ app.add_typer(accounts.user, name="user")
 app.add_typer(accounts.token, name="token")
 app.add_typer(members.export, name="export")
 app.command("import")(members.import_members)
+for command in (ingest.worker, ingest.rebuild, ingest.backup, ingest.restore):
+    app.command()(command)
 
 GRACE_S = 15
 """How long requests may go on after SIGTERM."""
@@ -73,7 +75,7 @@ def serve(
         application = create_app(
             settings,
             engine=engine,
-            while_running=[broker_users.publishing, sweeping, parts.project, parts.ingest],
+            while_running=[broker_users.publishing, sweeping, parts.project, parts.reconcile, parts.ingest],
             timeseries=parts.projecting.store,
             console=True,
         )
@@ -87,20 +89,6 @@ def serve(
             server_header=False,
         )
         uvicorn.Server(config).run(sockets=[listener])
-    engine.dispose()
-
-
-@app.command()
-def worker() -> None:
-    """Take in what terminals send, without serving anything; several on PostgreSQL, of which one works at a time."""
-    settings = start()
-    engine = connect_ledger(settings)
-    schema.check(engine)
-    stopped = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: stopped.set())
-    with ingest_of(settings, engine):
-        stopped.wait()
     engine.dispose()
 
 

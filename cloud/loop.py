@@ -53,7 +53,7 @@ class Loop:
         try:
             pause_s = self._turn()
         except (CloudError, SQLAlchemyError, TimeseriesError) as error:
-            return self._failed(str(error), None)
+            return self._failed(str(error.__cause__ or error), None)
         except Exception as error:  # noqa: BLE001 - the thread's outermost loop
             return self._failed(f"{type(error).__name__}: {error}", error)
         if self.trouble is not None:

@@ -14,11 +14,13 @@ from cloud.clock import utc_now
 from cloud.errors import StartError
 from cloud.ingest.child import ChildLine, Task
 from cloud.ingest.line import Line
+from cloud.ingest.reconcile import Reconciler
 from cloud.ingest.running import Held, ingesting
 from cloud.ingest.subscriber import Broker
 from cloud.ingest.worker import AnyLine
 from cloud.journal import projecting
 from cloud.journal.projecting import Kept, Projecting
+from cloud.loop import Loop
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
 from cloud.timeseries.stores import open_store
@@ -30,7 +32,7 @@ class Parts:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
         self._held: Held | None = None
-        self.projecting = Projecting(engine, utc_now, lambda: timeseries_of(settings), _kept(settings))
+        self.projecting = Projecting(engine, utc_now, lambda: timeseries_of(settings), kept_of(settings))
 
     @contextmanager
     def project(self, _cloud: Cloud) -> Iterator[None]:
@@ -46,6 +48,17 @@ class Parts:
             return
         with ingest_of(self._settings, self._engine) as self._held:
             yield
+
+    @contextmanager
+    def reconcile(self, cloud: Cloud) -> Iterator[None]:
+        """The reconciler."""
+        kept = kept_of(self._settings).points
+        loop = Loop("reconciler", Reconciler(self._engine, utc_now, cloud.timeseries, kept).turn)
+        loop.start()
+        try:
+            yield
+        finally:
+            loop.stop()
 
     def trouble(self) -> str | None:
         """What keeps ingest from working."""
@@ -81,7 +94,9 @@ def _lines(settings: Settings, engine: Engine) -> Sequence[AnyLine]:
     return [ChildLine(task) for _ in range(settings.ingest_processes)]
 
 
-def _kept(settings: Settings) -> Kept:
+def kept_of(settings: Settings) -> Kept:
+    """The retentions of the settings."""
+
     def days(number: int | None) -> timedelta | None:
         return None if number is None else timedelta(days=number)
 

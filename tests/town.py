@@ -6,11 +6,12 @@ Made directly in the tables, so that tests of ingest need no other feature's ser
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from cloud.activities.models import Activity, Occurrence
 from cloud.clock import utc_now
+from cloud.counters import Counter, Counts
 from cloud.credentials.models import Credential, IssuerKey
 from cloud.database import create_engine_for, transaction
 from cloud.journal.epoch import current_epoch
@@ -79,6 +80,7 @@ def settle(
         twins = {terminal: (epoch, number) for number, terminal in enumerate(terminals, 1)}
         for terminal, version in twins.items():
             _terminal(session, terminal, version, now)
+        session.execute(update(Counter).where(Counter.name == Counts.TWINS).values(value=len(twins)))
         return Town(engine, now, twins, *(occurrence.id for occurrence in occurrences))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from cloud.bulk import Bulk
+from cloud.bulk import Bulk, Row
 from cloud.database import transaction
 from cloud.ingest import alarm, store
 from cloud.ingest.accept import STREAMS_PER_DAY, Delivery, Position, Positions, Reading, Verdict, place, read
@@ -79,7 +79,7 @@ class Line:
             )
             ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
         refused = [verdict for verdict in verdicts if verdict.mark]
-        stored, now = self._store(ready, refused, epoch)
+        stored, now = self._store(ready, refused, [said for each in verdicts if (said := _said(each))], epoch)
         answers = [Answer(each.delivery.terminal, epoch, self._answer(each, stored, now, epoch)) for each in verdicts]
         strangers = [delivery.terminal for delivery in deliveries if delivery.terminal not in terminals]
         return _result(answers, refused, strangers, stored.values())
@@ -99,10 +99,10 @@ class Line:
         return Positions(streams, opened, self.streams_per_day)
 
     def _store(
-        self, ready: Sequence[Prepared], refused: Sequence[Verdict], epoch: int
+        self, ready: Sequence[Prepared], refused: Sequence[Verdict], said: Sequence[Row], epoch: int
     ) -> tuple[dict[tuple[str, int], Prepared], Mapping[str, Position]]:
         """What is stored now, by stream and first number; and where the streams are whose batches lost."""
-        if not ready and not refused:
+        if not (ready or refused or said):
             return {}, {}
         with transaction(self.engine) as session:
             bulk = Bulk.of(session)
@@ -110,6 +110,7 @@ class Line:
             store.journal(bulk, fresh, epoch)
             store.record(bulk, fresh)
             alarm.raise_marks(bulk, refused)
+            store.note_said(bulk, said)
             stored = {(each.stream, each.first): each for each in fresh}
             lost = [each.stream for each in ready if (each.stream, each.first) not in stored]
             return stored, store.positions_of(bulk, lost) if lost else {}
@@ -130,6 +131,14 @@ class Line:
             later = RETRY_AFTER_S * (1 + self.jitter()) if error == StoredError.TOO_MANY_STREAMS else None
             return encode(Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later))
         return encode(Stored(epoch=epoch, stream=stream, through=position.through, chain=position.chain, error=error))
+
+
+def _said(verdict: Verdict) -> Row | None:
+    """Stream, number and time, where a terminal speaks of records that are not stored and cannot be taken yet."""
+    position, batch = verdict.position, verdict.reading.batch
+    if verdict.taken or position is None or batch is None or batch.last <= position.through:
+        return None
+    return batch.header.stream, batch.last, verdict.delivery.received_at
 
 
 def _rejected(prepared: Prepared) -> list[int] | None:

@@ -53,8 +53,28 @@ _INTERACTIONS: Final = (
 )  # fmt: skip
 
 
-Decoded = tuple[Entry, Sequence[Record | DecodeError]]
+Records = Sequence[Record | DecodeError]
+"""A batch's records in order, an error in the place of each that is not understood."""
+
+Decoded = tuple[Entry, Records]
 """A stored batch and its records."""
+
+
+def fact_id(record: CheckIn | CheckOut | Interaction) -> bytes:
+    """The key of `fact_ids`: the UUID's 16 bytes."""
+    return bytes.fromhex(record.id.replace("-", ""))
+
+
+def counts(records: Records, marks: Sequence[int]) -> tuple[int, int]:
+    """How many facts and how many points these records become."""
+    facts = points = 0
+    for record, mark in zip(records, marks, strict=True):
+        if mark & REPEAT:
+            continue
+        is_fact = isinstance(record, CheckIn | CheckOut | Interaction)
+        facts += is_fact
+        points += isinstance(record, Health) or (is_fact and not isinstance(record, CheckOut))
+    return facts, points
 
 
 def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:

@@ -23,13 +23,11 @@ _JOURNAL: Final = (
 )  # fmt: skip
 _STREAM: Final = (
     "stream", "terminal_id", "through", "chain", "parent_stream", "parent_through", "parent_chain", "opened_at",
-    "last_stored_at", "said_through", "said_at",
+    "last_stored_at", "facts", "points", "said_through", "said_at",
 )  # fmt: skip
-_ADVANCE: Final = (
-    "UPDATE streams SET through = ?, chain = ?, last_stored_at = ?, last_effective_at = ?, last_uncertainty_us = ?, "
-    "last_boot = ?, last_mono_ms = ?, said_through = CASE WHEN said_through > ? THEN said_through ELSE ? END, said_at = ? "
-    "WHERE stream = ?"
-)
+_ADVANCE: Final = """UPDATE streams SET through = ?, chain = ?, last_stored_at = ?, last_effective_at = ?,
+last_uncertainty_us = ?, last_boot = ?, last_mono_ms = ?, facts = facts + ?, points = points + ?,
+said_through = CASE WHEN said_through > ? THEN said_through ELSE ? END, said_at = ? WHERE stream = ?"""
 
 
 def positions_of(bulk: Bulk, streams: Iterable[str], *, lock: bool = False) -> dict[str, Position]:
@@ -56,7 +54,7 @@ def opened_since(bulk: Bulk, terminals: Iterable[str], since_at: int) -> dict[st
 
 
 def advance(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
-    """Move the positions on; gives back those batches that still continued their stream, in order."""
+    """Take the positions' locks; gives back those batches that still continue their stream, in order."""
     bulk.insert_new("streams", _STREAM, [_opened(each) for each in prepared if each.first == 1])
     now = positions_of(bulk, (each.stream for each in prepared), lock=True)
     won = []
@@ -67,14 +65,13 @@ def advance(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
         if (here.terminal, here.through, here.chain) == (was.terminal, was.through, was.chain):
             now[each.stream] = each.verdict.after()
             won.append(each)
-    bulk.run_many(_ADVANCE, [_advanced(each) for each in won])
     return won
 
 
 def single(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
     """Mark the facts whose record ids were stored before: their first record counts."""
     ids = {
-        (bytes.fromhex(record.id.replace("-", "")), each.stream, each.first + index): (each, index)
+        (rows.fact_id(record), each.stream, each.first + index): (each, index)
         for each in prepared
         for index, record in enumerate(each.records)
         if isinstance(record, CheckIn | CheckOut | Interaction)
@@ -93,9 +90,18 @@ def single(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
 
 
 def journal(bulk: Bulk, prepared: Sequence[Prepared], epoch: int) -> None:
-    """The raw batches, with what was decided about them."""
+    """The raw batches, with what was decided about them; their streams' positions move on with them."""
     join_writers(bulk)
+    bulk.run_many(_ADVANCE, [_advanced(each) for each in prepared])
     bulk.insert("journal", _JOURNAL, [_batch(each, epoch) for each in prepared])
+
+
+def note_said(bulk: Bulk, said: Sequence[Row]) -> None:
+    """Rows of stream, number, time: terminals have spoken of records up to there, which are not stored."""
+    bulk.run_many(
+        "UPDATE streams SET said_through = ?, said_at = ? WHERE stream = ? AND said_through < ?",
+        [(through, at, stream, through) for stream, through, at in sorted(said)],
+    )
 
 
 def record(bulk: Bulk, prepared: Sequence[Prepared]) -> None:
@@ -128,6 +134,8 @@ def _opened(prepared: Prepared) -> Row:
         delivery.received_at,
         delivery.received_at,
         0,
+        0,
+        0,
         delivery.received_at,
     )
 
@@ -135,7 +143,17 @@ def _opened(prepared: Prepared) -> Row:
 def _advanced(prepared: Prepared) -> Row:
     batch, at, last = prepared.verdict.batch, prepared.verdict.delivery.received_at, prepared.last
     neighbour = (None,) * 4 if last is None else (last.effective_at, last.uncertainty_us, last.boot, last.mono_ms)
-    return (batch.last, batch.header.chain, at, *neighbour, batch.last, batch.last, at, prepared.stream)
+    return (
+        batch.last,
+        batch.header.chain,
+        at,
+        *neighbour,
+        *rows.counts(prepared.records, prepared.fixed.marks),
+        batch.last,
+        batch.last,
+        at,
+        prepared.stream,
+    )
 
 
 def _with_repeats(prepared: Prepared, repeats: Sequence[int]) -> Prepared:

@@ -14,6 +14,7 @@ class Stream(Base):
 
     `last_…` tells of the newest stored record: the neighbour from which a later one's time may be bounded.
     `said_through` is the highest number that the terminal has spoken of. `gap_…` is what `started` declared.
+    `facts` and `points` count what the journal's records must have become in the ledger and in the time series.
     """
 
     __tablename__ = "streams"
@@ -36,6 +37,8 @@ class Stream(Base):
     last_uncertainty_us: Mapped[int | None] = mapped_column(BigInteger)
     last_boot: Mapped[str | None] = mapped_column(Text)
     last_mono_ms: Mapped[int | None] = mapped_column(BigInteger)
+    facts: Mapped[int] = mapped_column(BigInteger)
+    points: Mapped[int] = mapped_column(BigInteger)
     said_through: Mapped[int] = mapped_column(BigInteger)
     said_at: Mapped[int] = mapped_column(BigInteger)
 

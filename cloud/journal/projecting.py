@@ -59,19 +59,41 @@ class Projecting:
             self._store = self._open()
         if not self._lease.is_held():
             return 1.0
-        progress = projector.project(self._engine, self._store)
-        metrics.PROJECTED.inc(progress.batches)
-        if progress.more:
+        if self._step(self._store).more:
             return 0.0
         self._every("roll_up", ROLL_UP_EVERY_S, self._roll_up)
         self._every("expire", EXPIRE_EVERY_S, self._expire)
         return IDLE_S
+
+    def run_to_end(self) -> int | None:
+        """Everything that waits, then the rollups; how many batches. None where another process holds the lease."""
+        self._store = self._store or self._open()
+        try:
+            if not self._lease.is_held():
+                return None
+            batches, more = 0, True
+            while more:
+                progress = self._step(self._store)
+                batches, more = batches + progress.batches, progress.more
+            self._roll_up()
+            self._expire()
+        finally:
+            self.close()
+        return batches
 
     def close(self) -> None:
         """Let go of lease and store."""
         self._lease.release()
         if self._store is not None:
             self._store.close()
+
+    def _step(self, store: Timeseries) -> projector.Progress:
+        if projector.wants_to_start_over(self._engine):
+            log.info("series_rebuild_begins")
+            projector.start_over(self._engine, store)
+        progress = projector.project(self._engine, store)
+        metrics.PROJECTED.inc(progress.batches)
+        return progress
 
     def _roll_up(self) -> None:
         self.store().roll_up()

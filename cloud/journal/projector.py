@@ -11,13 +11,16 @@ from typing import Final
 from sqlalchemy import Engine
 
 from cloud.bulk import Bulk
-from cloud.clock import to_us, utc_now
+from cloud.clock import from_us, to_us, utc_now
 from cloud.database import transaction
 from cloud.journal.points import points_of
-from cloud.journal.reading import last_id, read_entries
+from cloud.journal.reading import is_complete, last_id, read_entries
 from cloud.timeseries.port import Refused, Timeseries
 
 CURSOR: Final = "series"
+STARTS_OVER: Final = -1
+"""Where the cursor stands when somebody has asked for a rebuild."""
+AGAIN_AT_ONCE: Final = 50
 POINTS_KEPT: Final = 1_000
 """Refused points that a terminal has in quarantine, the newest."""
 
@@ -39,17 +42,51 @@ def project(engine: Engine, timeseries: Timeseries) -> Progress:
         bulk = Bulk.of(session)
         until = last_id(bulk)
         entries, reached = read_entries(bulk, after := cursor(bulk), until)
+        again = _again(bulk)
+        entries += [entry for each in again for entry in read_entries(bulk, each - 1, each)[0]]
         kinds: dict[str, str] = dict(
             bulk.rows_in("SELECT id, kind FROM terminals WHERE id IN", {each.terminal for each in entries})
         )
-    if reached <= after:
+    if reached <= after and not again:
         return Progress(0, more=False)
     result = timeseries.write(points_of(entries, kinds))
     with transaction(engine) as session:
         bulk = Bulk.of(session)
         move_cursor(bulk, reached)
+        bulk.run_many("DELETE FROM projector_again WHERE journal_id = ?", [(each,) for each in again])
         quarantine_points(bulk, result.refused)
     return Progress(len(entries), more=reached < until)
+
+
+def start_over(engine: Engine, timeseries: Timeseries) -> None:
+    """Forget the series and begin with the journal's first batch; what is older than that stays as it is."""
+    with transaction(engine, read_only=True) as session:
+        bulk = Bulk.of(session)
+        oldest = None if is_complete(bulk) else bulk.rows("SELECT MIN(received_at) FROM journal")[0][0]
+    timeseries.clear(None if oldest is None else from_us(oldest))
+    with transaction(engine) as session:
+        move_cursor(Bulk.of(session), 0)
+
+
+def ask_to_start_over(bulk: Bulk) -> None:
+    """The projector that runs, here or elsewhere, will forget the series and begin again."""
+    move_cursor(bulk, STARTS_OVER)
+
+
+def wants_to_start_over(engine: Engine) -> bool:
+    """Whether somebody has asked for it."""
+    with transaction(engine, read_only=True) as session:
+        return cursor(Bulk.of(session)) == STARTS_OVER
+
+
+def write_again(bulk: Bulk, journal_id: int) -> None:
+    """A record of this batch was replayed: the projector will write the batch onward once more."""
+    bulk.insert_new("projector_again", ("journal_id",), [(journal_id,)])
+
+
+def _again(bulk: Bulk) -> list[int]:
+    rows = bulk.rows("SELECT journal_id FROM projector_again ORDER BY journal_id LIMIT ?", (AGAIN_AT_ONCE,))
+    return [row[0] for row in rows]
 
 
 def cursor(bulk: Bulk) -> int:

@@ -65,6 +65,15 @@ def every_entry(bulk: Bulk, until_id: int, records: int = RECORDS) -> Iterator[E
         yield from entries
 
 
+def is_complete(bulk: Bulk) -> bool:
+    """Whether the journal still holds the first batch of every stream."""
+    without = bulk.rows(
+        "SELECT 1 FROM streams s WHERE s.through > 0 AND NOT EXISTS "
+        "(SELECT 1 FROM journal j WHERE j.stream = s.stream AND j.first = 1) LIMIT 1"
+    )
+    return not without
+
+
 def _reach(bulk: Bulk, after_id: int, until_id: int, records: int) -> int:
     """The id up to which there are about `records`, one batch at least."""
     ahead = bulk.rows(

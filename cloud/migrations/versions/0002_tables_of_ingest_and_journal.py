@@ -225,6 +225,8 @@ def _streams() -> None:
         sa.Column("last_uncertainty_us", sa.BigInteger(), nullable=True),
         sa.Column("last_boot", sa.Text(), nullable=True),
         sa.Column("last_mono_ms", sa.BigInteger(), nullable=True),
+        sa.Column("facts", sa.BigInteger(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
         sa.Column("said_through", sa.BigInteger(), nullable=False),
         sa.Column("said_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("stream", name=op.f("pk_streams")),
