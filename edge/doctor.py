@@ -17,6 +17,7 @@ from typing import Final
 from edge.clock import Clock, kernel_clock_synced
 from edge.inspection import read_outbox
 from edge.settings import Settings
+from edge.tls import client_context
 from firmware_specs.messages import Clock as Quality
 
 TIMEOUT_S: Final = 5.0
@@ -160,7 +161,7 @@ def sign_in(settings: Settings) -> str | None:
     client.username_pw_set(settings.terminal, settings.read_password())
     client.on_connect = heard
     if settings.broker.tls:
-        client.tls_set_context(ssl.create_default_context(cafile=settings.broker.ca_file))
+        client.tls_set_context(client_context(settings.broker.ca_file))
     try:
         client.connect(settings.broker.host, settings.broker.port, keepalive=10)
         until_s = time.monotonic() + TIMEOUT_S
@@ -197,7 +198,7 @@ def check_certificate(settings: Settings) -> Finding:
     if not broker.tls:
         return Finding("certificate", True, "not used: broker.tls is false")
     try:
-        context = ssl.create_default_context(cafile=broker.ca_file)
+        context = client_context(broker.ca_file)
         with (
             socket.create_connection((broker.host, broker.port), TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=broker.host) as secured,
@@ -226,7 +227,7 @@ def check_cloud(settings: Settings) -> Finding:
     verify: ssl.SSLContext | bool = True
     try:
         if settings.cloud_ca_file is not None:
-            verify = ssl.create_default_context(cafile=settings.cloud_ca_file)
+            verify = client_context(settings.cloud_ca_file)
         answer = httpx.get(f"{settings.cloud_url.rstrip('/')}/healthz", timeout=TIMEOUT_S, verify=verify)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return Finding(

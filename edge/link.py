@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.errors import OutboxError
 from edge.outbox import Outbox
+from edge.tls import client_context
 from edge.uplink import Uplink
 from firmware_specs.errors import ContractError
 from firmware_specs.messages import Birth, Death
@@ -144,8 +145,8 @@ class Link:
         self._presence = self._number()
         self._began_s = now_s
         self._granted = None
-        client = self._new_client()
         try:
+            client = self._new_client()
             client.connect(self.address.host, self.address.port, self.address.keepalive_s, clean_start=True)
         except (OSError, ValueError) as error:
             log.info("broker %s:%d not reachable: %s", self.address.host, self.address.port, error)
@@ -167,7 +168,7 @@ class Link:
         client.connect_timeout = CONNECT_WITHIN_S
         client.username_pw_set(name, self.address.password)
         if self.address.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self.address.ca_file))
+            client.tls_set_context(client_context(self.address.ca_file))
         client.will_set(topic(name, Channel.STATE), encode(self._death("lost")), qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
