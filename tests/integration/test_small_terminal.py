@@ -1,5 +1,6 @@
 """The small terminal, written from the contract's README alone, beside ours at the real broker and the real cloud."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -64,28 +65,33 @@ class SmallTerminal:
             "resend_timeout_s": 1.0,
         }
 
-    def start(self, *members: int, **options: Any) -> subprocess.Popen[str]:
-        """Check members in; it ends by itself when all is stored."""
+    @contextlib.contextmanager
+    def started(self, *members: int, **options: Any) -> Iterator[subprocess.Popen[str]]:
+        """Checks members in and ends by itself when all is stored; killed when left before."""
         told = self.options | options | {"cards": [person(number).card for number in members]}
-        return subprocess.Popen([sys.executable, FILE, json.dumps(told)], stdout=subprocess.PIPE, text=True)
+        with subprocess.Popen([sys.executable, FILE, json.dumps(told)], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *members: int, **options: Any) -> dict[str, Any]:
         """The same, and its state when it has ended."""
-        with self.start(*members, **options) as process:
-            try:
-                said, _ = process.communicate(timeout=WITHIN_S)
-            finally:
-                process.kill()
+        with self.started(*members, **options) as process:
+            return self.state_of(process)
+
+    def state_of(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """What it says at its end."""
+        said, _ = process.communicate(timeout=WITHIN_S)
         assert process.returncode == 0
         state: dict[str, Any] = json.loads(said)
         return state
 
     def last(self) -> int:
-        """Number of its last record on the disk."""
-        with sqlite3.connect(self.database) as sql:
-            found = sql.execute("SELECT max(number) FROM records").fetchone()[0]
-        sql.close()
-        return int(found or 0)
+        """Number of its last record on the disk; 0 while there is none."""
+        with contextlib.closing(sqlite3.connect(self.database)) as sql, contextlib.suppress(sqlite3.OperationalError):
+            return int(sql.execute("SELECT max(number) FROM records").fetchone()[0] or 0)
+        return 0
 
 
 @pytest.fixture
@@ -136,15 +142,13 @@ def test_it_survives_a_kill_and_a_restart_of_broker_and_cloud_without_loss_or_re
     cloud: CloudServer, mosquitto: MosquittoServer, small: SmallTerminal, town: Town
 ) -> None:
     cloud.stop()
-    with small.start(1, 2) as process:
-        assert wait_until(lambda: small.database.exists() and small.last() == 3)
-        process.kill()
-    with small.start(3) as process:
+    with small.started(1, 2):
+        assert wait_until(lambda: small.last() == 3)
+    with small.started(3) as process:
         assert wait_until(lambda: small.last() == 5)
         mosquitto.restart()
         cloud.start()
-        said, _ = process.communicate(timeout=WITHIN_S)
-    assert json.loads(said)["through"] == 5
+        assert small.state_of(process)["through"] == 5
     assert attending(town) == [person(number).member for number in (1, 2, 3)]
     assert facts(town) == 3
 
