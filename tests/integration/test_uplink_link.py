@@ -1,0 +1,228 @@
+"""One link in its darker hours: refused, silent, cut, taken over, told nonsense; and what it leaves behind."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.clock import Clock
+from edge.errors import OutboxReadOnly
+from edge.link import Address, Link
+from edge.links import Links
+from edge.outbox import Outbox
+from edge.twin import TwinStore
+from edge.uplink import Uplink
+from firmware_specs.messages import Birth, CheckIn, Death, Desired, Method, Outcome
+from firmware_specs.topics import Channel
+from firmware_specs.wire import decode_state, encode
+from tests.cloud_behind_broker import CloudBehindBroker
+from tests.mqtt import MqttClient
+from tests.process import HOST, free_port
+from tests.servers import CLOUD_USER, MosquittoServer, wait_until
+
+TERMINAL = "kiosk-1"
+
+
+@pytest.fixture
+def broker(mosquitto: MosquittoServer) -> MosquittoServer:
+    mosquitto.set_user(TERMINAL, "secret")
+    mosquitto.apply_users()
+    return mosquitto
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox.open(tmp_path / "outbox.db", terminal=TERMINAL)
+    yield outbox
+    outbox.close()
+
+
+class Terminal:
+    """A link in its thread."""
+
+    def __init__(self, port: int, outbox: Outbox, password: str = "secret", twin: TwinStore | None = None) -> None:
+        self.clock = Clock()
+        self.outbox = outbox
+        birth = {"boot": self.clock.boot, "profile": "kiosk", "versions": {}}
+        address = Address(HOST, port, TERMINAL, password, keepalive_s=2)
+        self.link = Link(address, outbox, Uplink(outbox, resend_timeout_s=1.0), birth=birth, twin=twin)
+        self.links = Links([self.link])
+        outbox.on_append = lambda: self.links.wake(self.link)
+        self.links.start()
+
+    def check_in(self) -> None:
+        self.outbox.append([CheckIn(**self.clock.stamp((0, 0)), method=Method.GUEST, outcome=Outcome.VISIT)])
+
+    def connected(self) -> bool:
+        return self.links.status().connected
+
+    def stop(self) -> None:
+        self.links.stop()
+
+
+def tries(outbox: Outbox) -> int:
+    """How often a connection has been tried; asking counts as one."""
+    return outbox.next_connection()[1] - 1
+
+
+def test_wrong_password_is_tried_ever_more_rarely(broker: MosquittoServer, outbox: Outbox) -> None:
+    terminal = Terminal(broker.port, outbox, "wrong")
+    assert wait_until(lambda: terminal.link._failures >= 2)
+    assert not terminal.connected()
+    terminal.stop()
+    assert tries(outbox) < 10
+
+
+def test_broker_that_never_answers_is_given_up_and_tried_again(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.link.CONNECT_WITHIN_S", 0.2)
+    with socket.create_server((HOST, free_port())) as silent:
+        terminal = Terminal(silent.getsockname()[1], outbox)
+        assert wait_until(lambda: terminal.link._failures >= 2)
+        started_s = time.monotonic()
+        terminal.stop()
+        assert time.monotonic() - started_s < 3
+
+
+def test_network_that_falls_silent_is_noticed_by_the_keepalive(broker: MosquittoServer, outbox: Outbox) -> None:
+    with Relay(broker.port) as relay:
+        terminal = Terminal(relay.port, outbox)
+        assert wait_until(terminal.connected)
+        relay.deaf.set()
+        assert wait_until(lambda: not terminal.connected())
+        relay.deaf.clear()
+        assert wait_until(terminal.connected)
+        terminal.stop()
+
+
+def test_nonsense_from_the_cloud_is_passed_over(broker: MosquittoServer, outbox: Outbox) -> None:
+    with CloudBehindBroker(broker) as cloud:
+        terminal = Terminal(broker.port, outbox)
+        assert wait_until(terminal.connected)
+        for payload in (b"", b"{", b'{"epoch":1}', b"\xff" * 100, b"[" * 5000):
+            cloud.send(TERMINAL, Channel.STORED, payload)
+            cloud.send(TERMINAL, Channel.DESIRED, payload)
+            cloud.send(TERMINAL, Channel.COMMANDS, payload)
+        cloud.client.publish(f"roomlink/v1/{TERMINAL}/down/other", b"what")
+        terminal.check_in()
+        assert wait_until(lambda: outbox.status().depth == 0)
+        assert tries(outbox) == 1
+        terminal.stop()
+
+
+def test_error_that_nobody_foresaw_costs_a_connection_and_no_more(
+    broker: MosquittoServer, outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = TwinStore(outbox, tmp_path)
+    broken = threading.Event()
+
+    def receive(payload: bytes) -> int:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("nobody foresaw this")
+        return 1
+
+    monkeypatch.setattr(twin, "receive", receive)
+    with CloudBehindBroker(broker) as cloud:
+        cloud.send(TERMINAL, Channel.DESIRED, encode(Desired(version=(1, 1))), retain=True)
+        terminal = Terminal(broker.port, outbox, twin=twin)
+        assert wait_until(lambda: broken.is_set() and terminal.connected())
+        terminal.check_in()
+        assert wait_until(lambda: outbox.status().depth == 0)
+        terminal.stop()
+
+
+def test_connection_that_is_taken_over_comes_back(broker: MosquittoServer, outbox: Outbox) -> None:
+    terminal = Terminal(broker.port, outbox)
+    assert wait_until(terminal.connected)
+    with contextlib.closing(MqttClient(broker.port, TERMINAL, "secret")):
+        assert wait_until(lambda: not terminal.connected())
+    assert wait_until(terminal.connected)
+    terminal.stop()
+
+
+def test_birth_stays_retained_and_the_farewell_replaces_it(broker: MosquittoServer, outbox: Outbox) -> None:
+    terminal = Terminal(broker.port, outbox)
+    assert wait_until(terminal.connected)
+    assert isinstance(retained_state(broker), Birth)
+    terminal.stop()
+    last = retained_state(broker)
+    assert isinstance(last, Death)
+    assert last.reason == "stopped"
+
+
+def retained_state(broker: MosquittoServer) -> Birth | Death:
+    with MqttClient(broker.cloud_port, CLOUD_USER, broker.password(), client_id="looker") as looker:
+        looker.subscribe(f"roomlink/v1/{TERMINAL}/up/state")
+        return decode_state(bytes(looker.receive().payload))
+
+
+def test_outbox_that_cannot_count_still_connects(
+    broker: MosquittoServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> tuple[str, int]:
+        raise OutboxReadOnly("read-only")
+
+    monkeypatch.setattr(outbox, "next_connection", refuse)
+    terminal = Terminal(broker.port, outbox)
+    assert wait_until(terminal.connected)
+    terminal.stop()
+
+
+def test_batch_larger_than_the_brokers_packets_is_split(outbox: Outbox, tmp_path: Path) -> None:
+    changes = {"max_packet_size 1048576": "max_packet_size 8192"}
+    small = MosquittoServer(tmp_path / "small", {TERMINAL: "secret"}, changes=changes)
+    with small, CloudBehindBroker(small) as cloud:
+        terminal = Terminal(small.port, outbox)
+        for _ in range(100):
+            terminal.check_in()
+        assert wait_until(lambda: outbox.status().depth == 0)
+        terminal.stop()
+        assert max(len(payload) for payload in cloud.double.payloads) < 8192
+        assert tries(outbox) == 1
+
+
+class Relay:
+    """Passes bytes between a terminal and a broker; while `deaf`, it drops them and leaves the connections open."""
+
+    def __init__(self, to_port: int) -> None:
+        self.deaf = threading.Event()
+        self._to_port = to_port
+        self._server = socket.create_server((HOST, free_port()))
+        self.port: int = self._server.getsockname()[1]
+        self._sockets: list[socket.socket] = [self._server]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection((HOST, self._to_port))
+                self._sockets += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    thread = threading.Thread(target=self._pass, args=(source, sink))
+                    self._threads.append(thread)
+                    thread.start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                if not self.deaf.is_set():
+                    sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> "Relay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for opened in self._sockets:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+        for thread in self._threads:
+            thread.join()
