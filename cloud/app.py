@@ -23,6 +23,7 @@ from cloud.clock import Clock, utc_now
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
 from cloud.guard import Guard, Identify, Policy
+from cloud.ingest import routes as ingest
 from cloud.members import routes as members
 from cloud.metrics import Measured
 from cloud.organisations import routes as organisations
@@ -42,6 +43,7 @@ FEATURES: tuple[APIRouter, ...] = (
     activities.routes,
     attendance.routes,
     checkins.routes,
+    ingest.routes,
     terminals.routes,
     accounts.routes,
     audit.routes,

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from cloud.bulk import Bulk
@@ -20,6 +20,7 @@ from cloud.clock import Clock, to_us
 from cloud.database import transaction
 from cloud.errors import CloudError
 from cloud.journal import projector
+from cloud.journal.models import Stream
 from cloud.timeseries.port import Timeseries, TimeseriesError
 
 STREAMS_AT_ONCE: Final = 200
@@ -69,15 +70,15 @@ class Reconciled:
         return Verdict.WAITING if self.said > self.stored else Verdict.EQUAL
 
 
-def reconcile(session: Session, after: str = "", limit: int = STREAMS_AT_ONCE) -> list[Reconciled]:
-    """The streams after that id, in order of their ids, without the series."""
+def reconcile(session: Session, ids: Sequence[str]) -> list[Reconciled]:
+    """These streams, in order of their ids, without the series."""
     bulk = Bulk.of(session)
-    streams = bulk.rows(
-        "SELECT stream, terminal_id, opened_at, said_through, through, facts, points FROM streams WHERE stream > ? "
-        "ORDER BY stream LIMIT ?",
-        (after, limit),
+    streams = sorted(
+        bulk.rows_in(
+            "SELECT stream, terminal_id, opened_at, said_through, through, facts, points FROM streams WHERE stream IN",
+            ids,
+        )
     )
-    ids = [row[0] for row in streams]
     first, journal = _journal(bulk, ids)
     ledger, refused, unread = _ledger(bulk, ids), _refused(bulk, ids), _unread(bulk, ids)
     return [
@@ -143,7 +144,9 @@ class Reconciler:
         more = True
         while more:
             with transaction(self._engine, read_only=True) as session:
-                page = reconcile(session, found[-1].stream if found else "")
+                query = select(Stream.stream).where(Stream.stream > (found[-1].stream if found else ""))
+                ids = session.scalars(query.order_by(Stream.stream).limit(STREAMS_AT_ONCE)).all()
+                page = reconcile(session, ids)
             found += page
             more = len(page) == STREAMS_AT_ONCE
         return found
