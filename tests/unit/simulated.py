@@ -7,23 +7,18 @@ The terminal is `edge.uplink` and `edge.acknowledgement` over `edge.stream` on a
 import copy
 import json
 import random
-import uuid
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloud.ingest.accept import Delivery, Positions, accept, start_of
 from cloud.ingest.accept import Position as StoredPosition
 from cloud.ingest.accept import Verdict as CloudVerdict
-from edge import stream, uplink
-from edge.acknowledgement import OpenStream, Position
-from edge.outbox import Outgoing
-from firmware_specs.messages import Clock, Gap, Header, Stored
-from firmware_specs.wire import chain_next, chain_over, encode_batch
-
-BOOT = "00000000-0000-4000-8000-0000000000b0"
-MOST_RECORDS = 3
+from edge import uplink
+from firmware_specs.messages import Stored
+from firmware_specs.wire import chain_over
+from tests.unit.simulated_disk import Disk, Notes, entry
 
 
 class BrokenPromise(AssertionError):
@@ -43,124 +38,6 @@ class Faults:
     acknowledge_before_commit: bool = False
     count_copies_twice: bool = False
     accept: Callable[[Sequence[Delivery], Positions], list[CloudVerdict]] = accept
-
-
-@dataclass
-class Entry:
-    """One record on a disk."""
-
-    type: str
-    id: str
-    line: bytes
-    chain: bytes | None = None
-
-
-def entry(kind: str, name: str, gap: Gap | None = None) -> Entry:
-    """A record whose line says only what the checks need."""
-    told = {"type": kind, "id": name} | ({} if gap is None else {"gap": gap.model_dump()})
-    return Entry(kind, name, json.dumps(told).encode())
-
-
-class Disk:
-    """What survives on a terminal: the outbox, as `edge.outbox` keeps it, without SQLite. Copied for snapshots."""
-
-    def __init__(self, terminal: str, world: "World") -> None:
-        self.world = world
-        self.state = stream.new_stream(terminal, world.new_id())
-        self.entries: dict[int, Entry] = {}
-        self.append(entry("started", world.new_id()))
-
-    def copy(self) -> "Disk":
-        twin = copy.copy(self)
-        twin.entries = copy.deepcopy(self.entries)
-        return twin
-
-    def append(self, record: Entry) -> None:
-        self.state = stream.appended(self.state, 1)
-        self._put(self.state.last, record)
-
-    def _put(self, number: int, record: Entry) -> None:
-        self.entries[number] = record
-        self.world.written[self.state.stream, number].add(record.line)
-
-    def facts(self) -> set[str]:
-        return {record.id for record in self.entries.values() if record.type == "check_in"}
-
-    def squeeze(self) -> None:
-        """Space is short: health samples that were never sent become `dropped`."""
-        for number, record in self.entries.items():
-            if stream.is_replaceable(self.state, number, record.type):
-                self._put(number, entry("dropped", record.id))
-
-    def trim(self, count: int, *, early: bool) -> None:
-        through = min(self.state.trimmed + count, self.state.fixed if early else self.state.through)
-        chain = self.chain_at(through)
-        if chain is not None:
-            self.state = replace(
-                self.state, trimmed=through, trimmed_chain=chain, through=max(through, self.state.through)
-            )
-            self.entries = {number: record for number, record in self.entries.items() if number > through}
-
-    # --- what the uplink asks for (edge.uplink.Queue) -------------------------------------------------------------
-
-    def chain_at(self, number: int) -> bytes | None:
-        if number == 0:
-            return self.state.start
-        if number == self.state.trimmed:
-            return self.state.trimmed_chain
-        known = self.entries.get(number) if number <= self.state.fixed else None
-        return known.chain if known else None
-
-    def position(self) -> Position:
-        return Position(self.state, self.chain_at)
-
-    def question(self) -> Outgoing:
-        return self._outgoing(0)
-
-    def next_batch(self, max_records: int, max_bytes: int) -> Outgoing | None:
-        count = min(max_records, MOST_RECORDS, self.state.depth)
-        return self._outgoing(count) if count else None
-
-    def _outgoing(self, count: int) -> Outgoing:
-        state = self.state
-        chain = prev = self.chain_at(state.through) or bytes(32)
-        first = state.through + 1
-        records = [self.entries[number] for number in range(first, first + count)]
-        for record in records:
-            chain = record.chain = chain_next(chain, record.line)
-        self.state = stream.sent(state, state.through + count)
-        header = Header(
-            v=1, stream=state.stream, parent=state.parent, first=first, count=count, prev=prev.hex(), chain=chain.hex(),
-            sent_at=0, sent_mono_ms=0, boot=BOOT, clock=Clock.SYNCED,
-        )  # fmt: skip
-        payload = encode_batch(header, [record.line for record in records])
-        return Outgoing(payload, state.stream, first, count)
-
-    def stored(self, name: str, through: int, epoch: int, rejected: Iterable[int] = ()) -> None:
-        if name == self.state.stream:
-            self.state = stream.stored(self.state, through, epoch)
-
-    def saw_epoch(self, epoch: int) -> bool:
-        new = epoch > self.state.epoch
-        self.state = stream.seen(self.state, epoch)
-        return new
-
-    def open_stream(self, verdict: OpenStream) -> None:
-        old, state = self.entries, self.state
-        epoch = max(state.epoch, verdict.epoch)
-        self.state = stream.new_stream(state.terminal, self.world.new_id(), parent=verdict.parent, epoch=epoch)
-        self.entries = {}
-        self.append(entry("started", self.world.new_id(), verdict.gap))
-        for number, record in old.items():
-            if stream.is_copied(number, record.type, verdict.known):
-                self.append(Entry(record.type, record.id, record.line))
-
-    def leave_clone(self, terminal: str) -> None:
-        """The disk came from another terminal, and this one notices when it starts."""
-        state = self.state
-        parent = stream.as_parent(state.stream, state.through, self.chain_at(state.through) or state.start)
-        self.state = replace(state, terminal=terminal)
-        self.open_stream(OpenStream(parent, state.through, None, state.epoch, "cloned"))
 
 
 @dataclass
@@ -215,10 +92,11 @@ class World:
         self.faults = faults or Faults()
         self.now_s = 0.0
         self.cloud = Cloud()
-        self.written: dict[tuple[str, int], set[bytes]] = defaultdict(set)
+        self.notes = Notes(self.chance)
         self.names = [f"kiosk-{number}" for number in range(terminals)]
-        self.disks = {name: Disk(name, self) for name in self.names}
+        self.disks = {name: Disk(name, self.notes) for name in self.names}
         self.uplinks: dict[str, uplink.Uplink] = {}
+        self.connected: set[str] = set()
         self.up: list[tuple[str, bytes]] = []
         self.down: list[tuple[str, Stored]] = []
         self.snapshots: list[tuple[str, Disk]] = []
@@ -233,19 +111,16 @@ class World:
         for name in self.names:
             self._start(name)
 
-    def new_id(self) -> str:
-        return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-
     # --- a terminal's day -----------------------------------------------------------------------------------------
 
     def check_in(self, name: str) -> None:
-        fact = self.new_id()
+        fact = self.notes.new_id()
         self.disks[name].append(entry("check_in", fact))
         self.green[fact] = name
         self._pump(name)
 
     def sample(self, name: str) -> None:
-        self.disks[name].append(entry("health", self.new_id()))
+        self.disks[name].append(entry("health", self.notes.new_id()))
         self._pump(name)
 
     def squeeze(self, name: str) -> None:
@@ -268,9 +143,11 @@ class World:
 
     def disconnect(self, name: str) -> None:
         self.uplinks[name].disconnected()
+        self.connected.discard(name)
 
     def connect(self, name: str) -> None:
         self.uplinks[name].connected(self.now_s)
+        self.connected.add(name)
         self._pump(name)
 
     def tick(self, seconds: float) -> None:
@@ -306,8 +183,9 @@ class World:
         if self.down:
             index = pick % len(self.down)
             name, answer = self.down[index] if keep else self.down.pop(index)
-            self.uplinks[name].answered(self.now_s, answer)
-            self._pump(name)
+            if name in self.connected:
+                self.uplinks[name].answered(self.now_s, answer)
+                self._pump(name)
 
     def lose(self, pick: int, *, upward: bool) -> None:
         messages: list[Any] = self.up if upward else self.down
@@ -316,8 +194,9 @@ class World:
 
     def tell_epoch(self, name: str) -> None:
         """A twin arrives."""
-        self.uplinks[name].heard(self.now_s, self.cloud.epoch)
-        self._pump(name)
+        if name in self.connected:
+            self.uplinks[name].heard(self.now_s, self.cloud.epoch)
+            self._pump(name)
 
     # --- disasters ------------------------------------------------------------------------------------------------
 
@@ -342,7 +221,7 @@ class World:
             self._replace(name, disk)
 
     def wipe(self, name: str) -> None:
-        self._replace(name, Disk(name, self))
+        self._replace(name, Disk(name, self.notes))
 
     def _replace(self, name: str, disk: Disk) -> None:
         self.excused |= self.disks[name].facts() - disk.facts()
@@ -378,7 +257,7 @@ class World:
             start = bytes.fromhex(start_of(position.terminal, name).chain)
             promised(chain_over(start, lines).hex() == position.chain, f"{name}: the stored lines give another chain")
             for number, line in enumerate(lines, 1):
-                promised(line in self.written[name, number], f"{name}: {number} is not what was written there")
+                promised(line in self.notes.written[name, number], f"{name}: {number} is not what was written there")
 
     def _check_words(self) -> None:
         """Stored means stored: what a terminal takes for stored in this epoch, the cloud has."""
@@ -406,6 +285,9 @@ class World:
 
     def heal(self) -> None:
         """No fault any more: all must be drained soon, and every fact be there or its loss explained."""
+        for name in self.names:
+            self.connect(name)
+            self.tell_epoch(name)
         for _ in range(300):
             self.check()
             if self._is_settled():
@@ -423,17 +305,9 @@ class World:
         self._check_gaps(lost)
 
     def _is_settled(self) -> bool:
-        """Everything was sent and answered, and every terminal knows the cloud's epoch."""
-        if self.up or self.down:
-            return False
-        for name, disk in self.disks.items():
-            if disk.state.epoch < self.cloud.epoch:
-                self.uplinks[name].connected(self.now_s)
-                self.tell_epoch(name)
-                return False
-            if self.uplinks[name].wake_at_s is None and disk.state.depth:
-                self.uplinks[name].connected(self.now_s)
-        return all(disk.state.depth == 0 for disk in self.disks.values()) and not self.up
+        """Nothing is under way, nobody waits for anything, and everything is stored."""
+        idle = all(link.wake_at_s is None for link in self.uplinks.values())
+        return idle and not self.up and not self.down and all(disk.state.depth == 0 for disk in self.disks.values())
 
     def _check_gaps(self, lost: set[str]) -> None:
         """What a terminal had kept long enough, and a restore took from the cloud, is declared."""

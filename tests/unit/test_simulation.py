@@ -104,7 +104,12 @@ class Histories(RuleBasedStateMachine):
 
 
 HOW = settings(
-    max_examples=300, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    derandomize=True,
+    max_examples=300,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
 )
 TestHistories = Histories.TestCase
 TestHistories.settings = HOW
@@ -222,11 +227,11 @@ def test_broken_rule_is_noticed(broken: Faults) -> None:
 
 def test_history_that_breaks_a_promise_is_shrunk_to_a_short_one() -> None:
     class Broken(Histories):
-        faults = Faults(acknowledge_before_commit=True)
+        faults = Faults(accept=takes_anything)
 
-    how = settings(HOW, report_multiple_bugs=False, phases=[Phase.generate, Phase.shrink], print_blob=False)
+    how = settings(HOW, report_multiple_bugs=False, phases=[Phase.generate, Phase.shrink])
     with pytest.raises(BrokenPromise) as caught:
         run_state_machine_as_test(Broken, settings=how)
     told = "\n".join(getattr(caught.value, "__notes__", []))
     steps = [line for line in told.splitlines() if "state." in line and "keeps_its_promises" not in line]
-    assert len(steps) <= 12, told
+    assert 0 < len(steps) <= 8, told
