@@ -95,13 +95,18 @@ class Api:
         )
 
 
-def make_world(api: Api, terminal_ids: list[str], members: int, say: Callable[[str], None]) -> World:
+def make_world(
+    api: Api, terminal_ids: list[str], members: int, say: Callable[[str], None], *, resend_timeout_s: float = 5.0
+) -> World:
     """Fill an empty cloud; terminals are spread over the rooms, the first stands in the first room."""
     say("Making organisations, rooms and activities")
     town = api.post("/organisations", name="示例城", name_en="Sample Town", timezone="Asia/Shanghai")
     street = api.post("/organisations", name="示例街道", name_en="Sample Street", parent_id=town["id"])
     rooms = [_make_room(api, street["id"], *room) for room in ROOMS]
-    terminals = tuple(_register(api, each, rooms[index % len(rooms)]) for index, each in enumerate(terminal_ids))
+    settings = {"resend_timeout_s": resend_timeout_s}
+    terminals = tuple(
+        _register(api, each, rooms[index % len(rooms)], settings) for index, each in enumerate(terminal_ids)
+    )
     cards = []
     for index in range(members):
         if index % 20 == 0:
@@ -127,8 +132,8 @@ def _make_room(api: Api, organisation: str, number: str, name: str, name_en: str
     return room
 
 
-def _register(api: Api, terminal_id: str, room_id: str) -> Terminal:
-    made = api.post("/terminals", id=terminal_id, kind="kiosk", profile="kiosk", room_id=room_id)
+def _register(api: Api, terminal_id: str, room_id: str, settings: dict[str, float]) -> Terminal:
+    made = api.post("/terminals", id=terminal_id, kind="kiosk", profile="kiosk", room_id=room_id, settings=settings)
     return Terminal(terminal_id, made["password"])
 
 

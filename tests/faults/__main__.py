@@ -59,18 +59,22 @@ def _round(now: Round, number: int) -> float:
         heal()
     began = time.monotonic()
     _wait_until_stored(now.stack)
-    return time.monotonic() - began
+    recovery_s = time.monotonic() - began
+    if now.stack.backup is None or number % 7 == 0:
+        now.stack.make_backup()
+    return recovery_s
+
+
+DISKS = frozenset({"kill_agent", "fill_disk", "roll_back_disk", "clone_disk", "wipe_disk"})
+CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "restore_cloud", "add_worker"})
+BROKERS = frozenset({"kill_broker", "wipe_broker"})
 
 
 def _spoils_another(fault: str, before: Sequence[str]) -> bool:
-    """Whether a fault cannot be done after others: a disk is replaced only while database and kiosks run."""
-    needs_database = fault in {"roll_back_disk", "clone_disk", "wipe_disk"}
-    on_processes = {"kill_agent", "kill_database", "roll_back_disk", "clone_disk", "wipe_disk", "fill_disk"}
-    if needs_database or fault in {"kill_agent", "fill_disk"}:
-        return any(each in on_processes for each in before)
-    return fault in {"kill_broker", "wipe_broker", "kill_cloud", "kill_database", "fill_series_disk"} and any(
-        each in {"kill_broker", "wipe_broker", "kill_cloud", "kill_database", "fill_series_disk"} for each in before
-    )
+    """Whether two faults would get into each other's way: both start the same process, or one asks a database that is away."""
+    same_part = any(fault in part and each in part for part in (DISKS, CLOUDS, BROKERS) for each in before)
+    asks_database = fault in DISKS and any(each in CLOUDS for each in before)
+    return same_part or asks_database
 
 
 def _wait_until_stored(stack: FaultStack) -> None:

@@ -3,12 +3,15 @@
 A fault that takes a disk away says which greens were nowhere else. Called by the harness.
 """
 
+import contextlib
 import random
 import resource
 import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import psutil
 
 from tests.faults.account import stored_ids
 from tests.faults.evidence import Damage, read_journal
@@ -142,15 +145,41 @@ def wipe_disk(now: Round) -> Heal:
     return kiosk.start
 
 
-def fill_series_disk(now: Round) -> Heal:
+def fill_cloud_disk(now: Round) -> Heal:
     """No file of the cloud may grow any more: the time series fail and, with SQLite, the ledger too."""
-    pid = now.stack.cloud.pid
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
+    cloud = psutil.Process(now.stack.cloud.pid)
+    limits = {each.pid: resource.prlimit(each.pid, resource.RLIMIT_FSIZE) for each in (cloud, *cloud.children())}
+    for pid, (_, hard) in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
 
     def heal() -> None:
-        if now.stack.cloud.running and now.stack.cloud.pid == pid:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        for pid, limit in limits.items():
+            with contextlib.suppress(ProcessLookupError):  # killed by another fault of this round
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+
+    return heal
+
+
+def restore_cloud(now: Round) -> Heal:
+    """The ledger is as it was when the backup was made: a new epoch begins, and kiosks send again what came after."""
+    backup = now.stack.backup
+    if backup is None:
+        return lambda: None
+    now.stack.cloud.kill()
+    now.stack.run_command("restore", str(backup), "--yes")
+    return now.stack.start_cloud
+
+
+def add_worker(now: Round) -> Heal:
+    """A second process takes in records beside the service; with SQLite there is one only, and nothing happens."""
+    if now.stack.postgres is None:
+        return lambda: None
+    now.stack.worker.spawn(now.stack.command("worker"), ready=lambda: now.stack.worker.running)
+    now.stack.cloud.kill()
+
+    def heal() -> None:
+        now.stack.start_cloud()
+        now.stack.worker.kill()
 
     return heal
 
@@ -168,7 +197,9 @@ FAULTS: tuple[Fault, ...] = (
     roll_back_disk,
     clone_disk,
     wipe_disk,
-    fill_series_disk,
+    fill_cloud_disk,
+    restore_cloud,
+    add_worker,
 )
 
 
@@ -190,6 +221,7 @@ def _replace_disk(now: Round, kiosk: Kiosk, make: Callable[[], object]) -> None:
     greens = set(read_journal(kiosk.name, kiosk.journal).greens)
     now.damage.destroyable |= greens - stored_ids(now.stack.database_url)
     now.damage.kiosks.add(kiosk.name)
+    now.stack.backup = None  # what the kiosk kept is gone: an older ledger could not get it back from anywhere
     shutil.rmtree(kiosk.disk)
     make()
 

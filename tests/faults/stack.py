@@ -5,15 +5,12 @@ Each can be killed, cut off, rolled back, wiped and started again. Called by the
 
 import json
 import secrets
-import shutil
 import sqlite3
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import httpx
 
 from demo.world import Api, World, make_world
 from tests.faults.proxy import Proxy
@@ -83,6 +80,8 @@ class FaultStack:
         self.uplink = Proxy(free_port(), self.broker.port, seed)
         self.downlink = Proxy(free_port(), self.broker.cloud_port, seed + 1)
         self.cloud = Process(folder / "cloud.log")
+        self.worker = Process(folder / "worker.log")
+        self.backup: Path | None = None
         self.port = free_port()
         self.kiosks = [self._kiosk(name, pace) for name in KIOSKS]
         self.world: World | None = None
@@ -115,6 +114,7 @@ class FaultStack:
         """End everything."""
         for kiosk in self.kiosks:
             kiosk.process.kill()
+        self.worker.kill()
         self.cloud.kill()
         self.uplink.stop()
         self.downlink.stop()
@@ -130,17 +130,15 @@ class FaultStack:
         """One of the cloud's commands."""
         return [sys.executable, "-m", "cloud", "--config", str(self.folder / "cloud.toml"), *arguments]
 
-    def ready(self) -> bool:
-        """Whether the cloud answers that it is ready."""
-        try:
-            return httpx.get(f"http://{HOST}:{self.port}/readyz", timeout=2).is_success
-        except httpx.TransportError:
-            return False
+    def run_command(self, *arguments: str) -> None:
+        """Run one of the cloud's commands to its end; ServerError with its log where it fails."""
+        Process(self.folder / "command.log").run(self.command(*arguments))
 
-    def clone(self, source: Kiosk, target: Kiosk) -> None:
-        """Put a copy of one kiosk's disk into another, which keeps its own name."""
-        shutil.rmtree(target.disk)
-        shutil.copytree(source.disk, target.disk)
+    def make_backup(self) -> None:
+        """Back the ledger up, beside the running service."""
+        backup = self.folder / f"ledger-{secrets.token_hex(4)}.backup"
+        self.run_command("backup", str(backup))
+        self.backup = backup
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +167,7 @@ class FaultStack:
         token.run(self.command("token", "add", "faults", "--name", "faults", "--role", "admin"))
         self.token = token.log().strip().splitlines()[-1]
         api = Api(f"http://{HOST}:{self.port}", self.token)
-        self.world = make_world(api, list(KIOSKS), MEMBERS, lambda _line: None)
+        self.world = make_world(api, list(KIOSKS), MEMBERS, lambda _line: None, resend_timeout_s=RESEND_TIMEOUT_S)
         api.close()
         cards = json.dumps([{"text": card.text, "member_id": card.member_id} for card in self.world.cards])
         for kiosk, terminal in zip(self.kiosks, self.world.terminals, strict=True):
