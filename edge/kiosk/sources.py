@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+DEVICES = "/dev/"
 MAX_PICTURES = 10_000  # of one folder
 MAX_FAILURES = 5  # frames in a row that may be broken before a device counts as gone
 
@@ -32,7 +33,7 @@ class FrameSource(Protocol):
 def open_source(source: str, width: int, height: int, frames_per_s: float) -> FrameSource | None:
     """A device by number or path, a folder, or a video file; None when it is not there or cannot be read."""
     path = Path(source)
-    if source.isdecimal() or source.startswith("/dev/"):
+    if source.isdecimal() or source.startswith(DEVICES):
         return _open_device(source, width, height, frames_per_s)
     if path.is_dir():
         return Folder(path, frames_per_s)
@@ -44,7 +45,7 @@ def open_source(source: str, width: int, height: int, frames_per_s: float) -> Fr
 
 def _open_device(source: str, width: int, height: int, frames_per_s: float) -> FrameSource | None:
     device: int | str = int(source) if source.isdecimal() else source
-    node = Path(f"/dev/video{source}" if source.isdecimal() else source)
+    node = Path(f"{DEVICES}video{source}" if source.isdecimal() else source)
     if not node.exists():  # OpenCV would only warn on stderr, once per attempt
         return None
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)  # type: ignore[call-overload,unused-ignore]

@@ -108,15 +108,18 @@ def _alike(*finders: Finder) -> bool:
 def _of_three(trio: tuple[Finder, Finder, Finder]) -> Iterator[Hypothesis]:
     if not _alike(*trio):
         return
+    ways = []
     for first in range(3):
         corner, a, b = trio[first], trio[first - 2], trio[first - 1]
         across, down = a.middle - corner.middle, b.middle - corner.middle
-        turn = float(across[0] * down[1] - across[1] * down[0])
-        reach = float(np.linalg.norm(across) * np.linalg.norm(down))
-        if abs(turn) < 0.5 * reach or abs(float(across @ down)) > 0.7 * reach:
-            continue
+        reach = float(np.linalg.norm(across) * np.linalg.norm(down)) + 1e-6
+        turn = float(across[0] * down[1] - across[1] * down[0]) / reach
         right, below = (a, b) if turn > 0 else (b, a)
-        yield from _placed({(0, 0): corner, (1, 0): right, (0, 1): below})
+        if abs(turn) > 0.5:
+            ways.append((abs(float(across @ down)) / reach, {(0, 0): corner, (1, 0): right, (0, 1): below}))
+    for slant, places in sorted(ways, key=lambda way: way[0]):
+        if slant < 0.7:  # the squarest corner first
+            yield from _placed(places)
 
 
 def _of_two(a: Finder, b: Finder) -> Iterator[Hypothesis]:
