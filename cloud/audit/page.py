@@ -41,7 +41,7 @@ def _listing(view: View, found: Found[AuditEntry], who: str, subject: str, curso
     columns = (
         Column(words("audit.when"), "rl-fit"),
         Column(words("audit.who"), "nowrap"),
-        Column(words("audit.action")),
+        Column(words("audit.action"), "nowrap"),
         Column(words("audit.subject")),
         Column(words("audit.detail"), "lo"),
     )

@@ -31,7 +31,7 @@ def mount_console(app: FastAPI, cloud: Cloud) -> None:
     from cloud.console.pages import PAGES
 
     live = Live(cloud, Overview().pulse)
-    shell = Shell(cloud, live, lambda: getattr(app.state, "timeseries", None))
+    shell = Shell(cloud, live)
     for register in PAGES:
         register(shell)
     app.mount("/assets", Assets(directory=ASSETS), name="assets")

@@ -68,14 +68,12 @@ def _found(session: Session, scope: Scope, text: str) -> dict[str, list[_Hit]]:
 
 def _panel(view: View, kind: str, hits: list[_Hit]) -> Markup:
     words = view.words
-    rows = [
-        [
-            join(plate(hit.plate), " ") if hit.plate else "",
-            link(hit.path, words.either(*hit.name), class_="b"),
-            small(hit.more),
-        ]
-        for hit in hits
-    ]
-    columns = (Column("", "rl-fit"), Column(""), Column("", "num"))
+    rows = [[_name(view, hit), small(hit.more)] for hit in hits]
+    columns = (Column(""), Column("", "num"))
     rest = tag("p", small(words("search.more")), style="padding-top:12px") if len(hits) == MOST else None
     return panel(words(f"nav.{kind}"), table(columns, rows, words(f"nav.{kind}")), rest)
+
+
+def _name(view: View, hit: _Hit) -> Markup:
+    name = link(hit.path, view.words.either(*hit.name), class_="b")
+    return join(plate(hit.plate), " ", name) if hit.plate else name

@@ -26,7 +26,6 @@ from cloud.console.view import View
 from cloud.console.widgets import button_link, link
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
-from cloud.timeseries.port import Timeseries
 
 ASSETS = Path(__file__).parent / "assets"
 Build = Callable[..., Awaitable[None]]
@@ -35,10 +34,9 @@ Build = Callable[..., Awaitable[None]]
 class Shell:
     """Adds pages to the console."""
 
-    def __init__(self, cloud: Cloud, live: Live, find_series: Callable[[], Timeseries | None]) -> None:
+    def __init__(self, cloud: Cloud, live: Live) -> None:
         self.cloud = cloud
         self.live = live
-        self.find_series = find_series
 
     def page(self, path: str, place: str) -> Callable[[Build], Build]:
         """Register a page at `path`, under the menu's `place`. Its parameters are those of the path and the query."""
@@ -73,7 +71,7 @@ class Shell:
         client.page = own
         frame = (await self.live.pulse(principal.scope)).frame
         words = Words(preferences.language, frame.zone)
-        return View(self.cloud, self.live, client, principal, preferences, words, frame, self.find_series)
+        return View(self.cloud, self.live, client, principal, preferences, words, frame)
 
 
 async def _recount(view: View, nav: ui.html, place: str) -> None:

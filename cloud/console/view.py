@@ -31,7 +31,6 @@ from cloud.guard import COOKIE
 from cloud.overview.service import Frame, Pulse
 from cloud.scope import Scope
 from cloud.security import check_role
-from cloud.timeseries.port import Timeseries
 
 T = TypeVar("T")
 Act = Callable[[str, str], Awaitable[None] | None]
@@ -56,7 +55,6 @@ class View:
     preferences: Preferences
     words: Words
     frame: Frame
-    find_series: Callable[[], Timeseries | None]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -86,11 +84,6 @@ class View:
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Work that asks no question about who is signed in, off the event loop."""
         return await _in_thread(work)
-
-    @property
-    def series(self) -> Timeseries | None:
-        """The time series; None where this process has none."""
-        return self.find_series()
 
     def at_most_every(self, seconds: float, notice: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """`notice`, left out when it was given less than `seconds` ago; the next news gives it."""

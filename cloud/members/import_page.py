@@ -73,7 +73,7 @@ class _Import:
             self.view.changed(select, self._into)
             upload = ui.upload(on_upload=self._uploaded, on_rejected=self._rejected, auto_upload=True,
                                max_file_size=importing.MAX_BYTES).classes("rl-upload")  # fmt: skip
-            upload.props('accept=".csv,.txt,text/csv" aria-hidden="true"')
+            upload.props('accept=".csv,.txt,text/csv"')
             pick = ui.element("button").classes("rl-btn").props('type="button" data-kind="main"')
             with pick:
                 ui.html(words("import.choose"), sanitize=False, tag="span")

@@ -207,7 +207,11 @@ class _Detail:
         title = words("members.facts")
         if not known.seen:
             return panel(title, none(words("overview.board_none"), words("members.facts_none")))
-        columns = (Column(words("members.when"), "rl-fit"), Column(words("members.terminal")), Column("", "num"))
+        columns = (
+            Column(words("members.when"), "rl-fit"),
+            Column(words("members.terminal")),
+            Column(words("occurrence.outcome"), "num"),
+        )
         rows = [
             [words.clock(seen.at), link(f"/terminals/{seen.terminal_id}", seen.terminal_id, class_="rl-quiet"),
              facts.outcome(words, seen)]

@@ -70,7 +70,7 @@ def _listing(view: View, found: Found[Held], wanted: State, cursor: str) -> Mark
         Column(words("quarantine.kind"), "lo"),
         Column(words("quarantine.reason")),
         Column(words("quarantine.record"), "lo num"),
-        Column("", "num"),
+        Column(words("members.do"), "num"),
     )
     rows = [
         [words.clock(row.received_at), link(f"/terminals/{row.terminal_id}", row.terminal_id),
@@ -99,7 +99,9 @@ class _Detail:
         held = await self.view.read(lambda session, scope: service.get(session, scope, self.id))
         words = self.view.words
         open_still = held.state is State.OPEN and self.view.may(Role.OPERATOR)
-        actions = button(words("quarantine.discard"), "discard", kind="danger") if open_still else None
+        again = button(words("quarantine.replay"), "replay") if held.kind != "payload" else None
+        discard = button(words("quarantine.discard"), "discard", kind="danger")
+        actions = join(again, discard) if open_still else None
         above = link(PATH, words("nav.quarantine"))
         title = words("quarantine.title", id=str(held.id))
         columns = tag("div", tag("div", _bytes(words, held), style="--c:8"),
@@ -107,8 +109,15 @@ class _Detail:
         self.all.set_content(str(join(head(self.view, title, above=above, beside=actions), columns)))
 
     async def _act(self, act: str, _on: str) -> None:
-        if act != "discard":
-            return
+        if act == "replay":
+            await self.view.write(
+                Role.OPERATOR, lambda session, change, scope: service.replay(session, change, scope, self.id)
+            )
+            await self._read()
+        elif act == "discard":
+            self._discard()
+
+    def _discard(self) -> None:
         words = self.view.words
         fields = dialogs.field(words("members.reason"), "reason", required=True, minlength=3, maxlength=500,
                                autofocus=True)  # fmt: skip
@@ -150,7 +159,8 @@ def _bytes(words: Words, held: Held) -> Markup:
     dump = tag("pre", hex_lines(shown), class_="rl-bytes mono", tabindex=0, aria_label=words("quarantine.as_hex"))
     hexes = tag("details", tag("summary", words("quarantine.as_hex"), class_="t1"), dump, class_="rl-data")
     size = small(words("quarantine.size", n=len(held.content)))
-    kept = note("info", words("quarantine.kept"), words("quarantine.kept_more"))
+    key = "kept" if held.kind == "record" else "not_kept"
+    kept = note("info", words(f"quarantine.{key}"), words(f"quarantine.{key}_more"))
     return panel(words("quarantine.bytes"), text, hexes, kept, beside=size)
 
 

@@ -14,6 +14,7 @@ from cloud.audit.service import Change, note
 from cloud.clock import from_us, to_us
 from cloud.errors import Conflict, NotFound
 from cloud.forms import Form, Sentence
+from cloud.ingest import replay as replaying
 from cloud.ingest.models import Quarantine
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
@@ -78,6 +79,11 @@ def discard(session: Session, change: Change, _scope: Scope, held_id: int, reaso
     session.flush()
     note(session, change, "quarantine.discard", str(held_id), reason=reason, terminal_id=row.terminal_id)
     return _held(row)
+
+
+def replay(session: Session, change: Change, _scope: Scope, held_id: int) -> Held:
+    """Try again to understand it, after a fix. Conflict, and nothing changes, when it still cannot be."""
+    return _held(replaying.replay(session, change, held_id))
 
 
 def _row(session: Session, held_id: int) -> Quarantine:

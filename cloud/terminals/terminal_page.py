@@ -31,6 +31,7 @@ from cloud.console.widgets import (
     small,
 )
 from cloud.console.words import Words
+from cloud.errors import Unavailable
 from cloud.overview import positions
 from cloud.overview.positions import StreamStanding
 from cloud.rooms import service as rooms
@@ -140,16 +141,11 @@ class _Page:
         return join(top, under)
 
     async def _chart(self) -> None:
-        words, series, until = self.view.words, self.view.series, self.view.now
+        words, until, cloud = self.view.words, self.view.now, self.view.cloud
         title, beside = words("terminal.health"), small(words("terminal.last_hour"))
-        if series is None:
-            self.health.set_content(
-                str(panel(title, none(words("terminal.no_series"), words("terminal.no_series_more"))))
-            )
-            return
         try:
-            found = await self.view.in_thread(lambda: _readings(series, self.id, until))
-        except TimeseriesError:
+            found = await self.view.in_thread(lambda: _readings(cloud.timeseries(), self.id, until))
+        except (TimeseriesError, Unavailable):
             away = note("warn", words("terminal.series_away"), words("terminal.series_away_more"))
             self.health.set_content(str(panel(title, away, beside=beside)))
             return
@@ -279,5 +275,8 @@ def _marks(words: Words, terminal: Terminal) -> Markup:
     title = words("terminal.marks")
     if not terminal.marks:
         return panel(title, none(words("terminal.no_marks"), words("terminal.no_marks_more")))
-    return panel(title, tag("div", [note("warn", words.known(f"mark.{mark}", mark), words.known(f"mark.{mark}_more", ""))
-                                    for mark in terminal.marks]))  # fmt: skip
+    notes = []
+    for mark in terminal.marks:
+        said = words.known(f"mark.{mark}", mark)
+        notes.append(note("warn", said[:1].upper() + said[1:], words("trouble.kept_more")))
+    return panel(title, tag("div", notes))

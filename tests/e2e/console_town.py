@@ -148,6 +148,7 @@ def _terminals(
         session.add(Stream(
             stream=stream, terminal_id=name, through=48_219, chain="9f2c" * 16, opened_at=to_us(now),
             last_stored_at=to_us(now), said_through=48_231, said_at=to_us(now),
+            facts=0, points=0,
         ))  # fmt: skip
     terminals.register(session, change, EVERYWHERE, NewTerminalForm(id="kiosk-spare-1"))
     broken = session.get_one(Terminal, "kiosk-210-a")
