@@ -36,7 +36,11 @@ class Agent:
         with contextlib.suppress(OSError):  # the outbox says what is wrong with the disk
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.settings = settings
-        self.clock = Clock(trusted=settings.clock_trusted, offset_file=settings.clock_offset_file)
+        self.clock = Clock(
+            trusted=settings.clock_trusted,
+            marker=settings.data_dir / "clock-synced",
+            offset_file=settings.clock_offset_file,
+        )
         self.outbox = Outbox.open(
             settings.outbox_file,
             terminal=settings.terminal,
@@ -51,8 +55,9 @@ class Agent:
         self._links = Links([self._link])
         source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file)
         self._fetcher = Fetcher(self.twin, source)
-        self._health = HealthSampler(self.outbox, self.clock, settings.data_dir)
         self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
+        more = None if self.kiosk is None else self.kiosk.measure
+        self._health = HealthSampler(self.outbox, self.clock, settings.data_dir, more)
 
     def start(self) -> None:
         """Start all threads. Raises SettingsError where the kiosk's port is taken; then nothing runs."""

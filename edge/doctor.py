@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edge.clock import Clock, kernel_clock_synced
+from edge.clock import Clock
 from edge.inspection import read_outbox
 from edge.settings import Settings
 from edge.tls import client_context
@@ -98,9 +98,7 @@ def check_clock(settings: Settings) -> Finding:
     if clock.quality() is Quality.SYNCED:
         return Finding("clock", True, seen)
     advice = "start a time service (systemctl enable --now systemd-timesyncd)"
-    if not kernel_clock_synced():
-        advice += ", or set clock_trusted = true where the host keeps the time"
-    return Finding("clock", False, seen, advice)
+    return Finding("clock", False, seen, f"{advice}, or set clock_trusted = true where the host keeps the time")
 
 
 def check_camera(settings: Settings) -> Finding:

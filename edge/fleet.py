@@ -120,12 +120,14 @@ class SimulatedKiosk:
         metrics = {
             "cpu_percent": round(max(1.0, chance.gauss(12, 6)), 1),
             "memory_percent": round(chance.gauss(41, 2), 1),
-            "agent_memory_mb": round(chance.gauss(120, 5), 1),
+            "memory_mb": round(chance.gauss(120, 5), 1),
             "temperature_c": round(chance.gauss(48, 3), 1),
             "disk_percent": round(chance.gauss(23, 0.2), 1),
-            "disk_free_mb": round(chance.gauss(20_000, 50), 1),
+            "disk_free_bytes": round(chance.gauss(2e10, 5e7)),
             "outbox_depth": float(status.depth),
             "uptime_s": self.clock.mono_ms() / 1000,
+            "camera_fps": round(chance.gauss(15, 0.3), 1),
+            "page_alive": 1.0,
         }
         with contextlib.suppress(OutboxError):
             self.outbox.append([Health(**self.clock.stamp(self.outbox.config), metrics=metrics)])

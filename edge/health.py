@@ -14,7 +14,7 @@ from typing import Final
 
 import psutil
 
-from edge.clock import Clock
+from edge.clock import Clock, kernel_time
 from edge.errors import OutboxError
 from edge.outbox import Outbox
 from firmware_specs.messages import Health
@@ -71,21 +71,24 @@ class HealthSampler:
 
 
 def measure(outbox: Outbox, clock: Clock, data_dir: Path) -> dict[str, float]:
-    """What every terminal measures; units are in the names."""
+    """What every terminal measures; names and units are in its profile."""
     status = outbox.status()
     memory = psutil.virtual_memory()
     metrics = {
         "cpu_percent": psutil.cpu_percent(),
         "memory_percent": memory.percent,
-        "agent_memory_mb": psutil.Process().memory_info().rss / MIB,
+        "memory_mb": psutil.Process().memory_info().rss / MIB,
         "uptime_s": clock.mono_ms() / 1000,
         "outbox_depth": float(status.depth),
     }
+    kernel = kernel_time()
+    if kernel.synced:
+        metrics["clock_offset_ms"] = kernel.offset_ms
     if status.oldest_at_us is not None:
-        metrics["outbox_oldest_s"] = max(0.0, (clock.now_us() - status.oldest_at_us) / 1e6)
+        metrics["outbox_age_s"] = max(0.0, (clock.now_us() - status.oldest_at_us) / 1e6)
     with contextlib.suppress(OSError):
         disk = psutil.disk_usage(str(data_dir))
-        metrics |= {"disk_percent": disk.percent, "disk_free_mb": disk.free / MIB}
+        metrics |= {"disk_percent": disk.percent, "disk_free_bytes": float(disk.free)}
     hottest_c = hottest()
     if hottest_c is not None:
         metrics["temperature_c"] = hottest_c

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.clock import Clock
@@ -96,6 +97,16 @@ class KioskApp:
     def timings(self) -> list[Timing]:
         """The last results, from frame to screen event."""
         return list(self._session.timings)
+
+    def measure(self) -> dict[str, float]:
+        """For a health sample, by the names of the kiosk's profile."""
+        metrics = {"page_alive": float(self.pages > 0)}
+        if self._camera is not None:
+            seen = self._camera.statistics()
+            metrics["camera_fps"] = seen.frames_per_s
+            if seen.last_decode_at is not None:
+                metrics["last_decode_age_s"] = max(0.0, (datetime.now(UTC) - seen.last_decode_at).total_seconds())
+        return metrics
 
     def has_picture(self) -> bool:
         """Whether frames come; a camera has some seconds to start or to come back."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge import clock as clocks
-from edge.clock import EARLIEST_US, Clock, SteppedClock
+from edge.clock import EARLIEST_US, Clock, KernelTime, SteppedClock
 from firmware_specs.messages import CheckIn, Method, Outcome
 from firmware_specs.messages import Clock as Quality
 
@@ -33,15 +33,48 @@ def test_trusted_clock_is_synced() -> None:
     assert Clock(trusted=True).quality() is Quality.SYNCED
 
 
-def test_untrusted_clock_is_what_the_kernel_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clocks, "kernel_clock_synced", lambda: True)
+def kernel_says(monkeypatch: pytest.MonkeyPatch, *, synced: bool, battery: bool = False) -> None:
+    monkeypatch.setattr(clocks, "kernel_time", lambda: KernelTime(synced, 0.0))
+    monkeypatch.setattr(clocks, "has_battery_clock", lambda: battery)
+
+
+def test_clock_is_synced_where_the_kernel_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel_says(monkeypatch, synced=True)
     assert Clock().quality() is Quality.SYNCED
-    monkeypatch.setattr(clocks, "kernel_clock_synced", lambda: False)
+
+
+def test_clock_that_was_synced_in_this_boot_is_held_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = Clock(marker=tmp_path / "marker")
+    kernel_says(monkeypatch, synced=True)
+    assert clock.quality() is Quality.SYNCED
+    kernel_says(monkeypatch, synced=False)
+    assert clock.quality() is Quality.HOLDOVER
+    assert Clock(marker=tmp_path / "marker").quality() is Quality.HOLDOVER
+    (tmp_path / "marker").write_text("another boot")
+    assert Clock(marker=tmp_path / "marker").quality() is Quality.UNSET
+
+
+def test_battery_holds_the_time_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel_says(monkeypatch, synced=False, battery=True)
     assert Clock().quality() is Quality.HOLDOVER
 
 
-def test_kernel_can_be_asked() -> None:
-    assert clocks.kernel_clock_synced() in (True, False)
+def test_clock_that_nothing_speaks_for_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel_says(monkeypatch, synced=False)
+    assert Clock().quality() is Quality.UNSET
+
+
+def test_marker_that_cannot_be_written_is_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kernel_says(monkeypatch, synced=True)
+    assert Clock(marker=tmp_path / "not" / "there").quality() is Quality.SYNCED
+
+
+def test_kernel_and_machine_can_be_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert abs(clocks.kernel_time().offset_ms) < 1000
+    monkeypatch.setattr(clocks, "_BATTERY_CLOCKS", tmp_path)
+    assert not clocks.has_battery_clock()
+    (tmp_path / "rtc0").mkdir()
+    assert clocks.has_battery_clock()
 
 
 def test_time_before_this_program_existed_was_never_set(tmp_path: Path) -> None:

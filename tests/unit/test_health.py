@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from edge import health
-from edge.clock import SteppedClock
+from edge.clock import KernelTime, SteppedClock
 from edge.errors import OutboxFull
 from edge.health import HealthSampler, measure
 from edge.outbox import Outbox
+from firmware_specs import profiles
 from firmware_specs.messages import Health
 from firmware_specs.wire import decode_batch, decode_record
 from tests.process import wait_until
@@ -40,14 +41,24 @@ def test_sample_holds_what_every_terminal_measures(outbox: Outbox, clock: Steppe
     clock.step(90)
     metrics = measure(outbox, clock, FOLDER)
     assert metrics["outbox_depth"] == 1
-    assert metrics["outbox_oldest_s"] == 90
+    assert metrics["outbox_age_s"] == 90
     assert metrics["uptime_s"] == 150
-    assert {"cpu_percent", "memory_percent", "agent_memory_mb", "disk_percent", "disk_free_mb"} <= metrics.keys()
+    assert {"cpu_percent", "memory_percent", "memory_mb", "disk_percent", "disk_free_bytes"} <= metrics.keys()
+
+
+def test_every_metric_is_in_the_kiosks_profile(
+    outbox: Outbox, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "hottest", lambda: 61.5)
+    monkeypatch.setattr(health, "kernel_time", lambda: KernelTime(synced=True, offset_ms=-0.2))
+    metrics = measure(outbox, clock, FOLDER)
+    assert metrics.keys() <= profiles.load("kiosk").telemetry.keys()
+    assert metrics["clock_offset_ms"] == -0.2
 
 
 def test_empty_outbox_has_no_oldest_record(outbox: Outbox, clock: SteppedClock) -> None:
     outbox.stored(outbox.status().stream, 1, 1)
-    assert "outbox_oldest_s" not in measure(outbox, clock, FOLDER)
+    assert "outbox_age_s" not in measure(outbox, clock, FOLDER)
 
 
 def test_disk_that_cannot_be_asked_is_left_out(outbox: Outbox, clock: SteppedClock) -> None:
@@ -63,10 +74,10 @@ def test_hottest_sensor_is_told_where_there_is_one(
 
 def test_sample_is_kept_under_the_twin_in_force_with_what_parts_add(outbox: Outbox, clock: SteppedClock) -> None:
     outbox.config = (7, 9)
-    HealthSampler(outbox, clock, FOLDER, lambda: {"camera_frames_per_s": 12.5}).sample()
+    HealthSampler(outbox, clock, FOLDER, lambda: {"camera_fps": 12.5}).sample()
     (sample,) = samples(outbox)
     assert sample.config == (7, 9)
-    assert sample.metrics["camera_frames_per_s"] == 12.5
+    assert sample.metrics["camera_fps"] == 12.5
 
 
 def test_sample_without_room_is_not_taken(outbox: Outbox, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
