@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.faults.account import read_account
 from tests.faults.checker import Findings, check
-from tests.faults.draws import FAULTS, Heal, Round, copy_disk
+from tests.faults.draws import FAULTS, Fault, Round, copy_disk
 from tests.faults.evidence import Damage, read_journal
 from tests.faults.stack import FaultStack
 from tests.process import wait_until
@@ -48,12 +48,12 @@ def _round(now: Round, number: int) -> float:
     """Draw one to three faults, heal them, and wait until what was on the disks then is stored; seconds of that wait."""
     if number % 5 == 1:
         copy_disk(now.kiosk())
-    drawn = now.chance.sample(FAULTS, now.chance.choice([1, 1, 1, 2, 2, 3]))
+    drawn: list[Fault] = []
+    for fault in now.chance.sample(FAULTS, now.chance.choice([1, 1, 1, 2, 2, 3])):
+        if not _spoils_another(fault.__name__, [each.__name__ for each in drawn]):
+            drawn.append(fault)
     _say(f"round {number}: {', '.join(fault.__name__ for fault in drawn)}")
-    heals: list[Heal] = []
-    for fault in drawn:
-        if not _spoils_another(fault.__name__, [each.__name__ for each in drawn[: len(heals)]]):
-            heals.append(fault(now))
+    heals = [fault(now) for fault in drawn]
     _pass(now.chance.uniform(0.3, 2.0))
     for heal in reversed(heals):
         heal()
