@@ -22,6 +22,12 @@ CARDS_PER_PAGE = 10
 PNG_MODULE = 8
 """Pixels a module: 57 modules with their quiet zone are 456 pixels, about 38 mm at 300 dpi."""
 
+CJK = 0x2E80
+"""From here on, characters are as wide as they are high, and lines break between any two."""
+
+TEXT_LEFT, TEXT_ROOM = 56.5, 26.5
+"""Where text begins on a card, and how wide it may be; millimetres."""
+
 FONTS = '"Liberation Sans", "Noto Sans CJK SC", Arial, sans-serif'
 
 
@@ -80,28 +86,45 @@ def _face(card: Card) -> str:
     path = "".join(
         f"M{x + QUIET} {y + QUIET}h1v1h-1z" for y, row in enumerate(symbol.matrix) for x, dark in enumerate(row) if dark
     )
-    texts = [
-        _line(57, 20, 3.6, card.organisation, bold=True),
-        _line(57, 25, 2.6, card.organisation_en),
-        _line(57, 31, 3.2, card.name),
-        _line(57, 44, 3.7, card.number, bold=True),
-    ]
+    text, top = "", 6.5
+    for line, size, most in ((card.organisation, 3.4, 3), (card.organisation_en, 2.4, 2), (card.name, 3.0, 2)):
+        for part in _wrapped(line, TEXT_ROOM / size, most):
+            top += size * 1.3
+            text += _text(top, size, part)
+        top += 1.5
+    text += _text(46, 3.3, card.number)
     return (
         f'<rect width="{WIDTH_MM}" height="{HEIGHT_MM}" fill="#fff"/>'
         f'<g transform="translate(2 2) scale({side / modules:.5f})" shape-rendering="crispEdges">'
-        f'<path d="{path}"/></g>{"".join(texts)}'
+        f'<path d="{path}"/></g>{text}'
     )
 
 
-def _line(x: float, y: float, size: float, text: str, *, bold: bool = False) -> str:
-    """A line of text, squeezed where it would run over the card's edge."""
-    if not text:
-        return ""
-    room = WIDTH_MM - x - 3
-    wide = sum(1.0 if ord(character) > 0x2E7F else 0.62 for character in text) * size
-    squeeze = f' textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"' if wide > room else ""
-    weight = ' font-weight="700"' if bold else ""
-    return f'<text x="{x}" y="{y}" font-size="{size}" font-family=\'{FONTS}\'{weight}{squeeze}>{escape(text)}</text>'
+def _text(y: float, size: float, text: str) -> str:
+    return f'<text x="{TEXT_LEFT}" y="{y:.1f}" font-size="{size}" font-family=\'{FONTS}\'>{escape(text)}</text>'
+
+
+def _wrapped(text: str, room_em: float, most: int) -> list[str]:
+    """`text` in at most `most` lines of `room_em`; the last one ends with … where it does not fit."""
+    lines = [""]
+    for place, character in enumerate(text):
+        if _width_em(lines[-1] + character) > room_em:
+            if len(lines) == most:
+                lines[-1] = f"{lines[-1][:-1]}…"
+                return lines
+            head, space, tail = lines[-1].rpartition(" ")
+            if space and character != " " and ord(text[place - 1]) < CJK:
+                lines[-1] = head  # a word of letters goes on to the next line whole
+                lines.append(tail)
+            else:
+                lines.append("")
+        lines[-1] += character
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _width_em(text: str) -> float:
+    """About how wide it is, in sizes of its font."""
+    return sum(1.0 if ord(each) >= CJK else 0.28 if each == " " else 0.58 for each in text)
 
 
 def _symbol(card: Card) -> segno.QRCode:
@@ -110,8 +133,8 @@ def _symbol(card: Card) -> segno.QRCode:
 
 def _centred(draw: ImageDraw.ImageDraw, text: str, width: int, top: int, size: int) -> None:
     font = _font(text, size)
-    while size > 10 and draw.textlength(text, font=font) > width - 16:
-        size -= 2
+    while len(text) > 1 and draw.textlength(text, font=font) > width - 16:
+        size, text = (size - 2, text) if size > 20 else (size, f"{text.removesuffix('…')[:-1]}…")
         font = _font(text, size)
     left = (width - draw.textlength(text, font=font)) / 2
     draw.text((left, top), text, fill=0, font=font)

@@ -181,3 +181,14 @@ def test_a_body_beyond_the_limit_is_refused(office: Office) -> None:
         chunks = (b" " * 65536 for _ in range(40))
         unknown = client.post("/api/v1/organisations", content=chunks, headers={"Content-Type": "application/json"})
     assert (known.status_code, unknown.status_code) == (413, 413)
+
+
+def test_a_room_is_read_listed_and_found(office: Office) -> None:
+    organisation = office.organisation()
+    room = office.room(organisation["id"])
+    with office.client() as client:
+        assert client.get(f"/api/v1/rooms/{room['id']}").json() == room
+        query = {"organisation_id": organisation["id"], "search": "绘画"}
+        assert client.get("/api/v1/rooms", params=query).json()["items"] == [room]
+        office.terminal(room["id"])
+        assert client.delete(f"/api/v1/rooms/{room['id']}", headers=etag(1)).status_code == 409
