@@ -21,12 +21,15 @@ class Counter(Base):
 
 
 class Counts(StrEnum):
-    """What is counted; each has a row from the first revision of the schema on."""
+    """What is counted; each has a row from the first revision of the schema on.
 
-    TWINS = "twins"  # desired twins, cloud-wide
+    Who draws several in one transaction draws them in this order, or two such could wait for each other.
+    """
+
     TWIN_INPUTS = "twin_inputs"  # changes of what twins are made from
     ROSTER = "roster"  # changes of members, their organisations and cards
     REVOCATIONS = "revocations"  # cards revoked
+    TWINS = "twins"  # desired twins, cloud-wide
 
 
 def advance(session: Session, counts: Counts) -> int:

@@ -183,8 +183,8 @@ def _text(session: Session, credential: Credential, subject: str, box: KeyBox) -
 def _revoke(session: Session, change: Change, credential: Credential, reason: str) -> None:
     credential.revoked_at, credential.revoke_reason = change.at, reason
     session.flush()
-    advance(session, Counts.REVOCATIONS)
     advance(session, Counts.ROSTER)
+    advance(session, Counts.REVOCATIONS)
     note(session, change, "credential.revoke", credential.id, reason=reason)
 
 

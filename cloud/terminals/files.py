@@ -70,10 +70,9 @@ def keep(session: Session, drafts: Sequence[Draft], now: datetime) -> None:
         session.flush()
 
 
-def ensure_key(session: Session, now: datetime) -> None:
-    """Draw the rosters' first key."""
-    if session.scalar(select(RosterKey.id).limit(1)) is None:
-        draw_key(session, now)
+def has_key(session: Session) -> bool:
+    """Whether the rosters' first key was drawn."""
+    return session.scalar(select(RosterKey.id).limit(1)) is not None
 
 
 def draw_key(session: Session, now: datetime) -> None:

@@ -64,8 +64,11 @@ def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> 
     Opens its own transactions, because a large roster is read beside the writers. At most `limit` terminals: call
     again while as many come back.
     """
-    with transaction(engine) as session:
-        files.ensure_key(session, now)
+    with transaction(engine, read_only=True) as session:
+        has_key = files.has_key(session)
+    if not has_key:
+        with transaction(engine) as session:
+            files.draw_key(session, now)
     with transaction(engine, read_only=True) as session:
         drafts = files.due_drafts(session, epoch, now)
         due = _due_terminals(session, epoch, now, 1)
