@@ -1,4 +1,4 @@
-"""The agent's command line: `python -m edge run|doctor|outbox|scan|fleet`. Wires the parts; nothing else does."""
+"""The agent's command line: `python -m edge run|doctor|outbox|scan|settings|fleet`. Wires the parts; nothing else does."""
 
 import argparse
 import dataclasses
@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--camera", metavar="N", help="camera number or device, instead of files")
     scan.add_argument("--json", action="store_true", help="one JSON object a line, with milliseconds and stage")
     scan.set_defaults(command=_scan)
+    settings = commands.add_parser("settings", help="list all settings with an example and their meaning")
+    settings.add_argument("--markdown", action="store_true", help="docs/settings-agent.md instead")
+    settings.set_defaults(command=_settings)
     fleet = commands.add_parser("fleet", help="run many simulated kiosks until SIGTERM or Ctrl-C")
     fleet.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings of the fleet, TOML")
     fleet.add_argument("--count", type=int, metavar="N", help="only the first N terminals of the file")
@@ -106,6 +109,17 @@ def _scan(options: argparse.Namespace) -> int:
         scan_camera(options.camera, stop_at_signal(), as_json=options.json)
     else:
         scan_files(options.files, as_json=options.json)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> int:
+    from edge.settings import described, markdown
+
+    if options.markdown:
+        print(markdown(), end="")
+    else:
+        for name, example, meaning in described():
+            print(f"{name} = {example}\n    {meaning}")
     return 0
 
 

@@ -67,7 +67,11 @@ class Agent:
         self.outbox.on_append = wake
         self.twin.listen(wake)
         if self.kiosk is not None:
-            self.kiosk.start()
+            try:
+                self.kiosk.start()
+            except BaseException:
+                self.outbox.close()
+                raise
         self._fetcher.start()
         self._links.start()
         self._health.start()

@@ -38,11 +38,7 @@ class Links:
         self._links = list(links)
         self._due_s = dict.fromkeys(self._links, 0.0)
         self._watched: dict[Link, int] = {}
-        self._selector = selectors.DefaultSelector()
-        self._hears, self._calls = socket.socketpair()
-        self._hears.setblocking(False)
-        self._calls.setblocking(False)
-        self._selector.register(self._hears, selectors.EVENT_READ, None)
+        self._calls: socket.socket | None = None
         self._woken: set[Link] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -51,6 +47,11 @@ class Links:
 
     def start(self) -> None:
         """Begin to connect."""
+        self._selector = selectors.DefaultSelector()
+        self._hears, self._calls = socket.socketpair()
+        self._hears.setblocking(False)
+        self._calls.setblocking(False)
+        self._selector.register(self._hears, selectors.EVENT_READ, None)
         self._thread.start()
 
     def stop(self, reason: str = "stopped") -> None:
@@ -61,7 +62,8 @@ class Links:
         self._thread.join(FAREWELL_WITHIN_S + 15.0)
         self._selector.close()
         self._hears.close()
-        self._calls.close()
+        if self._calls is not None:
+            self._calls.close()
 
     def wake(self, link: Link) -> None:
         """There is something new in this link's outbox; callable from any thread, returns at once."""
@@ -77,8 +79,9 @@ class Links:
         return LinkStatus(of.is_connected, of.since_s, of.uplink.in_flight, of.uplink.problem)
 
     def _call(self) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):  # full: the thread wakes anyway; closed: it has ended
-            self._calls.send(b"\0")
+        if self._calls is not None:  # before the start, what is due is found when it comes
+            with contextlib.suppress(BlockingIOError, OSError):  # full: the thread wakes anyway; closed: it has ended
+                self._calls.send(b"\0")
 
     def _serve(self) -> None:
         try:
