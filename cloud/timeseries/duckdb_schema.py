@@ -22,7 +22,7 @@ class DuckDBLimits:
     """What the store may use. DuckDB's own defaults are all cores and 80 % of the memory, for itself alone."""
 
     threads: int = 2
-    memory_limit_mb: int = 512
+    memory_limit_mb: int = 256  # the whole service shall stay below 400
     checkpoint_mb: int = 64  # of write-ahead log; larger: rarer and longer stalls, a slower start after a crash
 
 

@@ -57,6 +57,7 @@ from cloud.timeseries.port import (
 from cloud.timeseries.validity import refusal
 
 UTC_ZONE = ZoneInfo("UTC")
+READ_AGAIN_AFTER = timedelta(hours=1)
 RETENTION_SLACK_S = 2 * 3600  # a retention this close to the wanted one is left as it is
 
 
@@ -82,22 +83,39 @@ class InfluxTimeseries:
         self._zone = zone
         self._now = now
         self._lock = RLock()
-        self._retention_s: int | None = None  # of the raw bucket; None until the buckets have been seen
+        self._retention_s = 0  # of the raw bucket, as last seen
+        self._buckets_seen_at: datetime | None = None
+        self._due_read_at: datetime | None = None
         self._raw_from_us = 0  # where a rebuild began, while there is no retention
         self._due: set[DueHour] = set()  # as marked in the server; bounded by terminals times hours not rolled up
 
     def _keep_buckets(self) -> None:
-        """On first use: see to the buckets, and learn what a former process left due."""
-        if self._retention_s is not None:
+        """See to the buckets, on first use and now and then: another process may have changed the retention."""
+        if not self._is_old(self._buckets_seen_at):
             return
-        retention_s = self._server.keep_bucket(self._buckets.raw)
+        self._retention_s = self._server.keep_bucket(self._buckets.raw)
         self._server.keep_bucket(self._buckets.hourly)
         self._server.keep_bucket(self._buckets.daily)
-        for table in self._server.ask(due_question(self._buckets.raw)):
-            for record in table.records:
-                measurement = Measurement(text_of(record, "measurement"))
-                self._due.add((measurement, text_of(record, "terminal"), time_of_us(record, "_time")))
-        self._retention_s = retention_s
+        self._buckets_seen_at = self._now()
+
+    def _keep_due(self) -> None:
+        """Learn what is marked as due, on the first write and now and then: by a former process, or by one that
+        projected until now. Every mark of this process is among them."""
+        if not self._is_old(self._due_read_at):
+            return
+        self._due = {
+            (
+                Measurement(text_of(record, "measurement")),
+                text_of(record, "terminal"),
+                time_of_us(record, "_time"),
+            )
+            for table in self._server.ask(due_question(self._buckets.raw))
+            for record in table.records
+        }
+        self._due_read_at = self._now()
+
+    def _is_old(self, read_at: datetime | None) -> bool:
+        return read_at is None or self._now() - read_at >= READ_AGAIN_AFTER
 
     def _raw_since_us(self) -> int:
         """The first hour of which all raw points are there: the first whole one within the retention."""
@@ -130,6 +148,7 @@ class InfluxTimeseries:
 
     def _mark_due(self, points: list[Point]) -> None:
         """Marks come before the points: a mark too many costs a query, one too few a chart's truth."""
+        self._keep_due()
         hours = {(p.measurement, p.terminal, hour_start_us(p.effective_at_us)) for p in points} - self._due
         lines = [due_line(*hour, is_pending=True) for hour in sorted(hours)]
         refused = self._server.write(self._buckets.raw, lines)
@@ -218,6 +237,7 @@ class InfluxTimeseries:
         """See `Timeseries.roll_up`. Writes and questions get their turn between the slices."""
         with self._lock:
             raw_since_us = self._raw_since_us()
+            self._keep_due()
             for hour in [hour for hour in self._due if hour[2] < raw_since_us]:
                 self._due.discard(hour)  # its raw points are not all there any more, its rollup is
             due = sorted(self._due)
@@ -235,6 +255,7 @@ class InfluxTimeseries:
             self.roll_up()
             age_us = to_us(self._now()) - hour_start_us(to_us(before))
             wanted_s = max(3600, age_us // SECOND_US)
+            self._keep_buckets()
             if not self._retention_s or abs(self._retention_s - wanted_s) > RETENTION_SLACK_S:
                 self._server.set_retention(self._buckets.raw, wanted_s)
                 self._retention_s, self._raw_from_us = wanted_s, 0

@@ -14,7 +14,7 @@ from cloud.timeseries.port import StoreUnusable, Timeseries
 EXAMPLES = "duckdb:///var/timeseries.duckdb, influx+http://localhost:8086/organisation/bucket, memory:"
 
 
-def open_store(url: str, *, zone: str = "UTC", token: str = "", memory_limit_mb: int = 512) -> Timeseries:
+def open_store(url: str, *, zone: str = "UTC", token: str = "", memory_limit_mb: int = 256) -> Timeseries:
     """The store at an address.
 
     `zone` is the IANA time zone whose days the daily rollups are of, `token` InfluxDB's API token. InfluxDB

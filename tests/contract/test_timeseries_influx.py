@@ -165,6 +165,31 @@ def test_marks_survive_the_process_that_wrote_them(double: InfluxDouble, store: 
         assert successor.roll_up() == 0
 
 
+def test_a_process_that_takes_over_marks_what_the_one_before_it_had_done(
+    double: InfluxDouble, store: InfluxTimeseries
+) -> None:
+    store.write([point(1)])
+    with closing(InfluxTimeseries(InfluxServer(double.url, TOKEN, ORG), "series")) as successor:
+        assert cpu(successor) == [1.0]  # a console's question, while the other still projects
+        store.roll_up()
+        successor.write([point(2)])
+    with closing(InfluxTimeseries(InfluxServer(double.url, TOKEN, ORG), "series")) as third:
+        assert third.roll_up() == 1
+        assert cpu(third, resolution=Resolution.HOURLY) == [3.0]
+
+
+def test_a_retention_that_another_process_set_is_seen_within_the_hour(
+    double: InfluxDouble, store: InfluxTimeseries
+) -> None:
+    now = datetime.now(UTC)
+    with closing(InfluxTimeseries(InfluxServer(double.url, TOKEN, ORG), "series", now=lambda: now)) as reader:
+        store.write([point(1)])
+        assert reader.count_by_stream() == {STREAM: StreamCount(1, 1)}
+        store.expire(now)
+        now += timedelta(hours=1)
+        assert reader.count_by_stream() == {}
+
+
 def test_a_rollup_that_was_broken_off_is_made_the_next_time(double: InfluxDouble, store: InfluxTimeseries) -> None:
     store.write([point(1)])
     double.failures.extend([None, Failure(503)])
