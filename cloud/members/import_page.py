@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
@@ -18,9 +19,10 @@ from cloud.console.places import organisation_options, organisations_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, bar, button, button_link, link, note, panel, say, small, table, tile, tiles
-from cloud.errors import CloudError
+from cloud.errors import CloudError, Conflict
 from cloud.members import importing
 from cloud.members.importing import Report
+from cloud.members.service import MemberForm
 from cloud.scope import Scope
 
 SHOWN = 20
@@ -35,6 +37,23 @@ def register(shell: Shell) -> None:
         await _Import(view).show()
 
 
+class _Stopped(Conflict):
+    """The person who began it stopped it."""
+
+
+@dataclass
+class _Watched(Report):
+    """A report whose work ends, with nothing kept, once `stop` was said from another thread."""
+
+    stop: bool = False
+
+    def count(self, number: int, action: str, form: MemberForm) -> None:
+        """Count a good row, unless it is to stop."""
+        if self.stop:
+            raise _Stopped("It was stopped; nothing was imported.")
+        super().count(number, action, form)
+
+
 class _Import:
     """One import in one page. The file lies in the data folder until the page is closed."""
 
@@ -43,6 +62,7 @@ class _Import:
         self.organisation_id = ""
         self.path: Path | None = None
         self.report: Report | None = None
+        self.running: _Watched | None = None
 
     async def show(self) -> None:
         """Build the page: where to, the file, what came of it."""
@@ -59,6 +79,7 @@ class _Import:
                 view.html(tag("h2", words("import.file")), tag="header")
                 self._choose(places)
                 self.progress = view.html(slot="progress").props('role="status"')
+                self.stop = view.html(on_act=lambda *_: self._stop())
                 self.result = view.html(slot="report", on_act=lambda *_: self._apply())
             view.html(self._rules()).style("--c:4")
         view.client.on_delete(self._forget)
@@ -97,15 +118,19 @@ class _Import:
         await self._check(event.file.name)
 
     async def _check(self, name: str) -> None:
-        path, into, report = self.path, self.organisation_id, Report()
+        path, into, report = self.path, self.organisation_id, _Watched()
         assert path is not None  # noqa: S101
 
         def check(session: Session, scope: Scope) -> Report:
             return importing.check(session, scope, path, into, report)
 
+        words = self.view.words
         try:
-            with self._watched(report, self.view.words("import.checking"), 0):
+            with self._watched(report, words("import.checking"), 0):
                 self.report = await self.view.read(check)
+        except _Stopped:
+            self.report = None
+            self.result.set_content(str(note("cancelled", words("import.stopped"), words("import.stopped_more"))))
         except CloudError as error:
             self.report = None
             self.result.set_content(str(self.view.explain(error)))
@@ -113,7 +138,7 @@ class _Import:
             self.result.set_content(str(self._told(name, self.report)))
 
     async def _apply(self) -> None:
-        checked, path, into, report = self.report, self.path, self.organisation_id, Report()
+        checked, path, into, report = self.report, self.path, self.organisation_id, _Watched()
         if checked is None or path is None:
             return
 
@@ -123,24 +148,36 @@ class _Import:
         words = self.view.words
         self.report = None
         self.result.set_content("")
-        with self._watched(report, words("import.importing"), checked.rows):
-            done = await self.view.write(Role.OPERATOR, apply)
+        try:
+            with self._watched(report, words("import.importing"), checked.rows):
+                done = await self.view.write(Role.OPERATOR, apply)
+        except _Stopped:
+            self.result.set_content(str(note("cancelled", words("import.stopped"), words("import.stopped_more"))))
+            return
         says = words("import.done_more", created=done.created, updated=done.updated, unchanged=done.unchanged)
         to_list = button_link("/members", words("import.to_members"))
         self.result.set_content(str(note("ok", words("import.done"), says, to_list, role="status")))
         await to_thread.run_sync(self._forget)
 
     @contextlib.contextmanager
-    def _watched(self, report: Report, label: str, total: int) -> Iterator[None]:
+    def _watched(self, report: _Watched, label: str, total: int) -> Iterator[None]:
         """Show how far it is while the block runs; without a total, the count alone."""
+        self.running = report
+        self.stop.set_content(str(button(self.view.words("import.stop"), "stop")))
         task = asyncio.get_running_loop().create_task(self._watch(report, label, total))
         try:
             yield
         finally:
             task.cancel()
+            self.running = None
+            self.stop.set_content("")
             self.progress.set_content("")
 
-    async def _watch(self, report: Report, label: str, total: int) -> None:
+    def _stop(self) -> None:
+        if self.running is not None:
+            self.running.stop = True
+
+    async def _watch(self, report: _Watched, label: str, total: int) -> None:
         words = self.view.words
         while True:
             if total:
