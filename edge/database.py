@@ -1,6 +1,6 @@
 """The one SQLite file of a terminal: opened when needed, checked, moved aside when damaged.
 
-Promises WAL with synchronous=FULL (a commit is on the disk when it returns), one agent at a time, and typed errors.
+Promises WAL with synchronous=FULL (a durable commit is on the disk when it returns), one agent at a time, and typed errors.
 Called by the outbox only.
 """
 
@@ -97,7 +97,6 @@ class Database:
                 f"The outbox file has version {version}; this agent knows {SCHEMA_VERSION}. Update it."
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         connection.execute("PRAGMA cache_size = -2048")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -120,14 +119,18 @@ class Database:
         self._lock_fd = descriptor
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE … COMMIT. After an error nothing is changed, and after an I/O error the file is opened anew."""
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE … COMMIT. After an error nothing is changed, and after an I/O error the file is opened anew.
+
+        Not ``durable``: a power cut may undo it, and never the one before it; the next durable one makes it so.
+        """
         self.open()
         connection = self._connection
         if connection is None:
             raise OutboxUnavailable("The outbox is closed.")
         try:
             with translated(self.path):
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")

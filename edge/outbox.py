@@ -218,14 +218,17 @@ class Outbox:
         return Position(kept.state, lambda number: self._store.read(lambda sql, now: rows.chain_at(sql, now, number)))
 
     def stored(self, stream: str, through: int, epoch: int, rejected: Iterable[int] = ()) -> None:
-        """The cloud's word: of ``stream`` all up to ``through`` is stored, and no more. Trims what has been stored for long."""
+        """The cloud's word: of ``stream`` all up to ``through`` is stored, and no more. Trims what has been stored for long.
+
+        Without a sync of its own: a power cut may undo it, and then the cloud is asked again.
+        """
         told = list(rejected)
 
         def mark(transaction: Transaction) -> None:
             if transaction.state.stream == stream:  # it may have ended since the answer was judged
                 self._mark(transaction, through, epoch, told)
 
-        self._store.run(mark)
+        self._store.run(mark, durable=False)
 
     def _mark(self, transaction: Transaction, through: int, epoch: int, rejected: list[int]) -> None:
         sql, base, state = transaction.sql, transaction.kept.base, transaction.state

@@ -122,14 +122,14 @@ class Store:
         self._reason: str | None = "start"
         self._wreck: Wreck | None = None
 
-    def run(self, work: Callable[[Transaction], T]) -> T:
+    def run(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
         with self.lock:
             try:
-                return self._attempt(work)
+                return self._attempt(work, durable=durable)
             except OutboxDamaged as error:
                 self._begin_again(error)
-                return self._attempt(work)
+                return self._attempt(work, durable=durable)
             except OutboxError as error:
                 self.problem = error
                 raise
@@ -153,9 +153,9 @@ class Store:
         stamp = self.clock.stamp(self.config)
         return rows.row_of(Started(**stamp, versions=self._versions, reason=reason, gap=gap))
 
-    def _attempt(self, work: Callable[[Transaction], T]) -> T:
+    def _attempt(self, work: Callable[[Transaction], T], *, durable: bool) -> T:
         kept = self._loaded()
-        with self.database.transaction() as sql:
+        with self.database.transaction(durable=durable) as sql:
             before = sql.total_changes
             transaction = Transaction(sql, kept, self)
             result = work(transaction)
