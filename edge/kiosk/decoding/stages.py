@@ -23,7 +23,7 @@ from edge.kiosk.decoding.finders import find_finders, hypotheses
 from edge.kiosk.decoding.salvage import likeness, salvage
 from edge.kiosk.decoding.sampling import Gray
 
-QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2])  # not micro, not rectangular
 MAX_SUSPECTS = 4  # symbols kept of one look
 MAX_HYPOTHESES = 60  # symbols that finder patterns suggest, rated by likeness (0.5 ms each)
 MAX_SALVAGED = 3  # of those, the likeliest (20 ms each)
@@ -53,6 +53,7 @@ class Picture:
     """A grey picture under examination; `work` is it at no more than `preparation.WORK_PIXELS`."""
 
     whole: Gray
+    spent: Callable[[], bool] = lambda: False  # whether the time is up; asked between symbols
     work: Gray = field(init=False)
     suspects: list[Suspect] = field(default_factory=list)
 
@@ -95,8 +96,7 @@ def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Fo
                 found.append(Found(code.text, _middle(corners)))
             continue
         extra = cast("dict[str, str] | None", code.extra) or {}
-        version = extra.get("Version", "")
-        if version.isdigit():  # micro and rectangular codes have a letter
+        if version := extra.get("Version"):
             suspects.append(Suspect(corners.astype(np.float32), int(version)))
     picture.suspects = suspects[:MAX_SUSPECTS]
     return found
@@ -105,10 +105,14 @@ def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Fo
 def resample(picture: Picture) -> list[Found]:
     """Sample anew what earlier stages found and could not correct, and forget it."""
     suspects, picture.suspects = picture.suspects, []
-    rated = [(suspect, likeness(*picture.seen_at(suspect))) for suspect in suspects]
+    rated = []
+    for suspect in suspects:
+        if picture.spent():
+            return []
+        rated.append((suspect, likeness(*picture.seen_at(suspect))))
     rated.sort(key=lambda pair: -pair[1])
     for suspect, alike in rated[:MAX_SALVAGED]:
-        if alike < MIN_LIKENESS:
+        if alike < MIN_LIKENESS or picture.spent():
             break
         symbol = salvage(*picture.seen_at(suspect))
         text = None if symbol is None else _drawn_and_read(symbol)
@@ -131,7 +135,7 @@ def search(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[
 def _drawn_and_read(symbol: NDArray[np.bool_]) -> str | None:
     clean = np.where(np.pad(symbol, 4), 0, 255).astype(np.uint8)
     clean = np.kron(clean, np.ones((3, 3), np.uint8))
-    code = zxingcpp.read_barcode(clean, formats=QR, is_pure=True)
+    code = zxingcpp.read_barcode(clean, formats=QR)
     if code is None or code.content_type == zxingcpp.ContentType.Binary:
         return None
     return code.text
