@@ -5,23 +5,40 @@ Writes within the caller's transaction; log lines and metrics are the worker's.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cloud.bulk import Bulk
 from cloud.ingest.accept import Verdict
+from cloud.ingest.prepare import Prepared
 from cloud.ingest.rows import QUARANTINE_BYTES, QUARANTINE_COLUMNS
+from firmware_specs.messages import Started
 
 PAYLOADS_KEPT: Final = 100
 
 
-def raise_marks(bulk: Bulk, refused: Sequence[Verdict]) -> None:
-    """Mark the terminals of these deliveries; keep those payloads that could not be read."""
+DAMAGED: Final = "damaged"
+"""A terminal began a new stream because its disk lost something, or declares that records are lost."""
+DAMAGE: Final = frozenset({"damaged", "rotted"})
+
+
+def marks_of(refused: Iterable[Verdict], stored: Iterable[Prepared]) -> dict[str, set[str]]:
+    """By terminal, what these deliveries are reason for."""
     marks: dict[str, set[str]] = {}
     for verdict in refused:
-        if verdict.mark:
-            marks.setdefault(verdict.delivery.terminal, set()).add(str(verdict.mark))
-    mark(bulk, marks)
+        marks.setdefault(verdict.delivery.terminal, set()).add(str(verdict.mark))
+    for prepared in damaged(stored):
+        marks.setdefault(prepared.verdict.delivery.terminal, set()).add(DAMAGED)
+    return marks
+
+
+def damaged(stored: Iterable[Prepared]) -> list[Prepared]:
+    """Those of these batches in which a terminal tells of damage. It does so in the first record of a stream."""
+    return [each for each in stored if each.first == 1 and any(_tells_of_damage(record) for record in each.records)]
+
+
+def keep_payloads(bulk: Bulk, refused: Iterable[Verdict]) -> None:
+    """Keep what was no batch."""
     for verdict in refused:
         if verdict.reading.batch is None:
             _keep_payload(bulk, verdict)
@@ -36,6 +53,10 @@ def mark(bulk: Bulk, marks: Mapping[str, set[str]]) -> None:
         if not marks[terminal] <= set(json.loads(have))
     ]
     bulk.run_many("UPDATE terminals SET marks = ? WHERE id = ?", changed)
+
+
+def _tells_of_damage(record: object) -> bool:
+    return isinstance(record, Started) and (record.reason in DAMAGE or record.gap is not None)
 
 
 def _keep_payload(bulk: Bulk, verdict: Verdict) -> None:

@@ -36,8 +36,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A delivery that should not have been: `mark` is the alarm's word, `wrong` a sentence where there is one."""
+class Alarm:
+    """Something that a person should look at: `mark` is its word, `wrong` a sentence where there is one."""
 
     terminal: str
     stream: str | None
@@ -50,7 +50,7 @@ class Result:
     """What became of a group. `strangers` are terminals that are not registered: they get no answer."""
 
     answers: Sequence[Answer] = ()
-    refusals: Sequence[Refusal] = ()
+    alarms: Sequence[Alarm] = ()
     strangers: Sequence[str] = ()
     batches: int = 0
     records: int = 0
@@ -82,7 +82,7 @@ class Line:
         stored, now = self._store(ready, refused, [said for each in verdicts if (said := _said(each))], epoch)
         answers = [Answer(each.delivery.terminal, epoch, self._answer(each, stored, now, epoch)) for each in verdicts]
         strangers = [delivery.terminal for delivery in deliveries if delivery.terminal not in terminals]
-        return _result(answers, refused, strangers, stored.values())
+        return _result(answers, refused, strangers, list(stored.values()))
 
     def close(self) -> None:
         """It holds nothing: the engine is the caller's."""
@@ -109,7 +109,8 @@ class Line:
             fresh = store.single(bulk, store.advance(bulk, ready))
             store.journal(bulk, fresh, epoch)
             store.record(bulk, fresh)
-            alarm.raise_marks(bulk, refused)
+            alarm.mark(bulk, alarm.marks_of(refused, fresh))
+            alarm.keep_payloads(bulk, refused)
             store.note_said(bulk, said)
             stored = {(each.stream, each.first): each for each in fresh}
             lost = [each.stream for each in ready if (each.stream, each.first) not in stored]
@@ -148,12 +149,18 @@ def _rejected(prepared: Prepared) -> list[int] | None:
 
 
 def _result(
-    answers: Sequence[Answer], refused: Sequence[Verdict], strangers: Sequence[str], stored: Iterable[Prepared]
+    answers: Sequence[Answer], refused: Sequence[Verdict], strangers: Sequence[str], stored: Sequence[Prepared]
 ) -> Result:
     marks = [each.fixed.marks for each in stored]
+    alarms = [
+        Alarm(each.delivery.terminal, each.reading.stream, str(each.mark), each.reading.wrong) for each in refused
+    ]
+    alarms += [
+        Alarm(each.verdict.delivery.terminal, each.stream, alarm.DAMAGED, None) for each in alarm.damaged(stored)
+    ]
     return Result(
         answers,
-        [Refusal(each.delivery.terminal, each.reading.stream, str(each.mark), each.reading.wrong) for each in refused],
+        alarms,
         strangers,
         batches=len(marks),
         records=sum(map(len, marks)),

@@ -6,7 +6,7 @@ from cloud.ingest.line import Result
 
 DELIVERIES = Counter("roomlink_ingest_deliveries", "Messages of terminals on up/records.", ["became"])
 RECORDS = Counter("roomlink_ingest_records", "Records stored.", ["kind"])
-REFUSED = Counter("roomlink_ingest_refused", "Batches that changed nothing and should not have been.", ["error"])
+ALARMS = Counter("roomlink_ingest_alarms", "Deliveries that a person should look at.", ["mark"])
 DROPPED = Counter("roomlink_ingest_dropped", "Deliveries dropped because every slot was taken.")
 FAILED = Counter("roomlink_ingest_failed", "Deliveries that broke the program; the log has the traceback.")
 GROUP_SECONDS = Histogram(
@@ -23,8 +23,8 @@ def count(result: Result) -> None:
     DELIVERIES.labels("stored").inc(result.batches)
     DELIVERIES.labels("stranger").inc(len(result.strangers))
     DELIVERIES.labels("answered").inc(len(result.answers) - result.batches)
-    for refusal in result.refusals:
-        REFUSED.labels(refusal.mark).inc()
+    for alarm in result.alarms:
+        ALARMS.labels(alarm.mark).inc()
     RECORDS.labels("all").inc(result.records)
     RECORDS.labels("repeat").inc(result.repeats)
     RECORDS.labels("quarantined").inc(result.unreadable)

@@ -13,8 +13,7 @@ from cloud.clock import Clock
 from cloud.database import transaction
 from cloud.ingest.state import Written
 from cloud.journal.epoch import current_epoch
-from cloud.terminals.models import Twin
-from cloud.terminals.twin import current_twin, renew_twins
+from cloud.terminals.twin import Twin, current_twin, renew_twins
 
 Publish = Callable[[str, bytes], bool]
 """Takes terminal and document; False when it could not be sent now."""

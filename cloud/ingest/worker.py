@@ -107,8 +107,8 @@ class Worker:
         self._pause_s, self.trouble = 0.0, None
         self._send(result.answers)
         metrics.count(result)
-        for each in result.refusals:
-            log.warning("batch_refused", terminal=each.terminal, stream=each.stream, error=each.mark, wrong=each.wrong)
+        for each in result.alarms:
+            log.warning("alarm", terminal=each.terminal, stream=each.stream, mark=each.mark, wrong=each.wrong)
         if result.strangers:
             self._say_strangers(result.strangers)
 
