@@ -70,6 +70,8 @@ class Live:
 
     async def pulse(self, scope: Scope) -> Pulse:
         """The newest of the scope, read now when nobody has looked at it of late."""
+        if self.failing and scope in self._pulses:
+            return self._pulses[scope]
         now = self._cloud.clock()
         if scope not in self._pulses or self.read_at is None or (now - self.read_at).total_seconds() > 2 * EVERY_S:
             self._pulses[scope] = (await to_thread.run_sync(self._read, {scope}, now))[scope]
@@ -80,6 +82,11 @@ class Live:
     def pages(self) -> int:
         """How many pages are followed."""
         return len(self._pages)
+
+    @property
+    def resting(self) -> bool:
+        """Whether it reads nothing, because no page is open."""
+        return not self._pages and not self._came.is_set()
 
     def start(self) -> None:
         """Begin, in the running event loop."""
@@ -107,7 +114,7 @@ class Live:
                     checked = loop.time()
                     await self._turn_out_strangers()
             except CloudError as error:
-                self._failed(error)
+                await self._failed(error)
 
     async def _look(self) -> None:
         now = self._cloud.clock()
@@ -124,10 +131,13 @@ class Live:
         with self._cloud.reading() as session:
             return {scope: self._read_pulse(session, scope, now) for scope in scopes}
 
-    def _failed(self, error: CloudError) -> None:
-        if not self.failing:
-            structlog.get_logger().warning("console_not_live", reason=error.sentence)
+    async def _failed(self, error: CloudError) -> None:
+        """Say so once, in the log and on the pages, which keep what they show."""
+        if self.failing:
+            return
         self.failing = True
+        structlog.get_logger().warning("console_not_live", reason=error.sentence)
+        await self._tell({page.scope for page in self._pages.values()})
 
     async def _tell(self, scopes: set[Scope]) -> None:
         for page in list(self._pages.values()):

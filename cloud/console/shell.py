@@ -23,7 +23,7 @@ from cloud.console.markup import join, tag
 from cloud.console.navigation import PLACES, WATCH, Place
 from cloud.console.preferences import Theme, preferences_of
 from cloud.console.view import View
-from cloud.console.widgets import button_link, link
+from cloud.console.widgets import button_link, link, note
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
 
@@ -46,7 +46,8 @@ class Shell:
             async def opened(client: Client, **parameters: Any) -> None:
                 view = await self._view(client)
                 nav = _surround(view, place)
-                view.keep_live(lambda: _recount(view, nav, place))
+                stale = view.html(slot="stale").props('role="status"')
+                view.keep_live(lambda: _refresh(view, nav, stale, place))
                 try:
                     await build(view, **parameters)
                 except CloudError as error:
@@ -74,9 +75,12 @@ class Shell:
         return View(self.cloud, self.live, client, principal, preferences, words, frame)
 
 
-async def _recount(view: View, nav: ui.html, place: str) -> None:
+async def _refresh(view: View, nav: ui.html, stale: ui.html, place: str) -> None:
     view.frame = (await view.pulse()).frame
     nav.set_content(str(_menu(view, place)))
+    lost, words = view.live.failing and view.live.read_at, view.words
+    shown = note("cut", words("page.stale_title"), words("page.stale", time=words.clock(lost))) if lost else ""
+    stale.set_content(str(shown))
 
 
 def title(view: View, text: str) -> None:

@@ -1,0 +1,54 @@
+"""Charts and widgets as markup: what they draw, and the table that says the same."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cloud.console import charts, widgets
+from cloud.console.charts import Reading
+from cloud.console.words import Language, Words
+
+WORDS = Words(Language.ENGLISH, ZoneInfo("UTC"))
+START = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+END = START + timedelta(hours=1)
+
+
+def readings(*minutes: int) -> list[Reading]:
+    return [Reading(START + timedelta(minutes=minute), float(minute)) for minute in minutes]
+
+
+def test_an_area_ends_at_its_newest_value_and_has_every_value_in_a_table() -> None:
+    drawn = charts.area(WORDS, "Waiting records", readings(0, 1, 2, 3), START, END)
+    assert 'aria-label="Waiting records: 3"' in drawn
+    assert drawn.count("<polyline") == 1
+    assert drawn.count('<tr role="row">') == 5
+    assert ">08:30<" in drawn
+    assert ">09:30<" in drawn
+
+
+def test_a_hole_in_the_samples_is_a_hole_in_the_line() -> None:
+    drawn = charts.area(WORDS, "Processor", readings(0, 1, 2, 30, 31, 32), START, END)
+    assert drawn.count("<polyline") == 2
+
+
+def test_one_sample_is_drawn_too_and_none_is_no_error() -> None:
+    assert charts.area(WORDS, "Disk", readings(5), START, END).count("<polyline") == 1
+    assert "–" in charts.area(WORDS, "Disk", [], START, END)
+
+
+def test_bars_are_as_high_as_their_counts_and_at_most_twelve() -> None:
+    drawn = charts.bars(WORDS, "Arrivals", [(f"{n:02}:00", n) for n in range(1, 21)])
+    assert drawn.count("<rect") == charts.MAX_BARS
+    assert f'height="{charts.BARS}"' in drawn
+    assert ">20<" in drawn
+
+
+def test_progress_says_figure_and_total_and_never_divides_by_nothing() -> None:
+    assert 'aria-valuenow="64"' in widgets.bar("Importing", 64_120, 100_000, "64,120 of 100,000 rows")
+    assert 'aria-valuenow="0"' in widgets.bar("Importing", 0, 0, "")
+
+
+def test_evidence_shows_reached_and_open_stops_and_the_word() -> None:
+    drawn = widgets.evidence(3, 4, "In ledger")
+    assert drawn.count('<i class="on">') == 3
+    assert drawn.count("<i>") == 1
+    assert "In ledger" in drawn
