@@ -17,7 +17,8 @@ from edge.kiosk.motion import MotionGate
 
 QUICK_BUDGET_S = 0.015  # most frames
 THOROUGH_BUDGET_S = 0.080  # one frame in every THOROUGH_EVERY_S
-THOROUGH_EVERY_S = 0.4
+THOROUGH_EVERY_S = 0.4  # after motion
+THOROUGH_ASLEEP_EVERY_S = 5.0  # in a room where nothing moves
 OUT_OF_VIEW_S = 2.0
 WAIT_S = 0.5  # at most so long until `stopping` is looked at
 
@@ -55,7 +56,8 @@ def sightings(
             on_motion()
         if not wanted:
             continue
-        thorough = frame.captured_mono_s - thorough_mono_s >= THOROUGH_EVERY_S
+        every_s = THOROUGH_EVERY_S if gate.awake else THOROUGH_ASLEEP_EVERY_S
+        thorough = frame.captured_mono_s - thorough_mono_s >= every_s
         if thorough:
             thorough_mono_s = frame.captured_mono_s
         reading = _read(frame, THOROUGH_BUDGET_S if thorough else QUICK_BUDGET_S)

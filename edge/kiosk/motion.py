@@ -21,10 +21,11 @@ LEARNING = 0.15  # share of a new frame in the picture of the room
 
 
 class MotionGate:
-    """Remembers a tiny picture of the room (9 KB)."""
+    """Remembers a tiny picture of the room (9 KB); `awake` tells whether something moved in the last seconds."""
 
     def __init__(self, *, awake_s: float = AWAKE_S, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._awake_s, self._keep_alive_s = awake_s, keep_alive_s
+        self.awake = False
         self._room: NDArray[np.float32] | None = None
         self.moved_mono_s = float("-inf")
         self._passed_mono_s = float("-inf")
@@ -33,8 +34,8 @@ class MotionGate:
         """Whether this grey frame should be decoded."""
         if self._moved(image):
             self.moved_mono_s = now_mono_s
-        awake = now_mono_s - self.moved_mono_s < self._awake_s
-        if not awake and now_mono_s - self._passed_mono_s < self._keep_alive_s:
+        self.awake = now_mono_s - self.moved_mono_s < self._awake_s
+        if not self.awake and now_mono_s - self._passed_mono_s < self._keep_alive_s:
             return False
         self._passed_mono_s = now_mono_s
         return True
