@@ -72,9 +72,7 @@ class MqttClient:
             self._release()
             raise RefusedError(None if reason is None else reason.getName())
 
-    def _on_connect(
-        self, _c: Client, _u: object, _f: object, reason: ReasonCode, got: Properties | None
-    ) -> None:
+    def _on_connect(self, _c: Client, _u: object, _f: object, reason: ReasonCode, got: Properties | None) -> None:
         self.properties = got or self.properties
         self._answers.put(reason)
 
@@ -130,9 +128,7 @@ class MqttClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 

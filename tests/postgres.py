@@ -62,9 +62,7 @@ class PostgresServer(Server):
     def start(self) -> None:
         """Start it, and return when it answers a query; after a kill it first replays its log."""
         options = [f"--{name}={value}" for name, value in self._settings.items()]
-        self.process.spawn(
-            [str(self._postgres), "-D", str(self._data), *options], ready=self._answers, user=self._user
-        )
+        self.process.spawn([str(self._postgres), "-D", str(self._data), *options], ready=self._answers, user=self._user)
 
     def _answers(self) -> bool:
         try:
@@ -99,9 +97,7 @@ class PostgresServer(Server):
     def drop_database(self, name: str) -> None:
         """Remove a database if it is there, and cut its sessions."""
         with self._connect() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
         """Stop it for good and remove its directory."""

@@ -43,9 +43,7 @@ def retained_at(broker: BrokerServer, topic: str) -> list[MQTTMessage]:
     [(TERMINAL, "wrong"), (TERMINAL, ""), ("nobody", "wrong"), (None, None)],
     ids=["wrong password", "empty password", "unknown name", "no name"],
 )
-def test_wrong_user_or_password_is_refused(
-    broker: BrokerServer, user: str | None, password: str | None
-) -> None:
+def test_wrong_user_or_password_is_refused(broker: BrokerServer, user: str | None, password: str | None) -> None:
     with pytest.raises(RefusedError) as refused:
         MqttClient(broker.port, user, password, client_id="stranger")
     assert (refused.value.reason is not None) == broker.capabilities.says_why_refused

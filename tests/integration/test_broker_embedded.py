@@ -26,24 +26,18 @@ def users_file(directory: Path, content: str = '{"kiosk-1": "one"}', mode: int =
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
+    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_it_listens_on_loopback_only(embedded_broker: EmbeddedBroker) -> None:
     listening = [
-        c.laddr.ip
-        for c in psutil.Process(embedded_broker.process.pid).net_connections()
-        if c.status == "LISTEN"
+        c.laddr.ip for c in psutil.Process(embedded_broker.process.pid).net_connections() if c.status == "LISTEN"
     ]
     assert listening == [HOST]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_one_line_when_ready_and_stops_cleanly(
-    embedded_broker: EmbeddedBroker, number: signal.Signals
-) -> None:
+def test_it_says_one_line_when_ready_and_stops_cleanly(embedded_broker: EmbeddedBroker, number: signal.Signals) -> None:
     with MqttClient(embedded_broker.port, "roomlink-cloud", embedded_broker.password()):
         assert embedded_broker.process.stop(number) == 0
     assert embedded_broker.process.log() == f"MQTT 5 on {HOST}:{embedded_broker.port}, 1 users.\n"
@@ -69,9 +63,7 @@ def test_busy_port_is_named_with_its_option(tmp_path: Path) -> None:
         ('{"kiosk-1": ""}', 0o600, "empty name or password"),
     ],
 )
-def test_unsuitable_users_file_is_refused_in_one_sentence(
-    tmp_path: Path, content: str, mode: int, said: str
-) -> None:
+def test_unsuitable_users_file_is_refused_in_one_sentence(tmp_path: Path, content: str, mode: int, said: str) -> None:
     with pytest.raises(EmbeddedBrokerError) as refused:
         read_users(users_file(tmp_path, content, mode))
     assert said in str(refused.value)
@@ -81,9 +73,7 @@ def test_unsuitable_users_file_is_refused_in_one_sentence(
 def test_missing_users_file_ends_the_command_with_status_2(tmp_path: Path) -> None:
     ended = run("--port", str(free_port()), "--users", str(tmp_path / "none.json"))
     assert ended.returncode == 2
-    assert (
-        ended.stderr == f"Cannot read the users file {tmp_path / 'none.json'}: No such file or directory.\n"
-    )
+    assert ended.stderr == f"Cannot read the users file {tmp_path / 'none.json'}: No such file or directory.\n"
 
 
 def test_names_and_passwords_of_any_characters_sign_in(tmp_path: Path) -> None:

@@ -110,9 +110,7 @@ def test_user_name_with_a_wildcard_or_a_level_widens_nothing(
         assert odd.messages.empty()
 
 
-def test_will_outside_the_own_subtree_is_accepted_and_dropped(
-    server: MosquittoServer, cloud: MqttClient
-) -> None:
+def test_will_outside_the_own_subtree_is_accepted_and_dropped(server: MosquittoServer, cloud: MqttClient) -> None:
     cloud.subscribe("roomlink/v1/+/up/#")
     MqttClient(server.port, NEAR, server.password(NEAR), will=(up(FAR, "state"), b"died", True)).cut()
     MqttClient(server.port, NEAR, server.password(NEAR), will=(up(NEAR, "state"), FENCE, False)).cut()
@@ -193,9 +191,7 @@ def test_reload_admits_and_strikes_off_without_cutting_the_others(
         MqttClient(server.port, FAR, old)
 
 
-def test_changed_password_cuts_the_session_and_replaces_the_old_one(
-    server: MosquittoServer, near: MqttClient
-) -> None:
+def test_changed_password_cuts_the_session_and_replaces_the_old_one(server: MosquittoServer, near: MqttClient) -> None:
     old = server.password(NEAR)
     server.set_user(NEAR)
     server.apply_users()
@@ -224,9 +220,7 @@ def test_broken_password_file_lets_nobody_in_and_a_sound_one_heals_it(
 
 
 def test_retained_messages_are_lost_where_persistence_is_off(tmp_path: Path) -> None:
-    with MosquittoServer(
-        tmp_path, {NEAR: "one"}, changes={"persistence true": "persistence false"}
-    ) as server:
+    with MosquittoServer(tmp_path, {NEAR: "one"}, changes={"persistence true": "persistence false"}) as server:
         with MqttClient(server.port, NEAR, "one") as near:
             near.publish(up(NEAR, "state"), b"born", retain=True)
         server.restart()

@@ -16,8 +16,7 @@ from broker_config.passwords import (
 )
 
 MADE_BY_MOSQUITTO = (  # mosquitto_passwd -b FILE kiosk-1 "correct horse", version 2.0.11
-    "$7$101$7sMR5Mb/fZB803Sv$wPxMDMvLYD6c1Dtv13t0QItdK7cHCo0ood0e"
-    "01idTHKGEXa2gqIx/xtf9dLVMXv/1IRzOvIGqqViKoBG4IHR6Q=="
+    "$7$101$7sMR5Mb/fZB803Sv$wPxMDMvLYD6c1Dtv13t0QItdK7cHCo0ood0e01idTHKGEXa2gqIx/xtf9dLVMXv/1IRzOvIGqqViKoBG4IHR6Q=="
 )
 
 
