@@ -5,16 +5,13 @@ from sqlalchemy.orm import Session
 
 from cloud.journal.models import Stream
 from cloud.paging import Found, Paging, find
-from cloud.rooms import service as rooms
-from cloud.scope import EVERYWHERE, Scope
-from cloud.terminals.models import Terminal
+from cloud.scope import Scope
+from cloud.terminals import service as terminals
 
 
 def list_streams(session: Session, scope: Scope, paging: Paging, *, terminal_id: str | None = None) -> Found[Stream]:
     """By id; of one terminal where it is named."""
-    query = select(Stream)
-    if scope != EVERYWHERE:
-        query = query.where(Stream.terminal_id.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id))))
+    query = select(Stream).where(terminals.within(scope, Stream.terminal_id))
     if terminal_id is not None:
         query = query.where(Stream.terminal_id == terminal_id)
     return find(session, query, [Stream.stream], paging)

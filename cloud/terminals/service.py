@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import AfterValidator, Field, SecretStr
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from broker_config.passwords import hash_password as hash_for_mosquitto
 from cloud.audit.service import Change, note
@@ -86,6 +86,13 @@ class Registered:
 
     terminal: Terminal
     password: str
+
+
+def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one of `scope`."""
+    if scope.path == "/":
+        return true()
+    return column.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id)))
 
 
 def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = False) -> Terminal:

@@ -36,6 +36,8 @@ from firmware_specs.messages import (
 )
 from firmware_specs.wire import encode, fit_desired
 
+__all__ = ["Twin", "current_twin", "due_twins", "file_of", "renew_twins"]
+
 WINDOW = timedelta(days=30)
 STEP = timedelta(days=1)
 """A twin's window begins at a midnight (UTC), so that its document does not change with every glance at the clock."""
