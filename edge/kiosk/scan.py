@@ -20,6 +20,8 @@ from edge.kiosk.decoding import Reading, decode
 from edge.kiosk.eyes import sightings
 from edge.kiosk.pictures import PictureError, load_grey
 
+FIRST_FRAME_S = 3.0  # a camera that takes longer is said to be missing
+FIRST_FRAME_S = 3.0  # a camera that takes longer is said to be missing
 PICTURE_BUDGET_S = 1.0  # a photograph is worth waiting for; a live frame is not
 
 
@@ -71,14 +73,23 @@ def scan_file(path: Path, *, budget_s: float, errors: TextIO) -> Scanned:
     return Scanned(str(path), reading.text, reading.stage, milliseconds)
 
 
-def scan_camera(source: str, stopping: threading.Event, *, as_json: bool = False, output: TextIO | None = None) -> None:
+def scan_camera(
+    source: str,
+    stopping: threading.Event,
+    *,
+    as_json: bool = False,
+    output: TextIO | None = None,
+    errors: TextIO | None = None,
+) -> None:
     """One line per code shown to the camera, its source as the path, until `stopping` is set.
 
-    The time is from the frame's capture to the text.
+    The time is from the frame's capture to the text. A missing camera is named on `errors`, and waited for.
     """
     camera = Camera(source)
     camera.start()
     try:
+        if camera.latest(0, FIRST_FRAME_S) is None and not stopping.is_set():
+            print(f"Camera {source} gives no picture; waiting for it.", file=errors or sys.stderr, flush=True)
         for seen in sightings(camera, stopping):
             milliseconds = (time.monotonic() - seen.captured_mono_s) * 1000
             scanned = Scanned(source, seen.text, seen.stage, milliseconds)

@@ -12,6 +12,7 @@ import pytest
 import segno
 
 from demo.video import write_room_video
+from edge.kiosk import scan
 from edge.kiosk.camera import Camera, CameraState, Frame
 from edge.kiosk.eyes import sightings
 from edge.kiosk.scan import scan_camera
@@ -145,6 +146,24 @@ def test_scan_prints_what_a_camera_sees(tmp_path: Path) -> None:
 
     scan_camera(str(path), stopping, output=Output())  # type: ignore[arg-type]
     assert lines == [f"{path}\t{text}" for text in texts]
+
+
+def test_scan_names_a_missing_camera_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "FIRST_FRAME_S", 0.05)
+    stopping = threading.Event()
+    said: list[str] = []
+
+    class Errors:
+        def write(self, text: str) -> int:
+            said.append(text)
+            stopping.set()
+            return len(text)
+
+        def flush(self) -> None:
+            """Nothing is buffered."""
+
+    scan_camera("97", stopping, errors=Errors())  # type: ignore[arg-type]
+    assert "".join(said) == "Camera 97 gives no picture; waiting for it.\n"
 
 
 @pytest.mark.parametrize("count", [0, 201])
