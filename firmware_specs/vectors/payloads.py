@@ -254,7 +254,7 @@ def topics() -> Iterator[Vector]:
 def _desired() -> Desired:
     occurrence = Occurrence(
         id="act_test/20261123T093000Z",
-        title="書法",
+        title="书法",
         title_en="Calligraphy",
         starts_at=samples.AT,
         ends_at=samples.AT + 5_400_000_000,
@@ -264,8 +264,8 @@ def _desired() -> Desired:
     keys = [IssuerKey(**key) for key in cards.trusted_keys()[:2]]
     return Desired(
         version=samples.CONFIG,
-        room=RoomFacts(id="rm_test", number="302", name="測試室", name_en="Test room"),
-        organisation=OrganisationFacts(id="org_branch", name="測試部", name_en="Test branch", timezone="Asia/Taipei"),
+        room=RoomFacts(id="rm_test", number="302", name="测试室", name_en="Test room"),
+        organisation=OrganisationFacts(id="org_branch", name="测试部", name_en="Test branch", timezone="Asia/Shanghai"),
         occurrences=[occurrence],
         issuer_keys=keys,
         roster=FileReference(sha256="a" * 64, size=512, path="/api/v1/terminals/self/files/" + "a" * 64),
@@ -273,7 +273,7 @@ def _desired() -> Desired:
 
 
 def _named(name: str) -> bytes:
-    return encode(_desired()).replace("測試室".encode(), name.encode())
+    return encode(_desired()).replace("测试室".encode(), name.encode())
 
 
 def _line() -> bytes:

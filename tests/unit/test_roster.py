@@ -56,6 +56,6 @@ def test_file_cut_anywhere_is_refused(data: st.DataObject) -> None:
 
 
 def test_entry_that_is_no_line_is_not_written() -> None:
-    entry = roster_entry(KEY, "A" * 22, [], ["組織" * 100] * 50)
+    entry = roster_entry(KEY, "A" * 22, [], ["组织" * 100] * 50)
     with pytest.raises(TooLarge, match="8192"):
         list(roster_lines(KEY, [entry]))

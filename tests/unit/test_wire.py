@@ -287,7 +287,7 @@ def test_brackets_in_strings_do_not_nest() -> None:
 # --- the twin that fits -------------------------------------------------------------------------------------------
 
 
-def occurrence(minute: int, title: str = "書法") -> messages.Occurrence:
+def occurrence(minute: int, title: str = "书法") -> messages.Occurrence:
     starts_at = samples.AT + minute * 60_000_000
     return messages.Occurrence(
         id=f"act_{minute}/20261123T093000Z",
