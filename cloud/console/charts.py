@@ -28,11 +28,13 @@ class Reading:
     value: float
 
 
-def area(words: Words, title: str, readings: Sequence[Reading], start: datetime, end: datetime) -> Markup:
-    """A value over time, from zero. A gap of readings is drawn as a gap."""
+def area(
+    words: Words, title: str, readings: Sequence[Reading], start: datetime, end: datetime, top: float = 0.0
+) -> Markup:
+    """A value over time, from zero to `top` or, where that is higher, the highest. A gap of readings is a gap."""
     last = words.number(readings[-1].value) if readings else "–"
     caption = tag("figcaption", title, " · ", tag("b", last, style="color:var(--ink)"), class_="t1 q")
-    top = max((reading.value for reading in readings), default=0) or 1.0
+    top = max([top, *(reading.value for reading in readings)]) or 1.0
     span = (end - start).total_seconds()
     parts = [_stroke(part, start, span, top) for part in _unbroken(readings)]
     svg = tag(

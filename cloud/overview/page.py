@@ -136,12 +136,10 @@ def _where(words: Words, standing: Standing, view: View) -> Markup:
         Stop(words("overview.series"), words.number(standing.series), series),
     ]  # fmt: skip
     read_at = view.live.read_at or now
-    state = "cut" if view.live.failing else "ok"
-    return panel(
-        words("overview.where"),
-        line(stops),
-        beside=chip(state, words("overview.reconciled", time=words.clock(read_at))),
-    )
+    state, says = "cut" if view.live.failing else "ok", words("overview.reconciled", time=words.clock(read_at))
+    if standing.differing:
+        state, says = "bad", words("overview.differing", n=standing.differing)
+    return panel(words("overview.where"), line(stops), beside=chip(state, says))
 
 
 def _tiles(words: Words, pulse: Pulse) -> Markup:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from cloud.clock import from_us, to_us
+from cloud.ingest.reconcile import WRONG, Reconciled, reconcile
 from cloud.journal.models import Cursor, JournalBatch, Stream
 
 
@@ -24,6 +25,7 @@ class Standing:
     series_behind_since: datetime | None
     per_second: float
     last_minute: int
+    differing: int
 
     @property
     def said(self) -> int:
@@ -47,6 +49,8 @@ class StreamStanding:
     stored: int
     stored_at: datetime
     series: int
+    facts: int
+    ledger: int
     parent: str | None
     gap: str | None
 
@@ -54,6 +58,11 @@ class StreamStanding:
     def waiting(self) -> int:
         """Records that the terminal has and the cloud has not, as far as it has said."""
         return max(self.said - self.stored, 0)
+
+    @property
+    def missing(self) -> int:
+        """Facts of the journal that are not in the ledger: none, unless something is broken."""
+        return self.facts - self.ledger
 
 
 def standing(session: Session, now: datetime) -> Standing:
@@ -72,6 +81,7 @@ def standing(session: Session, now: datetime) -> Standing:
         series_behind_since=behind_since,
         per_second=_received(session, now - timedelta(seconds=10)) / 10,
         last_minute=_received(session, now - timedelta(seconds=60)),
+        differing=differing(),
     )
 
 
@@ -79,7 +89,14 @@ def streams_of(session: Session, terminal_id: str, limit: int = 5) -> list[Strea
     """A terminal's streams, newest first."""
     query = select(Stream).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(limit)
     cursor = _cursor(session)
-    return [_stream(session, row, cursor) for row in session.scalars(query)]
+    rows = session.scalars(query).all()
+    counted = {each.stream: each for each in reconcile(session, [row.stream for row in rows])}
+    return [_stream(session, row, counted[row.stream], cursor) for row in rows]
+
+
+def differing() -> int:
+    """How many streams the reconciler of this process found to differ without a reason, when it last went round."""
+    return int(sum(sample.value for metric in WRONG.collect() for sample in metric.samples))
 
 
 def waiting_by_terminal(session: Session, terminal_ids: list[str]) -> dict[str, tuple[int, int]]:
@@ -104,7 +121,7 @@ def waiting_longest(session: Session, before: datetime) -> tuple[str, datetime, 
     return first.terminal_id, from_us(first.last_stored_at), count
 
 
-def _stream(session: Session, row: Stream, cursor: int) -> StreamStanding:
+def _stream(session: Session, row: Stream, counted: Reconciled, cursor: int) -> StreamStanding:
     first_unread = session.scalar(
         select(func.min(JournalBatch.first)).where(JournalBatch.stream == row.stream, JournalBatch.id > cursor)
     )
@@ -117,6 +134,8 @@ def _stream(session: Session, row: Stream, cursor: int) -> StreamStanding:
         stored=row.through,
         stored_at=from_us(row.last_stored_at),
         series=row.through if first_unread is None else first_unread - 1,
+        facts=counted.facts,
+        ledger=counted.ledger,
         parent=row.parent_stream,
         gap=gap,
     )

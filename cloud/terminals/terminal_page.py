@@ -208,7 +208,8 @@ def _readings(series: Timeseries, terminal_id: str, until: datetime) -> list[tup
 
 def _area(words: Words, name: str, buckets: list[Bucket], until: datetime) -> Markup:
     readings = [charts.Reading(bucket.start_at, bucket.last) for bucket in buckets]
-    return charts.area(words, words(f"metric.{name}"), readings, until - SPAN, until)
+    top = 100.0 if name.endswith("_percent") else 0.0
+    return charts.area(words, words(f"metric.{name}"), readings, until - SPAN, until, top)
 
 
 def _evidence(view: View, known: _Known) -> Markup:
@@ -225,19 +226,28 @@ def _evidence(view: View, known: _Known) -> Markup:
     stops = [
         Stop(words("terminal.said"), words.number(newest.said), waits, behind=newest.waiting > 0),
         Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now)),
-        Stop(words("overview.ledger"), words.number(newest.stored), words("overview.ledger_why"), behind=behind > 0),
+        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest), behind=behind > 0),
         Stop(words("overview.series"), words.number(newest.series),
              words("terminal.behind", n=behind) if behind else words("overview.series_equal")),
     ]  # fmt: skip
-    state = (
-        chip("late", words("terminal.catching_up")) if newest.waiting or behind else chip("ok", words("terminal.equal"))
-    )
+    state = chip("ok", words("terminal.equal"))
+    if newest.missing:
+        state = chip("bad", words("terminal.differs"))
+    elif newest.waiting or behind:
+        state = chip("late", words("terminal.catching_up"))
     chain = f"{newest.chain[:4]} {newest.chain[4:8]} … {newest.chain[-4:]}"
     about = tag(
         "p", words("terminal.stream"), " ", mono(f"{newest.stream[:4]}…{newest.stream[-4:]}"), " · ",
         words("terminal.chain"), " ", mono(chain), class_="q t1", style="padding-top:16px",
     )  # fmt: skip
     return panel(title, line(stops), about, _forks(words, known.streams), beside=state)
+
+
+def _in_ledger(words: Words, newest: StreamStanding) -> str:
+    """Facts are a part of the records: check-ins, check-outs, touches."""
+    if newest.missing:
+        return words("terminal.missing", n=newest.missing)
+    return words("terminal.facts")
 
 
 def _forks(words: Words, streams: list[StreamStanding]) -> Markup | None:

@@ -30,6 +30,8 @@ from cloud.scope import EVERYWHERE
 from cloud.terminals import service as terminals
 from cloud.terminals.models import Terminal
 from cloud.terminals.service import NewTerminalForm
+from cloud.timeseries.port import Measurement, Point
+from cloud.timeseries.stores import open_store
 
 PASSWORD = "a-password-of-tests"
 PEOPLE = (
@@ -114,6 +116,23 @@ def settle(engine: Engine) -> Town:
         streams = [str(uuid4()) for _ in room_ids]
         fleet = _terminals(session, change, room_ids, streams, now)
     return Town(engine, organisation, room_ids, occurrences, people, fleet, streams)
+
+
+def sample_health(address: str, terminal_id: str, minutes: int = 50) -> None:
+    """An hour's samples of a kiosk, as the projector would have written them before the service starts."""
+    series = open_store(address)
+    now = to_us(datetime.now(UTC))
+    points = [
+        Point(
+            Measurement.HEALTH, "0" * 8, number, now - (minutes - number) * 60_000_000, 0, terminal_id, "", "", "kiosk",
+            {"outbox_depth": float(abs(number - 25)), "cpu_percent": 40 + number % 7, "disk_percent": 29.0,
+             "camera_fps": 14 + number % 2},
+        )
+        for number in range(1, minutes)
+        if not 30 < number < 36
+    ]  # fmt: skip
+    series.write(points)
+    series.close()
 
 
 def quarantine(engine: Engine, terminal_id: str, content: bytes, reason: str = "unknown_type") -> None:
