@@ -16,8 +16,10 @@ from typing import Final
 from edge.errors import OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, OutboxReadOnly, OutboxUnavailable
 
 PAGE_BYTES: Final = 4096
-WAL_BYTES: Final = 8 * 1024 * 1024
-"""The write-ahead log is cut back to this; one large transaction (a fork) may take more while it runs."""
+WAL_PAGES: Final = 256
+"""The write-ahead log is brought into the file whenever it has so many pages: 1 MiB."""
+WAL_BYTES: Final = 4 * 1024 * 1024
+"""The log is cut back to this; one large transaction (a fork) may take more while it runs."""
 
 SCHEMA: Final = """
 CREATE TABLE stream (
@@ -64,7 +66,8 @@ class Database:
 
     def __init__(self, path: Path | str, max_bytes: int) -> None:
         self.path = path
-        self.max_pages = max(64, max_bytes // PAGE_BYTES)
+        self._most_pages = max(64, max_bytes // PAGE_BYTES)
+        self._cap_pages: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock_fd: int | None = None
         self._is_checked = False
@@ -101,7 +104,8 @@ class Database:
         connection.execute("PRAGMA cache_size = -2048")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute(f"PRAGMA max_page_count = {self.max_pages}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
         if version == 0:
             _make_tables(connection)
         self._is_checked = True
@@ -117,6 +121,8 @@ class Database:
             os.close(descriptor)
             raise OutboxInUse(f"Another agent is using {self.path}: stop it first.") from None
         self._lock_fd = descriptor
+        # It tells who was where: made here for its owner only; SQLite gives its log the same mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -157,6 +163,26 @@ class Database:
                 connection.execute("ROLLBACK")
         if isinstance(error, OutboxError) and not isinstance(error, OutboxFull):
             self.disconnect()
+
+    @property
+    def max_pages(self) -> int:
+        """How many pages the file may have: its budget, or, on a full disk, what it has already."""
+        return self._most_pages if self._cap_pages is None else min(self._most_pages, self._cap_pages)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the file does not grow any more."""
+        return self._cap_pages is not None
+
+    def stop_growing(self) -> None:
+        """The disk is full: live in the space that the file has, and bring the log into it."""
+        with self.reading() as connection:
+            self._cap_pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def grow_again(self) -> None:
+        """The disk has room again."""
+        self._cap_pages = None
 
     def pages(self, connection: sqlite3.Connection) -> int:
         """Pages in use, without those that are free for reuse."""

@@ -93,7 +93,7 @@ class SimulatedKiosk:
         self.outbox = Outbox.open(
             folder / "outbox.db",
             terminal=terminal,
-            limits=Limits(space, space // 2),
+            limits=Limits(space, space // 2, ballast_bytes=0),
             clock=clock,
             versions=versions(),
         )

@@ -286,6 +286,7 @@ class Outbox:
 
     def probe(self) -> None:
         """Where the last try failed, try to write again, so that the state is true once the disk is well."""
+        self._store.take_ballast()
         if self._store.problem is None and self._refused_facts is None:
             return
         if self._store.run(_try_to_write):

@@ -3,6 +3,7 @@
 Promises that the state in memory is the one on the disk, and one lock around both. Called by the outbox only.
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -14,9 +15,10 @@ from typing import Any, Final, TypeVar
 
 from edge import rows, stream
 from edge.acknowledgement import OpenStream
+from edge.ballast import Ballast
 from edge.clock import Clock
-from edge.database import PAGE_BYTES, Database
-from edge.errors import OutboxDamaged, OutboxError
+from edge.database import MEMORY, PAGE_BYTES, Database
+from edge.errors import OutboxDamaged, OutboxError, OutboxFull
 from edge.rows import Kept, Row
 from edge.salvage import Wreck
 from firmware_specs.messages import Gap, Started
@@ -34,13 +36,15 @@ ACCEPTED_KEPT_US: Final = 45 * DAY_US
 class Limits:
     """Space and time of the outbox.
 
-    ``max_bytes``: size of the file. ``reserved_bytes``: of these, what health samples never take. ``keep_us``: how long
-    stored records stay, within the space.
+    ``max_bytes``: size of the file, beside its log of some MiB. ``reserved_bytes``: of these, what health samples never
+    take. ``keep_us``: how long stored records stay, within the space. ``ballast_bytes``: held back on the disk, and given
+    up when it is full.
     """
 
     max_bytes: int = 256 * 1024 * 1024
     reserved_bytes: int = 128 * 1024 * 1024
     keep_us: int = 14 * DAY_US
+    ballast_bytes: int = 4 * 1024 * 1024
 
 
 class Transaction:
@@ -116,6 +120,7 @@ class Store:
         self.config = (0, 0)
         self.lock = threading.RLock()
         self.database = Database(path, limits.max_bytes)
+        self._ballast = Ballast(Path(f"{path}.ballast"), 0 if path == MEMORY else limits.ballast_bytes)
         self.problem: OutboxError | None = None
         self.kept: Kept | None = None
         self._versions = dict(versions)
@@ -130,9 +135,29 @@ class Store:
             except OutboxDamaged as error:
                 self._begin_again(error)
                 return self._attempt(work, durable=durable)
+            except OutboxFull as error:
+                if not self._make_do(error):
+                    raise
+                return self._attempt(work, durable=durable)
             except OutboxError as error:
                 self.problem = error
                 raise
+
+    def _make_do(self, error: OutboxFull) -> bool:
+        """The disk is full: give up the ballast, so that what waits can be sent; whether that is worth another try."""
+        self.problem = error
+        if not self._ballast.drop() and self.database.is_capped:
+            return False
+        log.warning("%s The outbox makes do with the space that it has.", error)
+        with contextlib.suppress(OutboxError):
+            self.database.stop_growing()
+        return True
+
+    def take_ballast(self) -> None:
+        """Where the disk has room again, hold some back for the next time, and let the file grow."""
+        with self.lock:
+            if self._ballast.take():
+                self.database.grow_again()
 
     def read(self, work: Callable[[sqlite3.Connection, Kept], T]) -> T:
         """Single SELECT statements, without a transaction."""
@@ -193,6 +218,7 @@ class Store:
             sql.execute("DELETE FROM accepted WHERE at < ?", (self.clock.now_us() - ACCEPTED_KEPT_US,))
             rows.save(sql, transaction.kept)
         self._reason = self._wreck = None
+        self._ballast.take()
         return transaction.kept
 
     def _new(self) -> Kept:

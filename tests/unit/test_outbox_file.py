@@ -81,6 +81,10 @@ def test_opened_again_it_goes_on_where_it_was(outbox: Outbox, file: Path, clock:
     again.close()
 
 
+def test_file_is_for_its_owner_only(outbox: Outbox, file: Path) -> None:
+    assert {path.stat().st_mode & 0o077 for path in file.parent.iterdir()} == {0}
+
+
 def test_second_agent_is_refused(outbox: Outbox, file: Path) -> None:
     with pytest.raises(OutboxInUse, match="Another agent"):
         Outbox.open(file, terminal="kiosk-1")
