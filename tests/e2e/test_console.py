@@ -15,6 +15,24 @@ RAW_KEY = re.compile(r"\b(nav|overview|members|import|activities|occurrence|room
                      r"page|outcome|reason|method|presence|evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
 
 
+OVER = """() => {
+  const found = document.documentElement.scrollWidth > innerWidth ? [`wide ${document.documentElement.scrollWidth}`] : [];
+  for (const grid of document.querySelectorAll(".rl-grid, .rl-tiles, .rl-stack, .rl-head, .rl-top")) {
+    const boxes = [...grid.children].map((child) => [child, child.getBoundingClientRect()]).filter(([, box]) => box.width);
+    for (const [child, box] of boxes) {
+      if (child.scrollWidth > child.clientWidth + 1 && getComputedStyle(child).overflowX === "visible")
+        found.push(`runs over: ${child.textContent.slice(0, 40)}`);
+      for (const [other, at] of boxes)
+        if (child !== other && Math.min(box.right, at.right) - Math.max(box.left, at.left) > 1
+            && Math.min(box.bottom, at.bottom) - Math.max(box.top, at.top) > 1)
+          found.push(`over: ${child.textContent.slice(0, 20)} / ${other.textContent.slice(0, 20)}`);
+    }
+  }
+  return found;
+}"""
+"""What runs out of the page or its column, or lies over its neighbour."""
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("console")) as stack:
@@ -97,11 +115,13 @@ def test_axe_finds_nothing(stack: Stack, browser: Browser, theme: str) -> None:
     assert {path: faults for path, faults in found.items() if faults} == {}
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_nothing_scrolls_sideways_on_a_phone(stack: Stack, browser: Browser, language: str) -> None:
-    with visiting(browser, stack.url, language=language, width=320) as visitor:
-        wide = {path: visitor.go(path).evaluate("document.documentElement.scrollWidth") for path in pages(stack)}
-    assert {path: width for path, width in wide.items() if width > 320} == {}
+@pytest.mark.parametrize(("language", "width"), [("en", 320), ("zh", 320), ("en", 800), ("en", 1120), ("zh", 1680)])
+def test_nothing_scrolls_sideways_or_lies_over_another(
+    stack: Stack, browser: Browser, language: str, width: int
+) -> None:
+    with visiting(browser, stack.url, language=language, width=width) as visitor:
+        wide = {path: visitor.go(path).evaluate(OVER) for path in pages(stack)}
+    assert {path: found for path, found in wide.items() if found} == {}
 
 
 def test_a_check_in_appears_without_a_reload(stack: Stack, visitor: Visitor) -> None:
