@@ -95,7 +95,7 @@ class Overview:
 
     def __init__(self) -> None:
         self._days: dict[datetime, int] = {}
-        self._yesterday: tuple[datetime, int] | None = None
+        self._yesterday: dict[Scope, tuple[datetime, int]] = {}
 
     def pulse(self, session: Session, scope: Scope, now: datetime) -> Pulse:
         """The present one."""
@@ -123,11 +123,11 @@ class Overview:
 
     def _until_now_yesterday(self, session: Session, scope: Scope, now: datetime, zone: ZoneInfo) -> int:
         """At most half a minute old: it changes slowly, and nobody acts upon it."""
-        if self._yesterday is None or now - self._yesterday[0] > timedelta(seconds=30):
+        if scope not in self._yesterday or now - self._yesterday[scope][0] > timedelta(seconds=30):
             until = checkins.first_received_since(session, now - timedelta(days=1))
             first = self._first_of(session, _midnight(now - timedelta(days=1), zone))
-            self._yesterday = (now, checkins.count_between(session, scope, first, until))
-        return self._yesterday[1]
+            self._yesterday[scope] = (now, checkins.count_between(session, scope, first, until))
+        return self._yesterday[scope][1]
 
     def _first_of(self, session: Session, midnight: datetime) -> int:
         if midnight not in self._days:
