@@ -125,6 +125,12 @@ class Outbox:
     def config(self, version: tuple[int, int]) -> None:
         self._store.config = version
 
+    @property
+    def epoch(self) -> int:
+        """The highest epoch of the cloud that was seen; 0 before the first, and where the file cannot be read."""
+        kept = self._store.kept
+        return 0 if kept is None else kept.state.epoch
+
     # --- appending ------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], *, accepted: Sequence[Accepted] = ()) -> int:

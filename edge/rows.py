@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
+
+from edge.errors import OutboxDamaged
 from edge.stream import SAMPLE_TYPE, StreamState, is_copied
 from firmware_specs.messages import Dropped, Parent, Record
 from firmware_specs.wire import chain_next, encode_record
@@ -47,7 +50,7 @@ def row_of(record: Record) -> Row:
 
 
 def load(connection: sqlite3.Connection) -> Kept | None:
-    """The stream of this file; None in a new one."""
+    """The stream of this file; None in a new one. Raises OutboxDamaged where its row makes no sense."""
     found = connection.execute(
         "SELECT terminal, stream, parent, last, fixed, through, through_epoch, trimmed, trimmed_chain, epoch,"
         " base, connection, last_stored_at FROM stream"
@@ -55,7 +58,10 @@ def load(connection: sqlite3.Connection) -> Kept | None:
     if found is None:
         return None
     terminal, stream, parent, *numbers, base, connection_number, last_stored_at = found
-    known_parent = None if parent is None else Parent.model_validate_json(parent)
+    try:
+        known_parent = None if parent is None else Parent.model_validate_json(parent)
+    except ValidationError:
+        raise OutboxDamaged("The outbox file names a parent stream that makes no sense.") from None
     return Kept(StreamState(terminal, stream, known_parent, *numbers), base, connection_number, last_stored_at)
 
 

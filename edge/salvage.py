@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from edge import rows
+from edge.errors import OutboxDamaged
 from edge.rows import Kept, Row
 from edge.stream import as_gap, as_parent, is_copied
 from firmware_specs.errors import DecodeError
@@ -75,7 +76,7 @@ class Wreck:
             if kept is None or not 0 <= kept.state.trimmed <= kept.state.through <= kept.state.last:
                 return
             self.parent = _parent_of(connection, kept)
-        except (ValidationError, TypeError, ValueError, AttributeError):
+        except (OutboxDamaged, ValidationError, TypeError, ValueError, AttributeError):
             log.info("the stream's row in %s makes no sense", self._file)
             return
         self.kept = kept

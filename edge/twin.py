@@ -86,9 +86,12 @@ class TwinStore:
     # --- for the link ---------------------------------------------------------------------------------------------
 
     def receive(self, payload: bytes) -> int | None:
-        """A desired twin arrived: its epoch. Raises DecodeError; an older one than that in force changes nothing."""
+        """A desired twin arrived: its epoch. One older than that in force, or than a restore, changes nothing.
+
+        Raises DecodeError for what is no twin.
+        """
         desired = decode_desired(payload)
-        if desired.version > self.version:
+        if desired.version > self.version and desired.version[0] >= self._outbox.epoch:
             self._keep(payload)
             self._take(desired)
         return desired.version[0]

@@ -189,6 +189,42 @@ def test_damaged_pages_give_what_they_still_hold_and_the_rest_is_declared(
     again.close()
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "UPDATE stream SET stream = 'no uuid', last = 9",
+        "UPDATE stream SET through = 900",
+        "UPDATE stream SET parent = '{}', last = 9",
+        "UPDATE stream SET last = 9, through = 9, fixed = 9",
+        "DELETE FROM stream",
+    ],
+)
+def test_stream_that_makes_no_sense_is_no_end(nonsense: str, outbox: Outbox, file: Path, clock: SteppedClock) -> None:
+    check_in(outbox, clock, 3)
+    outbox.close()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(nonsense)
+    again = Outbox.open(file, terminal="kiosk-1", clock=clock)
+    check_in(again, clock)
+    assert started(again).reason == "damaged"
+    again.close()
+
+
+def test_record_that_is_not_what_its_row_says_is_missing(outbox: Outbox, file: Path, clock: SteppedClock) -> None:
+    made = check_in(outbox, clock, 4)
+    outbox.close()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE records SET type = 'health' WHERE place = 2")
+        connection.execute("UPDATE records SET line = x'7b' WHERE place = 3")
+        connection.execute("DELETE FROM records WHERE place = 5")
+    again = Outbox.open(file, terminal="kiosk-1", clock=clock)
+    gap = started(again).gap
+    assert gap is not None
+    assert (gap.first, gap.last) == (2, 5)
+    assert [record.id for record in records_of(again)[2:]] == [made[2]]
+    again.close()
+
+
 def test_what_the_cloud_has_is_not_declared_lost(outbox: Outbox, file: Path, clock: SteppedClock) -> None:
     check_in(outbox, clock, 5)
     outbox.stored(outbox.status().stream, batch_of(outbox).last, 1)

@@ -110,6 +110,14 @@ def test_twin_of_a_restored_cloud_is_newer_whatever_its_number(twin: TwinStore) 
     assert twin.version == (2, 2)
 
 
+def test_twin_from_before_a_restore_changes_nothing(twin: TwinStore, outbox: Outbox) -> None:
+    outbox.saw_epoch(5)
+    assert twin.receive(desired(9, epoch=4)) == 4
+    assert twin.current() is None
+    twin.receive(desired(1, epoch=5))
+    assert twin.version == (5, 1)
+
+
 def test_twin_that_cannot_be_read_leaves_the_old_one(twin: TwinStore) -> None:
     twin.receive(desired(4))
     with pytest.raises(DecodeError):
