@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import zxingcpp
 
+from tests.bench.qr import tallied
 from tests.bench.qr_images import REPORT_SEED, TUNING_SEED, Kind, draw_scene, hard_images
 from tests.bench.qr_scene import render
 
@@ -33,3 +34,10 @@ def test_some_picture_of_most_kinds_is_read_by_plain_zxing() -> None:
         if code.text == hard.text
     }
     assert len(read) >= 6
+
+
+def test_bench_counts_every_reader_on_every_picture() -> None:
+    tallies = tallied(TUNING_SEED, 7)
+    assert set(tallies) == {"roomlink", "zxing_cpp", "opencv"}
+    assert all(len(tally.milliseconds) == 7 and tally.wrong == 0 for tally in tallies.values())
+    assert tallies["roomlink"].share() >= tallies["zxing_cpp"].share() > 0
