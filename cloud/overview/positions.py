@@ -60,9 +60,9 @@ class StreamStanding:
         return max(self.said - self.stored, 0)
 
     @property
-    def missing(self) -> int:
-        """Facts of the journal that are not in the ledger: none, unless something is broken."""
-        return self.facts - self.ledger
+    def differing(self) -> int:
+        """By how many facts journal and ledger differ: none, unless something is broken."""
+        return abs(self.facts - self.ledger)
 
 
 def standing(session: Session, now: datetime) -> Standing:

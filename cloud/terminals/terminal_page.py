@@ -231,7 +231,7 @@ def _evidence(view: View, known: _Known) -> Markup:
              words("terminal.behind", n=behind) if behind else words("overview.series_equal")),
     ]  # fmt: skip
     state = chip("ok", words("terminal.equal"))
-    if newest.missing:
+    if newest.differing:
         state = chip("bad", words("terminal.differs"))
     elif newest.waiting or behind:
         state = chip("late", words("terminal.catching_up"))
@@ -245,8 +245,8 @@ def _evidence(view: View, known: _Known) -> Markup:
 
 def _in_ledger(words: Words, newest: StreamStanding) -> str:
     """Facts are a part of the records: check-ins, check-outs, touches."""
-    if newest.missing:
-        return words("terminal.missing", n=newest.missing)
+    if newest.differing:
+        return words("terminal.missing", n=newest.differing)
     return words("terminal.facts")
 
 

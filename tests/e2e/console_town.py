@@ -74,6 +74,7 @@ class Town:
             setattr(row, name, value)
         with transaction(self.engine) as session:
             session.add(row)
+            session.get_one(Stream, row.stream).facts += 1
             if row.member_id and row.outcome == "accepted":
                 session.merge(Attendance(
                     occurrence_id=row.occurrence_id, member_id=row.member_id, effective_at=now,
