@@ -53,6 +53,15 @@ def test_batch_is_read_or_refused(vector: Vector) -> None:
     assert types == vector.expect["records"]
 
 
+@of("batch")
+def test_cloud_answers_a_refused_batch_with_its_word_and_marks_it(vector: Vector) -> None:
+    if "refused" in vector.expect:
+        (verdict,) = accept([Delivery(TERMINAL, vector.payload, 0)], Positions())
+        assert (verdict.taken, verdict.error) == (False, vector.expect["refused"])
+        assert verdict.mark == verdict.error
+        assert (verdict.reading.wrong or "").startswith(vector.expect["where"])
+
+
 @of("answer", "record", "state", "desired", "reported")
 def test_message_is_read_or_refused_and_named(vector: Vector) -> None:
     if "refused" in vector.expect:
@@ -75,6 +84,8 @@ def test_cloud_takes_only_what_continues_the_stream(vector: Vector) -> None:
     streams = {STREAM: have} if given["through"] or given["stream_of"] != TERMINAL else {}
     (verdict,) = accept([Delivery(TERMINAL, vector.payload, 0)], Positions(streams))
     position = verdict.after() if verdict.taken else verdict.position
+    assert verdict.delivery.payload == vector.payload
+    assert verdict.mark == verdict.error
     assert {
         "taken": verdict.taken,
         "error": verdict.error,

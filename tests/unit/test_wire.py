@@ -228,6 +228,17 @@ def test_stream_of_a_broken_batch_is_known_while_its_header_is_whole() -> None:
     assert wire.stream_of(BATCH.replace(b'"sent_at":17', b'"sent_at":18')) is None
 
 
+def test_stream_is_known_of_a_header_as_long_as_a_line_may_be() -> None:
+    head, _, rest = BATCH.partition(b"\n")
+    body = head[:-28]
+    for length, stream in ((fields.MAX_LINE_BYTES, samples.STREAM), (fields.MAX_LINE_BYTES + 1, None)):
+        filler = b',"filler":"' + b"x" * (length - len(body) - len(b',"filler":""}')) + b'"}'
+        payload = body + filler + b"\n" + rest
+        assert len(payload.split(b"\n")[0]) == length
+        assert wire.stream_of(payload) == stream
+        assert (wire.stream_of(payload[:length]) or None) == stream
+
+
 def test_record_too_long_for_a_line_is_not_encoded() -> None:
     long = samples.started().model_copy(update={"versions": {f"part_{n}": "x" * 200 for n in range(50)}})
     with pytest.raises(TooLarge, match=r"^record: \d+ bytes, at most 8192$"):
