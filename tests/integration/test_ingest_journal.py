@@ -389,8 +389,8 @@ def test_terminal_that_speaks_of_more_is_waiting(town: Town) -> None:
     assert verdicts(town, store) == {kiosk.stream: Verdict.WAITING}
 
 
-def test_reconciler_tells_of_a_difference_that_stays(town: Town, caplog: pytest.LogCaptureFixture) -> None:
-    one, _ = busy_day(town)
+def test_reconciler_tells_of_a_difference_that_stays(town: Town) -> None:
+    busy_day(town)
     store = series()
     project(town, store)
     with transaction(town.engine) as session:
