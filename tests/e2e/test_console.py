@@ -231,7 +231,7 @@ def test_a_long_import_shows_how_far_it_is_and_can_be_stopped(stack: Stack, visi
     rows = "external_id,name\n" + "".join(f"L{n},Invented {n}\n" for n in range(50_000))
     page.set_input_files("input[type=file]", {"name": "long.csv", "mimeType": "text/csv", "buffer": rows.encode()})
     page.get_by_role("button", name="Import 50,000").click(timeout=60_000)
-    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator("[data-slot=progress]").get_by_role("progressbar")).to_be_visible()
     expect(page.locator("[data-slot=progress]")).to_contain_text("of 50,000 rows")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("[data-slot=report]")).to_contain_text("Nothing was imported", timeout=20_000)
