@@ -3,11 +3,13 @@
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from cloud.settings import Settings, is_secret, variable
+from cloud.timeseries.stores import open_store
 from tests.process import ROOT
 
 Service = dict[str, Any]
@@ -20,8 +22,11 @@ ENDS_BY_ITSELF = {"migrate", "broker-users"}
 
 
 def environment(service: Service) -> dict[str, str]:
-    """The settings of ours that a service is given."""
-    return {name: value for name, value in service.get("environment", {}).items() if name.startswith("ROOMLINK_")}
+    """The settings of ours that a service is given, with what stands in where the machine says nothing."""
+    given = service.get("environment", {}).items()
+    return {
+        name: re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value) for name, value in given if name.startswith("ROOMLINK_")
+    }
 
 
 def mounts(service: Service) -> dict[PurePosixPath, tuple[str, bool]]:
@@ -82,6 +87,35 @@ def test_the_cloud_accepts_the_values_it_is_given(monkeypatch: pytest.MonkeyPatc
     assert settings.ledger_url() == "postgresql://roomlink:a-long-random-password@postgres/roomlink"
     assert settings.mqtt_password is not None
     assert settings.mqtt_password.get_secret_value() == "a-long-random-password"
+    assert settings.timeseries_token is not None
+    assert settings.timeseries_token.get_secret_value() == "a-long-random-password"
+
+
+def test_cloud_is_given_every_secret_as_the_file_of_a_setting() -> None:
+    given = environment(SERVICES["cloud"])
+    assert not any(is_secret(name) and variable(name) in given for name in Settings.model_fields)
+    files = {f"/run/secrets/{name}" for name in SERVICES["cloud"]["secrets"]}
+    assert files == {value for name, value in given.items() if name.endswith("_FILE") and value in files}
+
+
+def test_the_time_series_go_to_the_influxdb_beside_it_with_its_own_token() -> None:
+    given, influx = environment(SERVICES["cloud"]), SERVICES["influxdb"]["environment"]
+    address = urlsplit(given["ROOMLINK_TIMESERIES_URL"])
+    assert address.scheme == "influx+http"
+    assert (address.hostname, address.port) == ("influxdb", 8086)
+    assert set(SERVICES["influxdb"]["networks"]) & set(SERVICES["cloud"]["networks"])
+    made = (influx["DOCKER_INFLUXDB_INIT_ORG"], influx["DOCKER_INFLUXDB_INIT_BUCKET"])
+    assert tuple(address.path.split("/")[1:]) == made
+    assert given["ROOMLINK_TIMESERIES_TOKEN_FILE"] == influx["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE"]
+    store = open_store(given["ROOMLINK_TIMESERIES_URL"], token="a-token")  # asks no server before it is used
+    store.close()
+
+
+def test_what_the_machine_may_say_is_documented() -> None:
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    documents = (ROOT / "broker_config" / "README.md").read_text("utf-8")
+    for name in set(re.findall(r"\$\{([A-Z_]+)", text)):
+        assert f"`{name}`" in documents, name
 
 
 @pytest.mark.parametrize("service", LISTED)
