@@ -7,10 +7,10 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test lint smoke faults bench mutation lock format
+.PHONY: help install system demo test lint smoke faults crash-points bench mutation lock format
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 .venv/installed: requirements.lock
 	@bash .ci/system-packages python
@@ -34,6 +34,9 @@ test: install system ## Unit, contract, integration and browser tests
 
 faults: install system ## Kill, cut and fill up everything: ROUNDS=200 STORE=postgresql|sqlite SEED=
 	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --store $(STORE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+crash-points: install system ## SIGKILL before every single write and sync of the outbox; takes minutes
+	ROOMLINK_TEST_EVERY_WRITE=1 $(BIN)/python -m pytest tests/integration/test_outbox_crash.py $(ARGS)
 
 bench: install system ## Measure, and write var/bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
