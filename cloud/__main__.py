@@ -50,7 +50,8 @@ GRACE_S = 15
 def configure(
     config: Annotated[Path | None, typer.Option(help=f"TOML file of settings; also by {CONFIG}.")] = None,
 ) -> None:
-    """Settings come from the environment, then from the file."""
+    """Settings come from the environment, then from the file. What is written is for this user alone."""
+    os.umask(0o077)  # ledger and series hold members' names; what others must read sets its own mode
     if config is not None:
         os.environ[CONFIG] = str(config)
 

@@ -65,7 +65,6 @@ def _video(folder: Path, kept: Kept) -> Path:
 
 
 def _print_addresses(stack: Stack, kept: Kept) -> None:
-    cards = "&".join(f"credential_id={card.credential_id}" for card in kept.world.cards[:CARDS_TO_PRINT])
     lines = (
         "",
         "Roomlink runs. Ctrl-C ends it; what it stored stays.",
@@ -74,8 +73,7 @@ def _print_addresses(stack: Stack, kept: Kept) -> None:
         f"                     sign in as {OPERATOR} with the password {kept.operator_password}",
         f"  API documentation  {stack.url}/api/v1/docs",
         f"  Kiosk page         {stack.kiosk_url}",
-        f"  Cards to print     {stack.url}/api/v1/credentials/cards?{cards}",
-        "                     (sign in to the console first)",
+        f"  Cards to print     {stack.cards_page(kept, CARDS_TO_PRINT)}",
         "",
     )
     print("\n".join(lines), flush=True)

@@ -104,6 +104,18 @@ class Stack:
         _write_private(self._users_file, json.dumps(users))
         return kept
 
+    def cards_page(self, kept: Kept, count: int) -> str:
+        """The address of a file with the first ``count`` cards on A4 pages; drawn by the cloud at the first start."""
+        page = self.folder / "cards.html"
+        if not page.exists():
+            api = self.api(kept)
+            try:
+                ids = [card.credential_id for card in kept.world.cards[:count]]
+                _write_private(page, api.get_bytes("/credentials/cards", credential_id=ids).decode())
+            finally:
+                api.close()
+        return page.as_uri()
+
     def api(self, kept: Kept) -> Api:
         """The HTTP API as the demo's operator."""
         return Api(self.url, kept.token)

@@ -64,9 +64,9 @@ class Api:
         """The answer's JSON."""
         return self._answer(self._client.get(f"/api/v1{path}", params=query)).json()
 
-    def get_bytes(self, path: str) -> bytes:
+    def get_bytes(self, path: str, **query: Any) -> bytes:
         """The answer's body."""
-        return self._answer(self._client.get(f"/api/v1{path}")).content
+        return self._answer(self._client.get(f"/api/v1{path}", params=query)).content
 
     def post(self, path: str, **body: Any) -> Any:
         """Make something; the answer's JSON."""
@@ -153,7 +153,11 @@ def text_of(picture: bytes) -> str:
     QR codes only: one card in three hundred has modules in a row that a reader of every format takes for a bar code too.
     """
     image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
-    found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode) if image is not None else []
+    found = (
+        zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
+        if image is not None
+        else []
+    )
     if len(found) != 1:
         raise WorldError("A card was printed that holds no QR code, or several.")
     return str(found[0].text)
