@@ -290,6 +290,23 @@ class Outbox:
         found = self._store.read(lambda sql, _: sql.execute("SELECT document FROM twin").fetchone())
         return None if found is None else bytes(found[0])
 
+    def save_pin_failures(self, failures: int) -> None:
+        """Keep how many wrong staff PINs were typed in a row. Never raises: where nothing can be written, nothing can be
+        recorded either, and memory has to do."""
+        try:
+            self._store.run(lambda t: t.sql.execute("INSERT OR REPLACE INTO staff VALUES (1, ?)", (failures,)))
+        except OutboxError as error:
+            log.warning("the count of wrong PINs is not kept: %s", error)
+
+    def pin_failures(self) -> int:
+        """What was kept; 0 where nothing was, or nothing can be read."""
+        try:
+            found = self._store.read(lambda sql, _: sql.execute("SELECT failures FROM staff").fetchone())
+        except OutboxError as error:
+            log.warning("the count of wrong PINs cannot be read: %s", error)
+            return 0
+        return 0 if found is None else int(found[0])
+
     def probe(self) -> None:
         """Where the last try failed, try to write again, so that the state is true once the disk is well."""
         self._store.take_ballast()

@@ -33,6 +33,7 @@ class Wreck:
         self.parent: Parent | None = None
         self.accepted: list[Any] = []
         self.twin: list[Any] = []
+        self.staff: list[Any] = []
         self._missing: list[int] = []
         self._file = file
         try:
@@ -82,6 +83,7 @@ class Wreck:
         self.kept = kept
         self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
         self.twin = _all(connection, "SELECT one, document FROM twin")
+        self.staff = _all(connection, "SELECT one, failures FROM staff")
 
 
 def _parent_of(connection: sqlite3.Connection, kept: Kept) -> Parent:

@@ -240,6 +240,7 @@ class Store:
         rows.insert(transaction.sql, 0, [self.started("damaged", wreck.gap)])
         transaction.sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
         transaction.sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
+        transaction.sql.executemany("INSERT OR IGNORE INTO staff VALUES (?, ?)", wreck.staff)
         if wreck.kept is not None:
             epoch = wreck.kept.state.epoch
         state = stream.new_stream(self.terminal, str(uuid.uuid4()), parent=wreck.parent, epoch=epoch)

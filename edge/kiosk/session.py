@@ -91,7 +91,8 @@ class Session:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[str, float] = {}
-        self._gate, self._touches = StaffGate(), TouchCounter()
+        self._gate, self._touches = StaffGate(outbox.save_pin_failures), TouchCounter()
+        self._gate.resume(outbox.pin_failures(), mono_s())
         self._register = Register(outbox, twin, clock, mono_s)
         self._view_number = 0
         self._view_of: Seen | None = None
