@@ -40,6 +40,7 @@ def mount_console(app: FastAPI, cloud: Cloud) -> None:
     ui.add_head_html(head_html(), shared=True)
     nicegui_app.on_startup(live.start)
     nicegui_app.on_shutdown(live.stop)
+    nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = True  # pages tell their own progress, in words
     ui.run_with(
         app,
         title="Roomlink",

@@ -59,12 +59,32 @@ def running_stack(folder: Path) -> Iterator[Stack]:
 
 @dataclass
 class Visitor:
-    """A browser that is signed in. `complaints` are its console's errors and warnings, and scripts that failed."""
+    """A browser and its first page. `complaints` are its console's errors and warnings, and scripts that failed."""
 
     context: BrowserContext
     page: Page
     url: str
     complaints: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        """Hear what a page complains of."""
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in {"error", "warning"} else None
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def sign_in(self, name: str, password: str) -> None:
+        """Fill the form that is before us."""
+        self.page.fill("[name=name]", name)
+        self.page.fill("[name=password]", password)
+        self.page.click("button[data-kind=main]")
+        self.page.wait_for_selector(".rl-nav")
+
+    def another(self, path: str) -> Page:
+        """Open one more page of the same browser, and wait until it is alive."""
+        page = self.context.new_page()
+        self.watch(page)
+        return Visitor(self.context, page, self.url).go(path)
 
     def go(self, path: str) -> Page:
         """Open a page and wait until it is alive: built, and its socket connected."""
@@ -75,28 +95,30 @@ class Visitor:
 
 
 @contextmanager
-def visiting(
-    browser: Browser, url: str, *, name: str = "operator", language: str = "en", theme: str = "light", width: int = 1440
+def browsing(
+    browser: Browser, url: str, *, locale: str = "en-GB", width: int = 1440, cookies: dict[str, str] | None = None
 ) -> Iterator[Visitor]:
-    """Sign in with these preferences."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
-    context.add_cookies([
-        {"name": "roomlink_language", "value": language, "url": url},
-        {"name": "roomlink_theme", "value": theme, "url": url},
-    ])  # fmt: skip
-    page = context.new_page()
-    visitor = Visitor(context, page, url)
-    page.on("console", lambda said: visitor.complaints.append(said.text) if said.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-    page.goto(url + "/sign-in")
-    page.fill("[name=name]", name)
-    page.fill("[name=password]", PASSWORD)
-    page.click("button[data-kind=main]")
-    page.wait_for_selector("h1")
+    """A fresh browser that nobody has signed in with yet, in the language of `locale`."""
+    context = browser.new_context(locale=locale, viewport={"width": width, "height": 900}, accept_downloads=True)
+    context.add_cookies([{"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()])
+    visitor = Visitor(context, context.new_page(), url)
+    visitor.watch(visitor.page)
     try:
         yield visitor
     finally:
         context.close()
+
+
+@contextmanager
+def visiting(
+    browser: Browser, url: str, *, name: str = "operator", language: str = "en", theme: str = "light", width: int = 1440
+) -> Iterator[Visitor]:
+    """Sign in with these preferences."""
+    cookies = {"roomlink_language": language, "roomlink_theme": theme}
+    with browsing(browser, url, width=width, cookies=cookies) as visitor:
+        visitor.page.goto(url + "/sign-in")
+        visitor.sign_in(name, PASSWORD)
+        yield visitor
 
 
 def _is_healthy(url: str) -> bool:

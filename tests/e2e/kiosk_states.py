@@ -205,6 +205,11 @@ def english(stage: Stage) -> None:
     stage.wait(1)
 
 
+def english_accepted(stage: Stage) -> None:
+    english(stage)
+    accepted(stage)
+
+
 def english_refused(stage: Stage) -> None:
     english(stage)
     expired(stage)
@@ -271,6 +276,7 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     overlong_accepted,
     right_to_left,
     english,
+    english_accepted,
     english_refused,
     english_full,
     english_choose,

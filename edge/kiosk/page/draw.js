@@ -69,6 +69,7 @@ function row({ when, day, title, now: on }) {
 function words(view) {
   const title = said(view.title, "", "", "", "h1");
   if ([...view.title.zh].length <= 4) title.dataset.short = "";
+  if (view.field && view.title.en.length <= 11) title.dataset.shortEn = "";
   const lines = [view.activity && said(view.activity, "t3", "rl-two", "rl-one"), view.lines && said(view.lines, "t3")];
   const section = element("section", "rl-k-main", view.picture && picture.cloneNode(true), title, ...lines);
   if (view.field) section.role = "alert";
