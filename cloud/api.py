@@ -4,7 +4,7 @@ A route opens one transaction, calls a service in it, and answers after the comm
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -25,13 +25,13 @@ from cloud.database import transaction
 from cloud.errors import (
     CloudError,
     Conflict,
-    Fault,
     Invalid,
     NoPrecondition,
     NotFound,
     Stale,
     TooLarge,
     Unavailable,
+    faults_of,
     problem,
     problem_headers,
 )
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 def no_timeseries() -> Timeseries:
     """What an application without a projector has."""
-    raise Unavailable("The time series are not available here.", retry_after_s=5)
+    raise Unavailable("The time series are not available here.", retry_after_s=5, code="series_away")
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,6 @@ def _on_cloud_error(_request: Request, error: Exception) -> Response:
 def _on_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     return _answer(Invalid("The request is not valid.", faults_of(error.errors())))
-
-
-def faults_of(errors: Sequence[Any]) -> list[Fault]:
-    """pydantic's errors without the values, which may be secrets."""
-    return [Fault(".".join(str(part) for part in each["loc"]), each["msg"]) for each in errors[:100]]
 
 
 _BY_STATUS: dict[int, type[CloudError]] = {404: NotFound, 413: TooLarge, 400: Invalid, 409: Conflict}

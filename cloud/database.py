@@ -87,7 +87,9 @@ class Versioned(Protocol):
 def next_version(row: Versioned, expected: int) -> None:
     """Count the version up for an edit. Stale when the row is not the `expected` version any more."""
     if row.version != expected:
-        raise Stale(f"It was changed in the meantime: version {row.version}, not {expected}. Read it again.")
+        raise Stale(
+            f"It was changed in the meantime: version {row.version}, not {expected}. Read it again.", code="stale"
+        )
     row.version += 1
 
 
@@ -169,13 +171,15 @@ def transaction(engine: Engine, *, read_only: bool = False) -> Iterator[Session]
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except OperationalError as error:
-        raise Unavailable("The database does not answer.", retry_after_s=5) from error
+        raise Unavailable("The database does not answer.", retry_after_s=5, code="database_away") from error
     except PoolTimeoutError as error:
-        raise Unavailable("All connections to the database are in use.", retry_after_s=5) from error
+        raise Unavailable("All connections to the database are in use.", retry_after_s=5, code="database_busy") from error
     except IntegrityError as error:
         if not _is_conflict(error):
             raise
-        raise Conflict("Something else refers to it, or the same came in at the same moment.") from error
+        raise Conflict(
+            "Something else refers to it, or the same came in at the same moment.", code="referred_to"
+        ) from error
 
 
 def _is_conflict(error: IntegrityError) -> bool:

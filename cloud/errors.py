@@ -13,34 +13,77 @@
     ├── Unavailable        503  a retry helps
     └── StartError         –    the program cannot start: exit status 2, never seen over HTTP
 
-Services raise these and know nothing of HTTP; `cloud.api` answers with what `problem()` makes of them.
+Services raise these and know nothing of HTTP; `cloud.api` answers with what `problem()` makes of them. The sentences are
+English; `code` and `values` let the console say the same in the language of its page.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong thing in a request: where (`body.name`, `row 7`), and a sentence about it."""
+    """One wrong thing in a request: where (`body.name`, `row 7`), and a sentence about it.
+
+    `code` and `values` are the sentence for other languages.
+    """
 
     where: str
     says: str
+    code: str = field(default="", compare=False)
+    values: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+
+class Unfit(ValueError):
+    """What a form's field does not take: raised by validators, whose library makes a Fault of it (`faults_of`)."""
+
+    def __init__(self, sentence: str, code: str, **values: object) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.values = values
+
+
+def faults_of(errors: Sequence[Any]) -> list[Fault]:
+    """pydantic's errors without the values, which may be secrets."""
+    return [_fault(each) for each in errors[:100]]
+
+
+def _fault(error: Any) -> Fault:
+    where = ".".join(str(part) for part in error["loc"])
+    context = error.get("ctx") or {}
+    cause = context.get("error")
+    if isinstance(cause, Unfit):
+        return Fault(where, error["msg"], cause.code, cause.values)
+    values = {name: value for name, value in context.items() if isinstance(value, int | float | str)}
+    return Fault(where, error["msg"], error["type"], values)
 
 
 class CloudError(Exception):
-    """The root; `sentence` is for a person. A retry helps only where `retry_after_s` is set."""
+    """The root; `sentence` is for a person, `code` and `values` its translation.
+
+    A retry helps only where `retry_after_s` is set.
+    """
 
     status = 500
     kind = "internal"
     title = "The service failed"
 
-    def __init__(self, sentence: str, faults: Sequence[Fault] = (), retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        faults: Sequence[Fault] = (),
+        retry_after_s: int | None = None,
+        *,
+        code: str = "",
+        **values: object,
+    ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.faults = tuple(faults)
         self.retry_after_s = retry_after_s
+        self.code = code
+        self.values = values
 
 
 class Invalid(CloudError):

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from cloud.clock import from_us, to_us
+from cloud.errors import Unfit
 
 MAX_TIME_US = 253_402_300_799_999_999
 
@@ -39,10 +40,12 @@ def clean(value: str) -> str:
     for character in text:
         category = unicodedata.category(character)
         if category in {"Cc", "Cs", "Co"} or character in _REORDER_OR_HIDE:
-            raise ValueError(f"the character U+{ord(character):04X} is not allowed")
+            raise Unfit(
+                f"the character U+{ord(character):04X} is not allowed", "character", character=f"U+{ord(character):04X}"
+            )
         marks = marks + 1 if category in {"Mn", "Me"} else 0
         if marks > MAX_MARKS:
-            raise ValueError(f"more than {MAX_MARKS} marks are piled on one letter")
+            raise Unfit(f"more than {MAX_MARKS} marks are piled on one letter", "marks", n=MAX_MARKS)
     return text
 
 
@@ -53,7 +56,7 @@ def clean_input(value: object) -> object:
 
 def _not_a_formula(value: str) -> str:
     if starts_formula(value):
-        raise ValueError("it begins like a formula of a spreadsheet (= + - @)")
+        raise Unfit("it begins like a formula of a spreadsheet (= + - @)", "formula")
     return value
 
 
@@ -92,7 +95,7 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError("is not a time zone of the IANA database, such as Asia/Shanghai") from error
+        raise Unfit("is not a time zone of the IANA database, such as Asia/Shanghai", "timezone") from error
     return value
 
 

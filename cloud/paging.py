@@ -94,5 +94,7 @@ def _value(value: Any, key: InstrumentedAttribute[Any]) -> Any:
 
 def _not_ours() -> Invalid:
     return Invalid(
-        "The cursor is not one that this list gave.", [Fault("query.cursor", "is not a cursor of this list")]
+        "The cursor is not one that this list gave.",
+        [Fault("query.cursor", "is not a cursor of this list", "bad_cursor")],
+        code="bad_cursor",
     )

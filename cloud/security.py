@@ -26,9 +26,11 @@ def require(role: Role) -> Callable[[Request], Principal]:
 def check_role(principal: Principal | None, role: Role) -> Principal:
     """`principal`, if it may do what `role` may. Also for the console's pages and buttons."""
     if principal is None:
-        raise Unauthenticated("Sign in, or send an API token.")
+        raise Unauthenticated("Sign in, or send an API token.", code="sign_in")
     if not principal.role.includes(role):
-        raise Forbidden(f"This needs the role {role}; {principal.name} is {principal.role}.")
+        raise Forbidden(
+            f"This needs the role {role}; {principal.name} is {principal.role}.", code="role", role=role, has=principal.role
+        )
     return principal
 
 

@@ -26,6 +26,7 @@ from cloud.scope import EVERYWHERE, Scope
 MIN_PASSWORD = 10
 MAX_PASSWORD = 200
 TOKEN_PREFIX = "rlt_"  # noqa: S105  - lets secret scanners find a leaked one
+_LENGTHS = {"least": MIN_PASSWORD, "most": MAX_PASSWORD}
 FAILURE_WINDOW = timedelta(minutes=15)
 FAILURES_BY_NAME = 10
 FAILURES_BY_ADDRESS = 50
@@ -59,7 +60,7 @@ def create_account(session: Session, change: Change, name: str, password: str, r
     """Invalid for a short password, Conflict for a name that is taken."""
     _check_password(password)
     if session.scalar(select(Account).where(Account.name == name)):
-        raise Conflict(f"There is an account named {name} already.")
+        raise Conflict(f"There is an account named {name} already.", code="account_exists", name=name)
     account = Account(
         id=new_id("acc"), name=name, password_hash=hash_password(password), role=role, created_at=change.at, version=1
     )
@@ -88,7 +89,7 @@ def edit_account(
     account.version += 1
     session.flush()
     if not _admins(session):
-        raise Conflict("At least one enabled admin must remain.")
+        raise Conflict("At least one enabled admin must remain.", code="last_admin")
     session.execute(delete(SignIn).where(SignIn.account_id == account_id))
     note(session, change, "account.edit", account_id, role=role, enabled=enabled, password=password is not None)
     return account
@@ -98,7 +99,7 @@ def get_account(session: Session, account_id: str) -> Account:
     """NotFound when there is none."""
     account = session.get(Account, account_id, with_for_update=True)
     if account is None:
-        raise NotFound(f"There is no account {account_id}.")
+        raise NotFound(f"There is no account {account_id}.", code="no_account", id=account_id)
     return account
 
 
@@ -106,7 +107,7 @@ def account_named(session: Session, name: str) -> Account:
     """NotFound when there is none."""
     account = session.scalar(select(Account).where(Account.name == name))
     if account is None:
-        raise NotFound(f"There is no account named {name}.")
+        raise NotFound(f"There is no account named {name}.", code="no_account", id=name)
     return account
 
 
@@ -128,6 +129,7 @@ def sign_in(session: Session, name: str, password: str, address: str, now: datet
         if failures >= bound:
             raise TooOften(
                 "Too many failed sign-ins; wait a quarter of an hour.",
+                code="sign_ins",
                 retry_after_s=int(FAILURE_WINDOW.total_seconds()),
             )
     account = session.scalar(select(Account).where(Account.name == name))
@@ -180,7 +182,7 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """A token and its secret, which is shown this once. Forbidden for a role above `most` or the account's own."""
     if not (Role(account.role).includes(role) and most.includes(role)):
-        raise Forbidden(f"A token of {account.name} cannot have the role {role} here.")
+        raise Forbidden(f"A token of {account.name} cannot have the role {role} here.", code="token_role")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(
         id=new_id("tok"),
@@ -200,7 +202,7 @@ def revoke_token(session: Session, change: Change, token_id: str, account_id: st
     """At once and for ever; a second time changes nothing. NotFound also when it is not `account_id`'s."""
     token = session.get(ApiToken, token_id, with_for_update=True)
     if token is None or account_id not in {None, token.account_id}:
-        raise NotFound(f"There is no token {token_id}.")
+        raise NotFound(f"There is no token {token_id}.", code="no_token", id=token_id)
     if token.revoked_at is None:
         token.revoked_at = change.at
         note(session, change, "token.revoke", token_id)
@@ -236,7 +238,9 @@ def _check_password(password: str) -> None:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Invalid(
             f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.",
-            [Fault("body.password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")],
+            [Fault("body.password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters", "password_length", _LENGTHS)],
+            code="password_length",
+            **_LENGTHS,
         )
 
 

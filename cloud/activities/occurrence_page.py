@@ -15,6 +15,7 @@ from cloud.checkins import service as checkins
 from cloud.checkins.service import Seen, Tally
 from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
+from cloud.console.refusals import refuse
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import (
@@ -35,7 +36,6 @@ from cloud.console.widgets import (
     timeline,
 )
 from cloud.console.words import Words
-from cloud.errors import Invalid
 from cloud.members import service as members
 from cloud.organisations import service as organisations
 from cloud.overview import positions
@@ -262,7 +262,7 @@ def _one(session: Session, scope: Scope, who: str, words: Words) -> str:
     exact = [each for each in found if who.strip() in {each.display_name, each.external_id}]
     candidates = exact or list(found)
     if len(candidates) != 1:
-        raise Invalid(words("occurrence.who_several" if candidates else "occurrence.who_nobody", n=len(candidates)))
+        raise refuse(words, "occurrence.who_several" if candidates else "occurrence.who_nobody", n=len(candidates))
     return candidates[0].id
 
 

@@ -164,7 +164,7 @@ def _form(values: dict[str, str], zone: ZoneInfo) -> ActivityForm:
         starts_at = datetime.fromisoformat(values.get("starts", "")).replace(tzinfo=zone)
         duration_s = int(values.get("minutes", "")) * 60
     except ValueError as error:
-        raise Invalid("The start or the length cannot be read.") from error
+        raise Invalid("The start or the length cannot be read.", code="unreadable_time") from error
     return dialogs.filled(
         ActivityForm, title=values.get("title", ""), title_en=values.get("title_en", ""),
         room_id=values.get("room_id", ""), starts_at=starts_at, duration_s=duration_s, timezone=zone.key,

@@ -17,7 +17,7 @@ from cloud.activities.models import Activity, Occurrence
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
-from cloud.errors import Conflict, NotFound
+from cloud.errors import Conflict, NotFound, Unfit
 from cloud.forms import Form, InstantUs, Name, OptionalName, TimeZone
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationId
@@ -39,14 +39,21 @@ LAST_YEAR = 2199
 """An activity begins in it at the latest, so that no reckoning with it runs over the year 9999."""
 
 ActivityId = Annotated[str, Field(pattern=r"^act_[0-9a-f]{16}$", examples=["act_0123456789abcdef"])]
-Rule = Annotated[
-    str, Field(max_length=200, examples=["FREQ=WEEKLY;BYDAY=TU,TH"]), AfterValidator(recurrence.check_rule)
-]
+
+
+def _rule(value: str) -> str:
+    try:
+        return recurrence.check_rule(value)
+    except ValueError as error:
+        raise Unfit(str(error), "rule") from error
+
+
+Rule = Annotated[str, Field(max_length=200, examples=["FREQ=WEEKLY;BYDAY=TU,TH"]), AfterValidator(_rule)]
 
 
 def _in_our_time(value: datetime) -> datetime:
     if value.year > LAST_YEAR:
-        raise ValueError(f"must be before the year {LAST_YEAR + 1}")
+        raise Unfit(f"must be before the year {LAST_YEAR + 1}", "too_late", year=str(LAST_YEAR + 1))
     return value
 
 
@@ -73,7 +80,7 @@ def get(session: Session, scope: Scope, activity_id: str, *, to_edit: bool = Fal
     query = select(Activity).where(Activity.id == activity_id, organisations.within(scope, Activity.organisation_id))
     activity = session.scalar(query.with_for_update() if to_edit else query)
     if activity is None:
-        raise NotFound(f"There is no activity {activity_id}.")
+        raise NotFound(f"There is no activity {activity_id}.", code="no_activity", id=activity_id)
     return activity
 
 
@@ -128,7 +135,7 @@ def edit(
     """Replace what it is, and those of its occurrences whose check-in is not open yet."""
     activity = get(session, scope, activity_id, to_edit=True)
     if activity.cancelled_at is not None:
-        raise Conflict("The activity was cancelled.")
+        raise Conflict("The activity was cancelled.", code="activity_cancelled")
     next_version(activity, version)
     room = rooms.get(session, scope, form.room_id)
     organisations.check_known(session, scope, form.audience, "body.audience")
@@ -167,7 +174,7 @@ def get_occurrence(session: Session, scope: Scope, occurrence_id: str, *, to_edi
     )
     occurrence = session.scalar(query.with_for_update() if to_edit else query)
     if occurrence is None:
-        raise NotFound(f"There is no occurrence {occurrence_id}.")
+        raise NotFound(f"There is no occurrence {occurrence_id}.", code="no_occurrence", id=occurrence_id)
     return occurrence
 
 
@@ -200,7 +207,7 @@ def cancel_occurrence(session: Session, change: Change, scope: Scope, occurrence
     if occurrence.cancelled_at is not None:
         return occurrence
     if occurrence.ends_at <= change.at:
-        raise Conflict("It has ended already.")
+        raise Conflict("It has ended already.", code="occurrence_ended")
     occurrence.cancelled_at = change.at
     session.flush()
     advance(session, Counts.TWIN_INPUTS)

@@ -88,11 +88,13 @@ def correct(session: Session, change: Change, scope: Scope, form: CorrectionForm
     occurrence = activities.get_occurrence(session, scope, form.occurrence_id)
     member = members.get(session, scope, form.member_id)
     if member.erased_at is not None and form.kind is CorrectionKind.ADD:
-        raise Conflict("The member was erased.")
+        raise Conflict("The member was erased.", code="member_erased")
     present = _row(session, form.occurrence_id, form.member_id)
     counts_now = present is not None and present.removed_at is None
     if counts_now == (form.kind is CorrectionKind.ADD):
-        raise Conflict("The attendance counts already." if counts_now else "There is no such attendance.")
+        if counts_now:
+            raise Conflict("The attendance counts already.", code="attendance_counts")
+        raise Conflict("There is no such attendance.", code="no_attendance")
     correction = Correction(
         id=new_id("cor"),
         who=change.who,

@@ -7,10 +7,10 @@ from markupsafe import Markup
 from nicegui import ui
 from pydantic import BaseModel, ValidationError
 
-from cloud.api import faults_of
 from cloud.console.markup import Content, tag
+from cloud.console.refusals import refuse
 from cloud.console.view import View
-from cloud.errors import CloudError, Invalid
+from cloud.errors import CloudError, Invalid, faults_of
 
 F = TypeVar("F", bound=BaseModel)
 
@@ -80,10 +80,10 @@ def filled(form: type[F], **values: Any) -> F:
         return form(**values)
     except ValidationError as error:
         faults = faults_of(error.errors(include_input=False, include_url=False))
-        raise Invalid("; ".join(f"{fault.where}: {fault.says}" for fault in faults[:3])) from None
+        raise Invalid("The form is not right.", faults, code="form") from None
 
 
 def same(view: View, typed: str, name: str) -> None:
     """What ends something asks for its name. Invalid when another one was typed."""
     if " ".join(typed.split()) != " ".join(name.split()):
-        raise Invalid(view.words("page.other_name", name=name))
+        raise refuse(view.words, "page.other_name", name=name)

@@ -65,7 +65,7 @@ class Shell:
         request = client.request
         principal: Principal | None = request.state.principal
         if principal is None or not principal.by_session:
-            raise Unauthenticated("The console needs a sign-in.")
+            raise Unauthenticated("The console needs a sign-in.", code="sign_in")
         preferences = preferences_of(request)
         own = copy.copy(client.page)  # the page is every browser's; language and theme are this one's
         own.language, own.dark = preferences.language.tag, preferences.theme.dark  # type: ignore[assignment]
@@ -188,7 +188,7 @@ def _explain(view: View, error: CloudError) -> None:
     view.client.content.clear()
     with view.client.content:
         back = button_link("/", view.words("nav.back_to_overview"))
-        view.html(head(view, view.words.known(f"problem.{error.kind}", error.title)))
+        view.html(head(view, view.words.known(f"problem.{error.kind}", view.words("problem.internal"))))
         view.html(view.explain(error) + tag("p", back, style="padding-top:16px"))
 
 

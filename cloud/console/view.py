@@ -21,10 +21,9 @@ from cloud.accounts import service as accounts
 from cloud.accounts.service import Principal, Role
 from cloud.api import Cloud
 from cloud.audit.service import Change
+from cloud.console import refusals
 from cloud.console.live import Live
-from cloud.console.markup import join
 from cloud.console.preferences import Preferences
-from cloud.console.widgets import note
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
 from cloud.guard import COOKIE
@@ -136,10 +135,7 @@ class View:
 
     def explain(self, error: CloudError) -> Markup:
         """A note about what was refused and why; nothing was changed."""
-        faults = [f"{fault.where}: {fault.says}" for fault in error.faults[:5]]
-        says = join(*(Markup("<br>") + line for line in faults))
-        title = self.words.known(f"problem.{error.kind}", error.title)
-        return note("bad", title, join(error.sentence, says), role="alert")
+        return refusals.explain(self.words, error)
 
     def keep_live(self, notice: Callable[[], Awaitable[None] | None]) -> None:
         """Call `notice` in this page whenever the shared poller has news, until the page is closed."""

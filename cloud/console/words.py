@@ -42,9 +42,9 @@ class Language(StrEnum):
 
 @cache
 def catalogue(language: Language) -> dict[str, str]:
-    """All words of a language by `page.name`."""
-    pages = tomllib.loads((CATALOGUES / f"{language}.toml").read_text("utf-8"))
-    return {f"{page}.{name}": text for page, names in pages.items() for name, text in names.items()}
+    """All words of a language by `page.name`, from `zh.toml` and the `zh.….toml` beside it."""
+    pages = [tomllib.loads(path.read_text("utf-8")) for path in sorted(CATALOGUES.glob(f"{language}.*toml"))]
+    return {f"{page}.{name}": text for each in pages for page, names in each.items() for name, text in names.items()}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Words:
         text = texts.get(f"{key}_one", texts[key]) if values.get("n") == 1 else texts[key]
         shown = {name: self.number(value) if isinstance(value, int) else value for name, value in values.items()}
         return text.format(**shown) if shown else text
+
+    def maybe(self, key: str, **values: Any) -> str | None:
+        """The text of `key`, filled; None where there is none or it needs a value that is missing."""
+        try:
+            return self(key, **values)
+        except KeyError:
+            return None
 
     def known(self, key: str, otherwise: str) -> str:
         """The text of `key`, or `otherwise` for what is newer than the catalogue."""

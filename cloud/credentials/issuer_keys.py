@@ -48,7 +48,9 @@ def signing(session: Session, change: Change, issuer: str, box: KeyBox) -> Issue
 def create(session: Session, change: Change, issuer: str, box: KeyBox) -> IssuerKey:
     """A new key, trusted at once and beside the others. Conflict when as many are trusted as a twin has room for."""
     if len(trusted(session, change.at)) >= MAX_TRUSTED:
-        raise Conflict(f"{MAX_TRUSTED} issuer keys are trusted already; revoke one first.")
+        raise Conflict(
+            f"{MAX_TRUSTED} issuer keys are trusted already; revoke one first.", code="too_many_keys", n=MAX_TRUSTED
+        )
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     key_id = _new_key_id(session)
@@ -90,7 +92,7 @@ def revoke(session: Session, change: Change, key_id: str) -> IssuerKey:
     """Neither signs nor is trusted any more: all its cards are worthless once kiosks have the new twin."""
     key = session.get(IssuerKey, key_id, with_for_update=True)
     if key is None:
-        raise NotFound(f"There is no issuer key {key_id}.")
+        raise NotFound(f"There is no issuer key {key_id}.", code="no_issuer_key", id=key_id)
     key.signs_until_at = min(key.signs_until_at, change.at)
     key.trusted_until_at = min(key.trusted_until_at, change.at)
     session.flush()

@@ -49,7 +49,8 @@ class KeyBox:
         except InvalidTag as error:
             raise Unavailable(
                 f"The key file {self.path} is not the one that this issuer key was encrypted under; put the right "
-                "one back, or rotate the issuer key."
+                "one back, or rotate the issuer key.",
+                code="key_file",
             ) from error
 
     def _key(self) -> bytes:
@@ -57,9 +58,11 @@ class KeyBox:
             mode = stat.S_IMODE(self.path.stat().st_mode)
             key = base64.b64decode(self.path.read_bytes(), validate=False)
         except (OSError, ValueError) as error:
-            raise Unavailable(f"The key file {self.path} cannot be read; put it back.") from error
+            raise Unavailable(f"The key file {self.path} cannot be read; put it back.", code="key_file") from error
         if mode & 0o077:
-            raise Unavailable(f"The key file {self.path} has mode {mode:04o}; others may read it: chmod 600.")
+            raise Unavailable(
+                f"The key file {self.path} has mode {mode:04o}; others may read it: chmod 600.", code="key_file"
+            )
         if len(key) != KEY_BYTES:
-            raise Unavailable(f"The key file {self.path} does not hold {KEY_BYTES} bytes in base64.")
+            raise Unavailable(f"The key file {self.path} does not hold {KEY_BYTES} bytes in base64.", code="key_file")
         return key

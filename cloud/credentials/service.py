@@ -69,9 +69,11 @@ def issue(session: Session, change: Change, scope: Scope, issuer: Issuer, form: 
     """A new card, good from now on. Conflict for an erased member, or one who has MAX_IN_FORCE cards."""
     member = members.get(session, scope, form.member_id, to_edit=True)
     if member.erased_at is not None:
-        raise Conflict("The member was erased.")
+        raise Conflict("The member was erased.", code="member_erased")
     if len(in_force(session, [member.id], change.at).get(member.id, ())) >= MAX_IN_FORCE:
-        raise Conflict(f"The member has {MAX_IN_FORCE} cards in force; revoke one first.")
+        raise Conflict(
+            f"The member has {MAX_IN_FORCE} cards in force; revoke one first.", code="too_many_cards", n=MAX_IN_FORCE
+        )
     key = issuer_keys.signing(session, change, issuer.name, issuer.box)
     not_before = change.at.replace(microsecond=0)
     credential = Credential(
@@ -98,7 +100,7 @@ def get(session: Session, scope: Scope, credential_id: str, *, to_edit: bool = F
     query = select(Credential).where(Credential.id == credential_id, members.within(scope, Credential.member_id))
     credential = session.scalar(query.with_for_update() if to_edit else query)
     if credential is None:
-        raise NotFound(f"There is no credential {credential_id}.")
+        raise NotFound(f"There is no credential {credential_id}.", code="no_credential", id=credential_id)
     return credential
 
 
@@ -154,7 +156,7 @@ def cards(
 def _card(session: Session, scope: Scope, issuer: Issuer, credential_id: str, with_names: bool) -> Card:
     credential = get(session, scope, credential_id)
     if credential.revoked_at is not None:
-        raise Conflict(f"The credential {credential_id} was revoked.")
+        raise Conflict(f"The credential {credential_id} was revoked.", code="credential_revoked", id=credential_id)
     member = members.get(session, scope, credential.member_id)
     organisation = organisations.get(session, scope, member.organisation_id)
     return Card(

@@ -40,9 +40,9 @@ def replay(session: Session, change: Change, held_id: int) -> Quarantine:
     """Take it out. Conflict when it was decided already, still cannot be understood, or cannot be replayed at all."""
     row = session.get(Quarantine, held_id, with_for_update=True)
     if row is None:
-        raise NotFound(f"There is nothing {held_id} in quarantine.")
+        raise NotFound(f"There is nothing {held_id} in quarantine.", code="not_held", id=str(held_id))
     if row.state != "open":
-        raise Conflict("It was decided already.")
+        raise Conflict("It was decided already.", code="decided")
     bulk = Bulk.of(session)
     if row.kind == "record":
         _replay_record(bulk, row, _batch_of(bulk, row))
@@ -50,7 +50,8 @@ def replay(session: Session, change: Change, held_id: int) -> Quarantine:
         projector.write_again(bulk, _batch_of(bulk, row).id)
     else:
         raise Conflict(
-            "A payload that was no batch changed nothing: its terminal still has the records and sends them."
+            "A payload that was no batch changed nothing: its terminal still has the records and sends them.",
+            code="payload_not_kept",
         )
     row.state, row.decided_by, row.decided_at = "replayed", change.who, to_us(change.at)
     session.flush()
@@ -65,7 +66,7 @@ def _batch_of(bulk: Bulk, row: Quarantine) -> _Batch:
         (row.stream, row.number),
     )
     if not found or found[0][1] + found[0][6] <= (row.number or 0):
-        raise Conflict("The journal does not hold it any more.")
+        raise Conflict("The journal does not hold it any more.", code="not_in_journal")
     journal_id, first, header, lines, received_at, fixed, _count = found[0]
     payload = b"".join((bytes(header), b"\n", *(line + b"\n" for line in unpack_lines(bytes(lines)))))
     return _Batch(journal_id, first, Delivery(row.terminal_id, payload, received_at), unpack_fixed(bytes(fixed)))
@@ -74,14 +75,14 @@ def _batch_of(bulk: Bulk, row: Quarantine) -> _Batch:
 def _replay_record(bulk: Bulk, row: Quarantine, batch: _Batch) -> None:
     verdict = Verdict(read(batch.delivery), None, taken=True)
     if verdict.reading.batch is None:
-        raise Conflict(f"Its batch cannot be read: {verdict.reading.wrong}")
+        raise Conflict(f"Its batch cannot be read: {verdict.reading.wrong}", code="batch_unreadable")
     lookups = Lookups()
     known = lookups.terminals(bulk, [row.terminal_id])
     (prepared,) = prepare(bulk, lookups, [verdict], {row.terminal_id: known.get(row.terminal_id, NOWHERE)})
     index = (row.number or 0) - batch.first
     record = prepared.records[index]
     if isinstance(record, DecodeError):
-        raise Conflict(f"It still cannot be understood: {record}")
+        raise Conflict(f"It still cannot be understood: {record}", code="still_unreadable")
     fixed = _spliced(batch.fixed, prepared, index, _repeat(bulk, record, prepared, index))
     bulk.run("UPDATE journal SET fixed = ? WHERE id = ?", (pack_fixed(fixed), batch.id))
     entry = _only(prepared, index, fixed)

@@ -50,7 +50,7 @@ class Projecting:
     def store(self) -> Timeseries:
         """The open store. Unavailable while it could not be opened."""
         if self._store is None:
-            raise Unavailable("The time series are not available now.", retry_after_s=5)
+            raise Unavailable("The time series are not available now.", retry_after_s=5, code="series_away")
         return self._store
 
     def turn(self) -> float:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
 from cloud.audit.service import Change
+from cloud.console import refusals
 from cloud.console.markup import join, tag
 from cloud.console.places import organisation_options, organisations_of
 from cloud.console.shell import Shell, head
@@ -50,7 +51,7 @@ class _Watched(Report):
     def count(self, number: int, action: str, form: MemberForm) -> None:
         """Count a good row, unless it is to stop."""
         if self.stop:
-            raise _Stopped("It was stopped; nothing was imported.")
+            raise _Stopped("It was stopped; nothing was imported.", code="stopped")
         super().count(number, action, form)
 
 
@@ -200,7 +201,7 @@ class _Import:
     def _problems(self, report: Report) -> Markup:
         words = self.view.words
         columns = (Column(words("import.where"), "nowrap"), Column(words("import.what")))
-        rows = [[fault.where, fault.says] for fault in report.problems[:SHOWN]]
+        rows = [[refusals.where(words, each.where), refusals.says(words, each)] for each in report.problems[:SHOWN]]
         says = note("bad", words("import.refused", n=report.problem_count), words("import.refused_more"), role="alert")
         return join(says, table(columns, rows, words("import.problems")), self._rest(report.problem_count))
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
-from cloud.errors import Fault, Invalid, TooLarge
+from cloud.errors import Fault, Invalid, TooLarge, faults_of
 from cloud.forms import starts_formula
 from cloud.members import service
 from cloud.members.service import MemberForm
@@ -61,11 +61,11 @@ class Report:
     problems: list[Fault] = field(default_factory=list)
     shown: list[Row] = field(default_factory=list)
 
-    def blame(self, number: int, column: str, says: str) -> None:
+    def blame(self, number: int, column: str, says: str, code: str = "", /, **values: object) -> None:
         """Count a problem, and list it while there is room."""
         self.problem_count += 1
         if len(self.problems) < MAX_SHOWN:
-            self.problems.append(Fault(f"row {number}, {column}", says))
+            self.problems.append(Fault(f"row {number}, {column}", says, code, values))
 
     def count(self, number: int, action: str, form: MemberForm) -> None:
         """Count a good row."""
@@ -120,7 +120,12 @@ def apply(
 
 def refusal(report: Report) -> Invalid:
     """The error that says what is wrong with a file."""
-    return Invalid(f"{report.problem_count} problems; nothing was imported.", report.problems)
+    return Invalid(
+        f"{report.problem_count} problems; nothing was imported.",
+        report.problems,
+        code="import_problems",
+        n=report.problem_count,
+    )
 
 
 def _write(session: Session, change: Change, chunk: Sequence[Numbered], report: Report) -> None:
@@ -155,13 +160,17 @@ def _forms(session: Session, scope: Scope, path: Path, report: Report, organisat
     for number, cells in _rows(path, report):
         organisation = names.find(cells["organisation"]) if cells.get("organisation") else organisation_id
         if organisation is None:
-            report.blame(number, "organisation", f"there is no one organisation {cells['organisation']!r}")
+            named = cells["organisation"]
+            report.blame(
+                number, "organisation", f"there is no one organisation {named!r}", "not_one_organisation", name=named
+            )
             continue
         form = _form(number, cells, organisation, report)
         if form is None:
             continue
         if _key(form) in seen:
-            report.blame(number, "external_id", f"{form.external_id} stands in the file twice")
+            twice = form.external_id
+            report.blame(number, "external_id", f"{twice} stands in the file twice", "twice", number=twice)
             continue
         seen.add(_key(form))
         yield number, form
@@ -170,16 +179,16 @@ def _forms(session: Session, scope: Scope, path: Path, report: Report, organisat
 def _form(number: int, cells: dict[str, str], organisation_id: str, report: Report) -> MemberForm | None:
     formulas = [name for name, value in cells.items() if starts_formula(value)]
     if formulas:
-        report.blame(number, formulas[0], "it begins like a formula of a spreadsheet (= + - @)")
+        report.blame(number, formulas[0], "it begins like a formula of a spreadsheet (= + - @)", "formula")
         return None
     if not cells["external_id"].strip():
-        report.blame(number, "external_id", "it is empty")
+        report.blame(number, "external_id", "it is empty", "empty")
         return None
     try:
         return MemberForm(organisation_id=organisation_id, display_name=cells["name"], external_id=cells["external_id"])
     except ValidationError as error:
-        for each in error.errors(include_input=False, include_url=False):
-            report.blame(number, _FIELDS[str(each["loc"][0])], each["msg"])
+        for each in faults_of(error.errors(include_input=False, include_url=False)):
+            report.blame(number, _FIELDS[each.where], each.says, each.code, **each.values)
         return None
 
 
@@ -196,38 +205,53 @@ def _rows(path: Path, report: Report) -> Iterator[tuple[int, dict[str, str]]]:
                     continue
                 report.rows += 1
                 if report.rows > MAX_ROWS:
-                    raise TooLarge(f"The file has more than {MAX_ROWS} rows; split it.")
+                    raise TooLarge(f"The file has more than {MAX_ROWS} rows; split it.", code="rows", n=MAX_ROWS)
                 if len(cells) != len(columns):
-                    report.blame(number, "row", f"{len(cells)} cells, and the header has {len(columns)}")
+                    says = f"{len(cells)} cells, and the header has {len(columns)}"
+                    report.blame(number, "row", says, "cells", n=len(cells), header=len(columns))
                     continue
                 yield number, {name: cell for name, cell in zip(columns, cells, strict=True) if name}
         except csv.Error as error:
-            report.blame(reader.line_num + 1, "row", f"it cannot be read: {error}")
+            report.blame(reader.line_num + 1, "row", f"it cannot be read: {error}", "unreadable_row")
 
 
 def _columns(header: Sequence[str]) -> list[str]:
     known = {alias: name for name, aliases in COLUMNS.items() for alias in aliases}
     found = [known.get(cell.strip().lower(), "") for cell in header]
     wrong = [
-        Fault("row 1", f"the column {cell.strip()[:60]!r} is not known")
+        Fault("row 1", f"the column {cell.strip()[:60]!r} is not known", "column_unknown", {"name": cell.strip()[:60]})
         for cell, name in zip(header, found, strict=True)
         if not name
     ]
-    wrong += [Fault("row 1", f"the column {name} is missing") for name in ("external_id", "name") if name not in found]
-    wrong += [Fault("row 1", f"the column {name} stands twice") for name in COLUMNS if found.count(name) > 1]
+    wrong += [
+        Fault("row 1", f"the column {name} is missing", "column_missing", {"name": name})
+        for name in ("external_id", "name")
+        if name not in found
+    ]
+    wrong += [
+        Fault("row 1", f"the column {name} stands twice", "column_twice", {"name": name})
+        for name in COLUMNS
+        if found.count(name) > 1
+    ]
     if wrong:
-        raise Invalid("The header is not right: it needs external_id and name, and may have organisation.", wrong)
+        raise Invalid(
+            "The header is not right: it needs external_id and name, and may have organisation.", wrong, code="header"
+        )
     return found
 
 
 def _encoding_of(path: Path) -> str:
     """`utf-8-sig` or `gb18030`. TooLarge beyond MAX_BYTES; Invalid when the file is neither."""
     if path.stat().st_size > MAX_BYTES:
-        raise TooLarge(f"The file has more than {MAX_BYTES} bytes; split it.")
+        raise TooLarge(f"The file has more than {MAX_BYTES} bytes; split it.", code="bytes", n=MAX_BYTES)
     for encoding in ("utf-8-sig", "gb18030"):
         if _decodes(path, encoding):
             return encoding
-    raise Invalid("The file is neither UTF-8 nor GB18030.", [Fault("file", "save it as CSV in UTF-8")])
+    raise Invalid(
+        "The file is neither UTF-8 nor GB18030.",
+        [Fault("file", "save it as CSV in UTF-8", "save_utf8")],
+        code="encoding",
+    )
 
 
 def _decodes(path: Path, encoding: str) -> bool:

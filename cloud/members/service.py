@@ -66,7 +66,7 @@ def get(session: Session, scope: Scope, member_id: str, *, to_edit: bool = False
     query = select(Member).where(Member.id == member_id, organisations.within(scope, Member.organisation_id))
     member = session.scalar(query.with_for_update() if to_edit else query)
     if member is None:
-        raise NotFound(f"There is no member {member_id}.")
+        raise NotFound(f"There is no member {member_id}.", code="no_member", id=member_id)
     return member
 
 
@@ -103,7 +103,7 @@ def edit(session: Session, change: Change, scope: Scope, member_id: str, version
     """Replace what is known. Conflict for an erased member."""
     member = get(session, scope, member_id, to_edit=True)
     if member.erased_at is not None:
-        raise Conflict("The member was erased.")
+        raise Conflict("The member was erased.", code="member_erased")
     next_version(member, version)
     _check(session, scope, form, member_id)
     before = {name for name, value in form.model_dump().items() if getattr(member, name) != value}
@@ -165,4 +165,8 @@ def _check(session: Session, scope: Scope, form: MemberForm, member_id: str | No
         Member.organisation_id == form.organisation_id, Member.external_id == form.external_id
     )
     if session.scalar(query) not in {None, member_id}:
-        raise Conflict(f"The organisation has a member with the external id {form.external_id} already.")
+        raise Conflict(
+            f"The organisation has a member with the external id {form.external_id} already.",
+            code="member_exists",
+            number=form.external_id,
+        )

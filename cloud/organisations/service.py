@@ -50,7 +50,7 @@ def get(session: Session, scope: Scope, organisation_id: str, *, to_edit: bool =
     """NotFound outside the scope, too."""
     organisation = session.get(Organisation, organisation_id, with_for_update=to_edit or None)
     if organisation is None or not scope.covers(organisation.path):
-        raise NotFound(f"There is no organisation {organisation_id}.")
+        raise NotFound(f"There is no organisation {organisation_id}.", code="no_organisation", id=organisation_id)
     return organisation
 
 
@@ -118,7 +118,7 @@ def delete(session: Session, change: Change, scope: Scope, organisation_id: str,
     organisation = get(session, scope, organisation_id, to_edit=True)
     next_version(organisation, version)
     if session.scalar(select(func.count()).where(Organisation.parent_id == organisation_id)):
-        raise Conflict("There are organisations below it.")
+        raise Conflict("There are organisations below it.", code="has_children")
     session.delete(organisation)
     session.flush()
     note(session, change, "organisation.delete", organisation_id, name=organisation.name)
@@ -129,7 +129,11 @@ def check_known(session: Session, scope: Scope, organisation_ids: Sequence[str],
     query = select(Organisation.id).where(Organisation.id.in_(organisation_ids), within(scope, Organisation.id))
     unknown = sorted(set(organisation_ids) - set(session.scalars(query)))
     if unknown:
-        raise Invalid("An organisation does not exist.", [Fault(where, f"there is no organisation {unknown[0]}")])
+        raise Invalid(
+            "An organisation does not exist.",
+            [Fault(where, f"there is no organisation {unknown[0]}", "no_organisation", {"id": unknown[0]})],
+            code="unknown_organisation",
+        )
 
 
 def ids_named(session: Session, scope: Scope, name: str) -> Sequence[str]:
@@ -155,12 +159,16 @@ def _path_below(session: Session, scope: Scope, parent_id: str | None, organisat
     if parent_id is None:
         above = "/"
         if not scope.covers(above):
-            raise Invalid("A parent is needed.", [Fault("body.parent_id", "must be in your branch")])
+            raise Invalid(
+                "A parent is needed.",
+                [Fault("body.parent_id", "must be in your branch", "out_of_scope")],
+                code="parent_needed",
+            )
     else:
         check_known(session, scope, [parent_id], "body.parent_id")
         above = get(session, scope, parent_id, to_edit=True).path
     if len(ancestors(above)) >= MAX_DEPTH:
-        raise Invalid("The tree is too deep.", [Fault("body.parent_id", f"at most {MAX_DEPTH} levels")])
+        raise _too_deep()
     return f"{above}{organisation_id}/"
 
 
@@ -168,16 +176,21 @@ def _move(session: Session, scope: Scope, organisation: Organisation, parent_id:
     before = organisation.path
     after = _path_below(session, scope, parent_id, organisation.id)
     if after.startswith(before):
-        raise Conflict("An organisation cannot lie below itself.")
+        raise Conflict("An organisation cannot lie below itself.", code="ring")
     deepest = max(len(ancestors(path)) for path in session.scalars(_paths_below(before)))
     if deepest - len(ancestors(before)) + len(ancestors(after)) > MAX_DEPTH:
-        raise Invalid("The tree would be too deep.", [Fault("body.parent_id", f"at most {MAX_DEPTH} levels")])
+        raise _too_deep()
     session.execute(
         update(Organisation)
         .where(Organisation.path.startswith(before, autoescape=True))
         .values(path=func.replace(Organisation.path, before, after))
         .execution_options(synchronize_session="fetch")
     )
+
+
+def _too_deep() -> Invalid:
+    fault = Fault("body.parent_id", f"at most {MAX_DEPTH} levels", "levels", {"n": MAX_DEPTH})
+    return Invalid("The tree would be too deep.", [fault], code="too_deep")
 
 
 def _paths_below(path: str) -> Select[str]:

@@ -47,7 +47,7 @@ def register(shell: Shell) -> None:
     @shell.page(PATH + "/{held_id}", "quarantine")
     async def detail(view: View, held_id: str) -> None:
         if not held_id.isdecimal() or len(held_id) > 18:
-            raise NotFound(f"There is nothing {held_id[:40]} in quarantine.")
+            raise NotFound(f"There is nothing {held_id[:40]} in quarantine.", code="not_held", id=held_id[:40])
         await _Detail(view, int(held_id)).show()
 
 

@@ -73,7 +73,7 @@ def discard(session: Session, change: Change, _scope: Scope, held_id: int, reaso
     """It is of no use. Conflict when something was decided already."""
     row = _row(session, held_id)
     if row.state != State.OPEN:
-        raise Conflict("It was decided already.")
+        raise Conflict("It was decided already.", code="decided")
     row.state, row.decided_by, row.decision_reason = State.DISCARDED, change.who, reason
     row.decided_at = to_us(change.at)
     session.flush()
@@ -89,7 +89,7 @@ def replay(session: Session, change: Change, _scope: Scope, held_id: int) -> Hel
 def _row(session: Session, held_id: int) -> Quarantine:
     row = session.get(Quarantine, held_id)
     if row is None:
-        raise NotFound(f"There is nothing {held_id} in quarantine.")
+        raise NotFound(f"There is nothing {held_id} in quarantine.", code="not_held", id=str(held_id))
     return row
 
 

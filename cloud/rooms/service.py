@@ -64,7 +64,7 @@ def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) 
     query = select(Room).where(Room.id == room_id, organisations.within(scope, Room.organisation_id))
     room = session.scalar(query.with_for_update() if to_edit else query)
     if room is None:
-        raise NotFound(f"There is no room {room_id}.")
+        raise NotFound(f"There is no room {room_id}.", code="no_room", id=room_id)
     return room
 
 
@@ -121,4 +121,6 @@ def _check(session: Session, scope: Scope, form: RoomForm, room_id: str | None) 
     organisations.check_known(session, scope, [form.organisation_id], "body.organisation_id")
     query = select(Room.id).where(Room.organisation_id == form.organisation_id, Room.number == form.number)
     if session.scalar(query) not in {None, room_id}:
-        raise Conflict(f"The organisation has a room {form.number} already.")
+        raise Conflict(
+            f"The organisation has a room {form.number} already.", code="room_exists", number=form.number
+        )

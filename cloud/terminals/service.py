@@ -20,7 +20,7 @@ from broker_config.passwords import hash_password as hash_for_mosquitto
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.database import next_version
-from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unfit
 from cloud.forms import Form
 from cloud.paging import Found, Paging, find
 from cloud.rooms import service as rooms
@@ -34,7 +34,7 @@ PASSWORD_BYTES = 24
 
 def _not_reserved(value: str) -> str:
     if value in RESERVED:
-        raise ValueError("this id is reserved")
+        raise Unfit("this id is reserved", "reserved_id")
     return value
 
 
@@ -100,7 +100,7 @@ def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = Fal
     query = select(Terminal).where(Terminal.id == terminal_id, rooms.within(scope, Terminal.room_id))
     terminal = session.scalar(query.with_for_update() if to_edit else query)
     if terminal is None:
-        raise NotFound(f"There is no terminal {terminal_id}.")
+        raise NotFound(f"There is no terminal {terminal_id}.", code="no_terminal", id=terminal_id)
     return terminal
 
 
@@ -127,7 +127,7 @@ def list_terminals(
 def register(session: Session, change: Change, scope: Scope, form: NewTerminalForm) -> Registered:
     """Conflict for an id that was ever used: its records are its own for ever."""
     if session.get(Terminal, form.id) is not None:
-        raise Conflict(f"There is a terminal {form.id} already.")
+        raise Conflict(f"There is a terminal {form.id} already.", code="terminal_exists", id=form.id)
     _check_room(session, scope, form.room_id)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     terminal = Terminal(
@@ -208,9 +208,9 @@ def authenticate(session: Session, terminal_id: str, name: str, password: str) -
     terminal = session.get(Terminal, name)
     good = _verify(terminal.password_hash if terminal else _nobodys_hash(), password)
     if terminal is None or not good or not terminal.enabled:
-        raise Unauthenticated("The terminal's id or password is not right.")
+        raise Unauthenticated("The terminal's id or password is not right.", code="terminal_password")
     if terminal.id != terminal_id:
-        raise Forbidden("A terminal may fetch its own files only.")
+        raise Forbidden("A terminal may fetch its own files only.", code="foreign_file")
     return terminal
 
 

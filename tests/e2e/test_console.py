@@ -217,7 +217,7 @@ def test_import_reports_every_row_before_it_writes_and_then_writes_all(stack: St
     page.set_input_files("input[type=file]", {"name": "bad.csv", "mimeType": "text/csv", "buffer": bad})
     report = page.locator("[data-slot=report]")
     expect(report).to_contain_text("Nothing was imported")
-    expect(report).to_contain_text("row 3")
+    expect(report).to_contain_text("Row 3")
     good = "编号,姓名\n".encode("gb18030") + "".join(f"I{n},导入样例{n}\n" for n in range(30)).encode("gb18030")
     page.set_input_files("input[type=file]", {"name": "good.csv", "mimeType": "text/csv", "buffer": good})
     report.get_by_role("button", name="Import 30").click()
