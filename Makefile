@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test lint smoke faults crash-points bench mutation lock format
+.PHONY: help install system demo test lint smoke faults crash-points bench coverage mutation lock format
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,13 @@ crash-points: install system ## SIGKILL before every single write and sync of th
 
 bench: install system ## Measure, and write var/bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
+
+coverage: install system ## All tests again, and which lines and branches they pass
+	@mkdir -p var/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered > var/coverage/report.txt; tail -1 var/coverage/report.txt
 
 mutation: install system ## Change the code on purpose and see which tests notice
 	$(BIN)/python -m mutmut run $(ARGS)
