@@ -6,9 +6,11 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Match
 
 from cloud import health, openapi
 from cloud.accounts import routes as accounts
@@ -22,6 +24,7 @@ from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
+from cloud.errors import NotFound
 from cloud.guard import Guard, Identify, Policy
 from cloud.ingest import routes as ingest
 from cloud.members import routes as members
@@ -48,6 +51,7 @@ FEATURES: tuple[APIRouter, ...] = (
     accounts.routes,
     audit.routes,
 )
+ROUTES = (*FEATURES, health.routes, openapi.routes)
 
 
 def create_app(
@@ -90,7 +94,7 @@ def create_app(
     )
     app.state.cloud = cloud
     app.state.checks = {}
-    for routes in (*FEATURES, health.routes, openapi.routes):
+    for routes in (*ROUTES, no_such_route):
         app.include_router(routes)
     answer_problems(app)
     openapi.complete(app)
@@ -102,6 +106,24 @@ def create_app(
     app.add_middleware(Guard, identify=identifier(cloud), policy=policy)
     app.add_middleware(Measured)
     return app
+
+
+no_such_route = APIRouter(include_in_schema=False)
+
+
+@no_such_route.api_route("/api/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def unknown_address(request: Request, rest: str) -> None:
+    """What lies under `/api` and is none of ours is a problem, and never a page of the console, which is mounted at `/`."""
+    allowed = {
+        method
+        for routes in ROUTES
+        for route in routes.routes
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is Match.PARTIAL
+        for method in route.methods or ()
+    }
+    if allowed:
+        raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+    raise NotFound(f"There is nothing at /api/{rest[:80]}.")
 
 
 def identifier(cloud: Cloud) -> Identify:

@@ -1,12 +1,15 @@
 """The gate before every request and every WebSocket: who is it, where does it come from, what may leave.
 
 A pure ASGI middleware, because Starlette's HTTP middleware never sees NiceGUI's socket (findings.md). It finds the
-caller by cookie or token, refuses foreign origins, keeps strangers out of the console, limits bodies of the API,
-and sets the security headers with a fresh script nonce in each page. What a role may do is `cloud.security`'s part.
+caller by cookie or token, refuses foreign origins, keeps strangers out of the console, limits every body, ends the
+sockets of whoever is signed out, and sets the security headers with a fresh script nonce in each page. What a role may
+do is `cloud.security`'s part.
 """
 
+import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -25,7 +28,13 @@ COOKIE = "roomlink_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 API_PREFIXES = ("/api/", "/healthz", "/readyz", "/metrics")
 MAX_API_BODY = 1024 * 1024
-"""Bytes; a path in `Policy.long_bodies` sets its own limit."""
+"""Bytes of any body that `Policy` does not name."""
+
+MAX_UPLOAD = 33 * 1024 * 1024
+"""Bytes of a file that a page of the console takes: the largest import (32 MiB) and what a form adds around it."""
+
+RECHECK_S = 3.0
+"""How long after a sign-out, a new role or a disabled account an open socket lives. One indexed query a time."""
 
 MAX_PAGE = 8 * 1024 * 1024
 """Bytes of one HTML page, which is held while its scripts are given their nonce."""
@@ -40,6 +49,11 @@ class Policy:
 
     open_paths: Sequence[str] = ("/sign-in", "/assets/", "/language/", "/theme/")
     long_bodies: Sequence[str] = ()
+    """Paths that set their own limit."""
+
+    uploads: str = "/_nicegui/client/"
+    """Where the toolkit takes files of its pages; it sets no limit by itself."""
+
     public_url: str | None = None
 
     @property
@@ -75,8 +89,10 @@ class Guard:
         if principal is None and not self._is_open(scope["path"]):
             await _turn_away(scope, receive, send)
             return
-        if scope["type"] == "http" and self._is_limited(scope["path"]):
-            receive = _limited(receive)
+        if scope["type"] == "websocket":
+            receive = _Watched(receive, send, lambda: self._known(scope), principal)
+        elif (limit := self._limit(scope["path"])) is not None:
+            receive = _limited(receive, limit)
         await self.app(scope, receive, send)
 
     async def _known(self, scope: Scope) -> Principal | None:
@@ -101,12 +117,15 @@ class Guard:
             raise Forbidden("The request comes from another site: its Origin is not this service's.")
 
     def _check_length(self, scope: Scope) -> None:
-        length = Headers(scope=scope).get("content-length", "")
-        if self._is_limited(scope["path"]) and length.isdecimal() and int(length[:20]) > MAX_API_BODY:
-            raise TooLarge(f"The body has more than {MAX_API_BODY} bytes.")
+        length, limit = Headers(scope=scope).get("content-length", ""), self._limit(scope["path"])
+        if limit is not None and length.isdecimal() and int(length[:20]) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
 
-    def _is_limited(self, path: str) -> bool:
-        return path.startswith("/api/") and path not in self.policy.long_bodies
+    def _limit(self, path: str) -> int | None:
+        """Bytes that a body may have; None where the route counts for itself."""
+        if path in self.policy.long_bodies:
+            return None
+        return MAX_UPLOAD if path.startswith(self.policy.uploads) else MAX_API_BODY
 
     def _is_open(self, path: str) -> bool:
         return path.startswith((*API_PREFIXES, *self.policy.open_paths))
@@ -175,15 +194,62 @@ def content_security_policy(nonce: str) -> str:
     )
 
 
-def _limited(receive: Receive) -> Receive:
+class _Watched:
+    """A socket's messages, until whoever opened it is signed out or may do something else than before.
+
+    Then the socket is closed from here, and the application is told that its caller is gone. While the database is
+    away nobody can be known, and the socket stays: what it may do is asked anew for every deed (`View`).
+    """
+
+    def __init__(
+        self, receive: Receive, send: Send, known: Callable[[], Awaitable[Principal | None]], opened: Principal | None
+    ) -> None:
+        self.receive = receive
+        self.send = send
+        self.known = known
+        self.opened = opened
+        self.next: asyncio.Task[Message] | None = None
+        self.checked = asyncio.get_running_loop().time()
+
+    async def __call__(self) -> Message:
+        """The next message; a disconnection when the caller is not who it was."""
+        self.next = self.next or asyncio.ensure_future(self.receive())
+        while not await self._came():
+            if not await self._is_the_same():
+                self.next.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self.next
+                await self.send({"type": "websocket.close", "code": 4401, "reason": "unauthenticated"})
+                return {"type": "websocket.disconnect", "code": 4401}
+        message, self.next = self.next.result(), None
+        return message
+
+    async def _came(self) -> bool:
+        """Whether a message is there before the next look is due."""
+        assert self.next is not None  # noqa: S101
+        left = self.checked + RECHECK_S - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.wait([self.next], timeout=left)
+        return left > 0 and self.next.done()
+
+    async def _is_the_same(self) -> bool:
+        try:
+            return await self.known() == self.opened
+        except CloudError:
+            return True
+        finally:
+            self.checked = asyncio.get_running_loop().time()
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
     taken = 0
 
     async def counted() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MAX_API_BODY:
-            raise HTTPException(413, f"The body has more than {MAX_API_BODY} bytes.")
+        if taken > limit:
+            raise HTTPException(413, f"The body has more than {limit} bytes.")
         return message
 
     return counted

@@ -238,7 +238,14 @@ def _check_password(password: str) -> None:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Invalid(
             f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.",
-            [Fault("body.password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters", "password_length", _LENGTHS)],
+            [
+                Fault(
+                    "body.password",
+                    f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters",
+                    "password_length",
+                    _LENGTHS,
+                )
+            ],
             code="password_length",
             **_LENGTHS,
         )

@@ -1,7 +1,7 @@
 """The one poller of a process: looks for news once a second while pages are open, and tells those pages.
 
 Promises one set of queries per second and scope however many pages are open, none without any, and that a page whose
-session has ended is led to the sign-in within CHECK_SESSIONS_S. Bound: MAX_PAGES; beyond, a page is not live.
+session has ended is led to the sign-in within seconds. Bound: MAX_PAGES; beyond, a page is not live.
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from cloud.overview.service import Pulse
 from cloud.scope import Scope
 
 EVERY_S = 1.0
-CHECK_SESSIONS_S = 15.0
+CHECK_SESSIONS_S = 2.0
+"""Before the gate cuts the socket of a session that has ended (cloud.guard.RECHECK_S), its page is led away."""
 BEAT_S = 5.0
 """Without any news pages are told so often, so that the times and states they show stay true."""
 

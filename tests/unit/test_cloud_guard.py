@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cloud import guard
 from cloud.accounts.service import Principal, Role
 from cloud.errors import Unavailable
-from cloud.guard import COOKIE, MAX_API_BODY, Guard, Policy
+from cloud.guard import COOKIE, MAX_API_BODY, MAX_UPLOAD, Guard, Policy
 
 ANNA = Principal("acc_1", "anna", Role.VIEWER, by_session=True)
 PROBE = Principal("acc_2", "probe", Role.VIEWER)
@@ -198,3 +199,65 @@ def test_the_start_and_end_of_the_application_pass_the_gate() -> None:
 
     asyncio.run(Guard(inner, identify, Policy())({"type": "lifespan"}, nothing, nothing))
     assert heard == ["lifespan"]
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/sign-in", MAX_API_BODY), ("/_nicegui/client/1/upload/2", MAX_UPLOAD)])
+def test_every_other_body_has_its_limit_too(path: str, limit: int) -> None:
+    cookie = (SESSION, OURS)
+    assert ask(*cookie, ("content-length", str(limit + 1)), path=path, method="POST").status == 413
+    assert ask(*cookie, ("content-length", str(limit)), path=path, method="POST").status == 200
+
+
+async def sit(gate: Guard, sent: list[Any]) -> list[str]:
+    """Hold a socket open; gives what the application heard until it was told that its caller is gone."""
+    heard: list[str] = []
+
+    async def inner(_scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        while not heard or heard[-1] != "websocket.disconnect":
+            heard.append((await receive())["type"])
+
+    gate.app = inner
+    raw = [(name.encode(), value.encode()) for name, value in (("host", "town.example"), SESSION, OURS)]
+    scope = {"type": "websocket", "path": "/_nicegui_ws/socket.io", "headers": raw, "query_string": b""}
+    waiting = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "2"}]
+
+    async def receive() -> Any:
+        if waiting:
+            return waiting.pop(0)
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(5):
+        await gate(scope, receive, send)
+    return heard
+
+
+@pytest.mark.parametrize("now", [None, Principal("acc_1", "anna", Role.ADMIN, by_session=True)])
+def test_an_open_socket_ends_when_its_session_is_over_or_another(
+    monkeypatch: pytest.MonkeyPatch, now: Principal | None
+) -> None:
+    monkeypatch.setattr(guard, "RECHECK_S", 0.02)
+    answers: list[Principal | None] = [ANNA, ANNA, ANNA]
+    sent: list[Any] = []
+    gate = Guard(Inner(), lambda *_: answers.pop(0) if answers else now, Policy())
+    heard = asyncio.run(sit(gate, sent))
+    assert heard == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[-1]["code"] == 4401
+
+
+def test_an_open_socket_outlives_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "RECHECK_S", 0.02)
+    answers = ["known", "away", "away", "gone"]
+
+    def asked(*_: Any) -> Principal | None:
+        answer = answers.pop(0)
+        if answer == "away":
+            raise Unavailable("The database does not answer.")
+        return ANNA if answer == "known" else None
+
+    asyncio.run(sit(Guard(Inner(), asked, Policy()), []))
+    assert answers == []

@@ -74,3 +74,10 @@ const own = document.body.dataset.theme;
 if (own === "dark" || (own === "auto" && matchMedia("(prefers-color-scheme: dark)").matches)) {
   document.body.classList.add("body--dark");
 }
+
+// A page that lost its socket may have lost its session: then it leads to the sign-in, not to a promise of reconnection.
+setInterval(async () => {
+  if (!window.socket || window.socket.connected) return;
+  const answer = await fetch("/api/v1/session", { cache: "no-store" }).catch(() => null);
+  if (answer?.status === 401) location.href = `/sign-in?next=${encodeURIComponent(location.pathname)}`;
+}, 2000);
