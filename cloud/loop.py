@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud.errors import CloudError
 from cloud.timeseries.port import TimeseriesError
 
+STOP_WITHIN_S: Final = 2.0
+"""A turn that takes longer is left to the end of the process: every turn is a transaction that may be cut off."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 
@@ -38,7 +40,7 @@ class Loop:
         """The next turn now."""
         self._woken.set()
 
-    def stop(self, within_s: float = 10.0) -> None:
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Let the present turn end, and end."""
         self._stopping.set()
         self._woken.set()

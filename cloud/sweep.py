@@ -17,6 +17,7 @@ from cloud.errors import CloudError
 from cloud.terminals import files
 
 EVERY_S = 600.0
+STOP_WITHIN_S = 2.0
 
 Task = Callable[[Session, datetime], object]
 TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep)
@@ -52,4 +53,4 @@ def sweeping(cloud: Cloud) -> Iterator[None]:
         yield
     finally:
         stopped.set()
-        thread.join()
+        thread.join(STOP_WITHIN_S)

@@ -1,7 +1,7 @@
 """What goes on beside the line: presence and reported twins written, twins published, late facts linked.
 
 Promises that what was heard is written within about half a second, and nothing of it lost while the database is away.
-One turn at a time, in the process that holds the subscription.
+One turn at a time, in the process that holds the subscription; what takes long is done in parts, one each turn.
 """
 
 import time
@@ -35,6 +35,7 @@ class Housekeeping:
     def __init__(self, engine: Engine, clock: Clock, board: StateBoard, twins: TwinPush) -> None:
         self._engine, self._clock, self._board, self._twins = engine, clock, board, twins
         self._linked_at_change = -1
+        self._link_after: int | None = None
         self._broker_lost = True  # the cloud did not run, which is the same to the terminals
         self._due: dict[str, float] = {}
 
@@ -46,10 +47,9 @@ class Housekeeping:
         """Once around."""
         written = self._write_states()
         self._twins.answer(written)
-        self._link()
-        self._every("twins", TWINS_EVERY_S, self._renew_twins)
+        more_links, more_twins = self._link(), self._renew_twins()
         self._every("silence", SILENCE_EVERY_S, self._suspect_silent)
-        return EVERY_S
+        return 0.0 if more_links or more_twins else EVERY_S
 
     def _write_states(self) -> Written:
         heard = self._board.take()
@@ -67,23 +67,29 @@ class Housekeeping:
             self._broker_lost = self._broker_lost or lost
             raise
 
-    def _link(self) -> None:
-        """After members or credentials changed, and once at the start."""
-        with transaction(self._engine, read_only=True) as session:
-            change = current(session, Counts.ROSTER)
-        if change == self._linked_at_change:
-            return
-        after_id: int | None = 0
-        while after_id is not None:
-            with transaction(self._engine) as session:
-                linked, after_id = linking.link_late(Bulk.of(session), after_id)
-            if linked:
-                log.info("linked_late", check_ins=linked)
-        self._linked_at_change = change
+    def _link(self) -> bool:
+        """After members or credentials changed, and once at the start: the next part; whether there is more."""
+        if self._link_after is None:
+            with transaction(self._engine, read_only=True) as session:
+                change = current(session, Counts.ROSTER)
+            if change == self._linked_at_change:
+                return False
+            self._linked_at_change, self._link_after = change, 0
+        with transaction(self._engine) as session:
+            linked, self._link_after = linking.link_late(Bulk.of(session), self._link_after)
+        if linked:
+            log.info("linked_late", check_ins=linked)
+        return self._link_after is not None
 
-    def _renew_twins(self) -> None:
-        while self._twins.renew():
-            pass
+    def _renew_twins(self) -> bool:
+        """The next few; whether there are more."""
+        now = time.monotonic()
+        if now < self._due.get("twins", 0.0):
+            return False
+        more = self._twins.renew()
+        if not more:
+            self._due["twins"] = now + TWINS_EVERY_S
+        return more
 
     def _suspect_silent(self) -> None:
         with transaction(self._engine) as session:

@@ -13,13 +13,13 @@ from cloud.clock import Clock
 from cloud.database import transaction
 from cloud.ingest.state import Written
 from cloud.journal.epoch import current_epoch
-from cloud.terminals.twin import Twin, current_twin, renew_twins
+from cloud.terminals.twin import Twin, current_twin, has_due, renew_twins
 
 Publish = Callable[[str, bytes], bool]
 """Takes terminal and document; False when it could not be sent now."""
 
-AT_ONCE = 100
-"""Twins made in one turn."""
+AT_ONCE = 10
+"""Twins made in one turn: about 50 ms each, in which SQLite has no other writer and the service does not stop."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +32,17 @@ class TwinPush:
         self._sent: dict[str, tuple[int, int]] = {}
         self._owed: set[str] = set()
 
-    def renew(self) -> int:
-        """Make and publish what is due; how many."""
+    def renew(self) -> bool:
+        """Make and publish what is due, AT_ONCE at most; whether some may be left."""
         with transaction(self._engine, read_only=True) as session:
             epoch = current_epoch(session)
-        twins = renew_twins(self._engine, epoch, self._clock(), AT_ONCE)
+        now = self._clock()
+        twins = renew_twins(self._engine, epoch, now, AT_ONCE)
         self._send(twins)
-        return len(twins)
+        if twins:
+            return True
+        with transaction(self._engine, read_only=True) as session:
+            return has_due(session, epoch, now)
 
     def answer(self, written: Written) -> None:
         """After births and reports: publish to those that may be without their present twin."""

@@ -36,7 +36,7 @@ from firmware_specs.messages import (
 )
 from firmware_specs.wire import encode, fit_desired
 
-__all__ = ["Twin", "current_twin", "due_twins", "file_of", "renew_twins"]
+__all__ = ["Twin", "current_twin", "due_twins", "file_of", "has_due", "renew_twins"]
 
 WINDOW = timedelta(days=30)
 STEP = timedelta(days=1)
@@ -94,6 +94,11 @@ def due_twins(session: Session, epoch: int, now: datetime, limit: int = 100) -> 
     made = [_renew(session, shared, terminal) for terminal in _due_terminals(session, epoch, now, limit)]
     session.flush()
     return [twin for twin in made if twin is not None]
+
+
+def has_due(session: Session, epoch: int, now: datetime) -> bool:
+    """Whether any terminal's twin is still to be looked at."""
+    return bool(_due_terminals(session, epoch, now, 1))
 
 
 def current_twin(session: Session, terminal_id: str) -> Twin | None:
