@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LEAST_BATCH_BYTES: Final = 2 * 1024
 LEAST_WAIT_S: Final = 0.25
+SOON_S: Final = 2.0
+"""So late at most goes again what may be lost, once the cloud is known to be there."""
 MOST_RESEND_S: Final = 60.0
 DISK_WAIT_S: Final = 2.0
 TOO_LONG_WAIT_S: Final = 60.0
@@ -114,9 +116,8 @@ class Uplink:
         """Something else came from the cloud: it is alive, so a long wait for an answer is cut short."""
         if epoch is not None and self._queue.saw_epoch(epoch):
             self._ask()
-        elif self._flight is not None and self._tries:
-            soon_s = now_s + self._chance.uniform(LEAST_WAIT_S, 2.0)
-            self._flight = _Flight(self._flight.batch, min(self._flight.resend_at_s, soon_s))
+        elif self._tries:
+            self._hurry(now_s)
 
     def answered(self, now_s: float, answer: Stored) -> None:
         """A `down/stored` came."""
@@ -135,6 +136,8 @@ class Uplink:
                 self._wait(now_s, verdict)
             case Ignore():
                 log.debug("answer ignored: %s", verdict.reason)
+        if answer.unasked and isinstance(verdict, Advance | Rewind):
+            self._hurry(now_s)
 
     # --- output ---------------------------------------------------------------------------------------------------
 
@@ -177,6 +180,13 @@ class Uplink:
         self._must_ask = False
         self._flight = _Flight(batch, now_s + self._resend_after_s())
         return Publish(batch.payload, max(1, round(self.resend_timeout_s)))
+
+    def _hurry(self, now_s: float) -> None:
+        """What is in flight may be lost: it goes again soon, unless its answer comes first. Not at once, and by chance, so that
+        a thousand terminals of a cloud that came back do not send together."""
+        if self._flight is not None:
+            soon_s = now_s + self._chance.uniform(LEAST_WAIT_S, SOON_S)
+            self._flight = _Flight(self._flight.batch, min(self._flight.resend_at_s, soon_s))
 
     def _time_out(self, flight: _Flight) -> None:
         """No answer. After the second time it may be the size that something in between does not let through."""

@@ -103,7 +103,10 @@ class StoredError(StrEnum):
 
 
 class Stored(Message):
-    """The cloud's answer: everything of ``stream`` through ``through`` is stored. ``busy`` comes without through and chain."""
+    """The cloud's answer: everything of ``stream`` through ``through`` is stored. ``busy`` comes without through and chain.
+
+    ``unasked``: it answers a birth, not a batch; what is in flight may be lost.
+    """
 
     v: Major = VERSION
     epoch: Position
@@ -113,6 +116,7 @@ class Stored(Message):
     error: Annotated[StoredError | Word, Field(union_mode="left_to_right")] | None = None
     retry_after_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] | None = None
     rejected: Annotated[list[Number], Field(max_length=MAX_BATCH_RECORDS)] | None = None
+    unasked: bool | None = None
 
 
 # --- records -----------------------------------------------------------------------------------------------------

@@ -48,6 +48,12 @@ class CloudServer(Server):
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         self.process.spawn(["env", *variables, sys.executable, "-m", self.program, self.command], ready=ready)
 
+    def run(self, *arguments: str) -> None:
+        """One of the cloud's commands over the same ledger, to its end; ServerError with its log where it fails."""
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        log = self.process.log_path.with_name("command.log")
+        Process(log).run(["env", *variables, sys.executable, "-m", "cloud", *arguments])
+
     def connections(self) -> int:
         """How often it has got its subscription."""
         return self.process.log().count('"broker_connected"')

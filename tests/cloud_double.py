@@ -56,6 +56,10 @@ class CloudDouble:
                 error = StoredError.FORK
         return None if self.silent else self._word(header.stream, error)
 
+    def see_birth(self, stream: str) -> Stored:
+        """What is said, unasked, after a birth that names this stream."""
+        return self._word(stream, None).model_copy(update={"unasked": True})
+
     def _word(self, stream: str | None, error: StoredError | None) -> Stored:
         known = None if stream is None else self.streams.get(stream)
         if known is None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from firmware_specs.errors import DecodeError, TooLarge, UnknownVersion
-from firmware_specs.messages import StoredError
-from firmware_specs.wire import Batch, chain_start, decode_batch, stream_of
+from firmware_specs.messages import Clock, Header, StoredError
+from firmware_specs.wire import Batch, chain_start, decode_batch, encode_batch, stream_of
 
 STREAMS_PER_DAY: Final = 20
 """How many streams a terminal may open within 24 hours, where no setting says otherwise."""
@@ -18,11 +18,15 @@ STREAMS_PER_DAY: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message on a terminal's `up/records`. `terminal` is from the topic; `received_at` in microseconds."""
+    """One message on a terminal's `up/records`. `terminal` is from the topic; `received_at` in microseconds.
+
+    `unasked`: the cloud itself puts this question, for a terminal whose birth it saw.
+    """
 
     terminal: str
     payload: bytes
     received_at: int
+    unasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,19 @@ def place(readings: Iterable[Reading], positions: Positions) -> list[Verdict]:
             streams[stream] = verdict.after()
         verdicts.append(verdict)
     return verdicts
+
+
+def question(terminal: str, stream: str, at: int) -> Delivery:
+    """What a terminal would send to learn how far this stream is stored: the cloud asks in its place.
+
+    Nothing of it is stored, so the header's boot and clocks mean nothing.
+    """
+    start = chain_start(terminal, stream).hex()
+    header = Header(
+        v=1, stream=stream, first=1, count=0, prev=start, chain=start, sent_at=at, sent_mono_ms=0, boot=stream,
+        clock=Clock.UNSET,
+    )  # fmt: skip
+    return Delivery(terminal, encode_batch(header, ()), at, unasked=True)
 
 
 def start_of(terminal: str, stream: str) -> Position:

@@ -1,6 +1,7 @@
 """What goes on beside the line: presence and reported twins written, twins published, late facts linked.
 
-Promises that what was heard is written within about half a second, and nothing of it lost while the database is away.
+Promises that what was heard is written within about half a second, and nothing of it lost while the database is away; and
+that a terminal whose birth was seen, and which may wait in vain for an answer, is told how far it is stored.
 One turn at a time, in the process that holds the subscription; what takes long is done in parts, one each turn.
 """
 
@@ -26,14 +27,17 @@ EVERY_S: Final = 0.5
 TWINS_EVERY_S: Final = 1.0
 SILENCE_EVERY_S: Final = 15.0
 
+Tell = Callable[[str, str], object]
+"""Takes terminal and stream: tell it how far that stream is stored. Must not block."""
+
 log = structlog.get_logger(__name__)
 
 
 class Housekeeping:
     """Its `turn` is for a Loop."""
 
-    def __init__(self, engine: Engine, clock: Clock, board: StateBoard, twins: TwinPush) -> None:
-        self._engine, self._clock, self._board, self._twins = engine, clock, board, twins
+    def __init__(self, engine: Engine, clock: Clock, board: StateBoard, twins: TwinPush, tell: Tell) -> None:
+        self._engine, self._clock, self._board, self._twins, self._tell = engine, clock, board, twins, tell
         self._linked_at_change = -1
         self._link_after: int | None = None
         self._broker_lost = True  # the cloud did not run, which is the same to the terminals
@@ -46,6 +50,8 @@ class Housekeeping:
     def turn(self) -> float:
         """Once around."""
         written = self._write_states()
+        for terminal, stream in written.waiting.items():
+            self._tell(terminal, stream)
         self._twins.answer(written)
         more_links, more_twins = self._link(), self._renew_twins()
         self._every("silence", SILENCE_EVERY_S, self._suspect_silent)

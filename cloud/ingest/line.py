@@ -120,6 +120,7 @@ class Line:
         self, verdict: Verdict, stored: Mapping[tuple[str, int], Prepared], now: Mapping[str, Position], epoch: int
     ) -> bytes:
         stream, position, error = verdict.reading.stream, verdict.position, verdict.error
+        unasked = verdict.delivery.unasked or None
         if verdict.taken:
             done = stored.get((verdict.batch.header.stream, verdict.batch.header.first))
             if done is not None and done.verdict is verdict:
@@ -130,8 +131,9 @@ class Line:
         if position is None or position.terminal != verdict.delivery.terminal:
             error = error or StoredError.FOREIGN_STREAM
             later = RETRY_AFTER_S * (1 + self.jitter()) if error == StoredError.TOO_MANY_STREAMS else None
-            return encode(Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later))
-        return encode(Stored(epoch=epoch, stream=stream, through=position.through, chain=position.chain, error=error))
+            return encode(Stored(epoch=epoch, stream=stream, error=error, retry_after_s=later, unasked=unasked))
+        through, chain = position.through, position.chain
+        return encode(Stored(epoch=epoch, stream=stream, through=through, chain=chain, error=error, unasked=unasked))
 
 
 def _said(verdict: Verdict) -> Row | None:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from cloud.clock import Clock, to_us
 from cloud.ingest import metrics
-from cloud.ingest.accept import Delivery
+from cloud.ingest.accept import Delivery, question
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.slots import Slots
 from cloud.ingest.state import StateBoard, StateMessage
@@ -51,7 +51,7 @@ class Ingest:
             },
         )
         twins = TwinPush(engine, clock, self.subscriber.publish_desired)
-        housekeeping = Housekeeping(engine, clock, self._board, twins)
+        housekeeping = Housekeeping(engine, clock, self._board, twins, self._tell)
         self.subscriber.on_lost = housekeeping.broker_lost
         self.workers = [
             Worker(line, slots, self.subscriber.answer) for line, slots in zip(lines, self._slots, strict=True)
@@ -91,10 +91,17 @@ class Ingest:
             return  # no terminal of the contract retains records, and an old copy is no news
         now = self._now()
         self._board.hear_live(terminal, now)
-        slots = self._slots[zlib.crc32(terminal.encode()) % len(self._slots)]
-        if not slots.put(Delivery(terminal, payload, now)):
+        if not self._slots_of(terminal).put(Delivery(terminal, payload, now)):
             metrics.DROPPED.inc()
             self.subscriber.answer_busy(terminal)
+
+    def _tell(self, terminal: str, stream: str) -> None:
+        """How far the stream is stored, unasked: as if its terminal had asked, unless what it sent waits already. Where no slot
+        is free, the terminal's own repeat comes later."""
+        self._slots_of(terminal).put_if_free(question(terminal, stream, self._now()))
+
+    def _slots_of(self, terminal: str) -> Slots:
+        return self._slots[zlib.crc32(terminal.encode()) % len(self._slots)]
 
     def _hear_state(self, terminal: str, payload: bytes, retained: bool) -> None:
         self._board.hear_state(StateMessage(terminal, payload, self._now(), retained))

@@ -40,6 +40,11 @@ class Slots:
             self._changed.notify()
             return True
 
+    def put_if_free(self, delivery: Delivery) -> bool:
+        """The same, where the terminal holds no slot: what it sent itself is answered anyway."""
+        with self._changed:
+            return delivery.terminal not in self._waiting and self.put(delivery)
+
     def take(self, timeout_s: float) -> list[Delivery]:
         """The next group, oldest first; none after `timeout_s`, or once closed and empty."""
         with self._changed:

@@ -51,10 +51,12 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What others act upon: whose birth came live, and which versions of twins were reported."""
+    """What others act upon: whose birth came live, which versions of twins were reported, and the streams of births, live or
+    retained, after which nothing was heard yet: what their terminals sent meanwhile may be lost."""
 
     born: frozenset[str] = frozenset()
     reported: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 class StateBoard:
@@ -102,6 +104,7 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     """Apply it to the terminals' rows; what unknown terminals said is passed over."""
     standings = read_standings(bulk, heard.terminals())
     after, births, born, broken = dict(standings), {}, set(), {}
+    waiting: dict[str, str] = {}
     for each in heard.states:
         if each.terminal not in standings or not each.payload:
             continue  # empty is how MQTT deletes a retained message (3.3.1.3): it says nothing of the terminal
@@ -114,13 +117,17 @@ def write(bulk: Bulk, heard: Heard) -> Written:
             births[each.terminal] = each.payload.decode()
             if not each.retained:
                 born.add(each.terminal)
+            if heard.live.get(each.terminal, -1) < each.at:
+                waiting[each.terminal] = message.incarnation
+        else:
+            waiting.pop(each.terminal, None)
     for terminal, at in heard.live.items():
         if terminal in standings:
             after[terminal] = presence.on_heard(after[terminal], at)
     write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])
     alarm.mark(bulk, broken)
-    return Written(frozenset(born), _write_reported(bulk, heard.reported, standings))
+    return Written(frozenset(born), _write_reported(bulk, heard.reported, standings), waiting)
 
 
 def suspect_all(bulk: Bulk, at: int) -> int:

@@ -22,6 +22,13 @@ def _trusted() -> Iterator[Vector]:
     yield _answer("forward", "more is stored", {"judgement": "go_on", "through": 3}, through=3)
     yield _answer("same", "nothing new", {"judgement": "go_on", "through": 1}, through=1)
     yield _answer(
+        "unasked",
+        "the cloud saw a birth: what is in flight may be lost, and goes again soon",
+        {"judgement": "go_on", "through": 1},
+        through=1,
+        unasked=True,
+    )
+    yield _answer(
         "new-epoch", "restored, and all is still there", {"judgement": "go_on", "through": 3}, through=3, epoch=LATER
     )
     yield _answer(

@@ -1,13 +1,16 @@
-"""A settled ledger on either database."""
+"""A settled ledger on either database, and clouds over it behind a broker that knows its terminals."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cloud import CloudServer
 from tests.office import Office, open_office
-from tests.servers import PostgresServer
-from tests.town import Town, migrated, settle
+from tests.servers import MosquittoServer, PostgresServer
+from tests.town import TERMINALS, Town, migrated, settle
+
+Start = Callable[..., CloudServer]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -25,6 +28,31 @@ def town(ledger_url: str) -> Iterator[Town]:
     engine = migrated(ledger_url)
     yield settle(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def town_broker(mosquitto: MosquittoServer) -> MosquittoServer:
+    """Mosquitto, which knows the town's terminals and one that the town does not know."""
+    for terminal in (*TERMINALS, "stranger"):
+        mosquitto.set_user(terminal)
+    mosquitto.apply_users()
+    return mosquitto
+
+
+@pytest.fixture
+def start(tmp_path: Path, ledger_url: str, town: Town, town_broker: MosquittoServer) -> Iterator[Start]:
+    """Starts clouds over the same ledger and broker, without a console where none is needed; all are stopped in the end."""
+    clouds: list[CloudServer] = []
+
+    def start(*, command: str = "worker", program: str = "cloud", **settings: str) -> CloudServer:
+        cloud = CloudServer(tmp_path / f"cloud-{len(clouds)}", ledger_url, town_broker, settings, command, program)
+        clouds.append(cloud)
+        cloud.start()
+        return cloud
+
+    yield start
+    for cloud in clouds:
+        cloud.kill()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloud.ingest.accept import Delivery, Positions, accept, start_of
+from cloud.ingest.accept import Delivery, Positions, accept, question, start_of
 from cloud.ingest.accept import Position as StoredPosition
 from cloud.ingest.accept import Verdict as CloudVerdict
 from edge import uplink
@@ -72,11 +72,12 @@ class Cloud:
 
     def _answer(self, verdict: CloudVerdict) -> Stored:
         position = verdict.after() if verdict.taken else verdict.position
+        unasked = verdict.delivery.unasked or None
         if position is None:
-            return Stored(epoch=self.epoch, stream=verdict.reading.stream, error=verdict.error)
+            return Stored(epoch=self.epoch, stream=verdict.reading.stream, error=verdict.error, unasked=unasked)
         return Stored(
             epoch=self.epoch, stream=verdict.reading.stream, through=position.through, chain=position.chain,
-            error=verdict.error,
+            error=verdict.error, unasked=unasked,
         )  # fmt: skip
 
     def gaps(self) -> list[dict[str, Any]]:
@@ -97,6 +98,7 @@ class World:
         self.disks = {name: Disk(name, self.notes) for name in self.names}
         self.uplinks: dict[str, uplink.Uplink] = {}
         self.connected: set[str] = set()
+        self.births: dict[str, str] = {}
         self.up: list[tuple[str, bytes]] = []
         self.down: list[tuple[str, Stored]] = []
         self.snapshots: list[tuple[str, Disk]] = []
@@ -146,6 +148,7 @@ class World:
         self.connected.discard(name)
 
     def connect(self, name: str) -> None:
+        self.births[name] = self.disks[name].state.stream
         self.uplinks[name].connected(self.now_s)
         self.connected.add(name)
         self._pump(name)
@@ -191,6 +194,10 @@ class World:
         messages: list[Any] = self.up if upward else self.down
         if messages:
             messages.pop(pick % len(messages))
+
+    def see_birth(self, name: str) -> None:
+        """The broker hands the cloud the retained birth, and the cloud says, unasked, how far that stream is stored."""
+        self.down += self.cloud.take([question(name, self.births[name], at=0)], self.faults, crash=False)
 
     def tell_epoch(self, name: str) -> None:
         """A twin arrives."""

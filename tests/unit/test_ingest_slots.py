@@ -41,6 +41,15 @@ def test_when_all_slots_are_taken_others_are_refused_and_those_inside_may_be_ren
     assert slots.put(delivery("a", b"newer"))
 
 
+def test_question_of_the_cloud_itself_takes_only_a_free_slot() -> None:
+    slots = Slots(slots=2)
+    slots.put(delivery("a", b"what it sent"))
+    assert not slots.put_if_free(delivery("a"))
+    assert slots.put_if_free(delivery("b"))
+    assert not slots.put_if_free(delivery("c"))
+    assert [each.payload for each in slots.take(0)] == [b"what it sent", b"x"]
+
+
 def test_bytes_are_bounded_too() -> None:
     slots = Slots(size=10)
     assert slots.put(delivery("a", b"x" * 8))

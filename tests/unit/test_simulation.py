@@ -70,7 +70,7 @@ class Histories(RuleBasedStateMachine):
     def trim(self, name: str, count: int) -> None:
         self.world.trim(name, count)
 
-    @rule(name=names, how=st.sampled_from(["crash", "disconnect", "connect", "tell_epoch", "snapshot"]))
+    @rule(name=names, how=st.sampled_from(["crash", "disconnect", "connect", "tell_epoch", "see_birth", "snapshot"]))
     def happen(self, name: str, how: str) -> None:
         getattr(self.world, how)(name)
 
@@ -147,6 +147,7 @@ def random_history(seed: int, faults: Faults, steps: int = 150) -> None:
         lambda: world.disconnect(name()),
         lambda: world.connect(name()),
         lambda: world.tell_epoch(name()),
+        lambda: world.see_birth(name()),
         lambda: world.snapshot(name()),
         lambda: world.tick(700.0),
         lambda: world.snapshot(name()),
