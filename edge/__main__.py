@@ -124,8 +124,8 @@ def _settings(options: argparse.Namespace) -> int:
 
 
 def _run_fleet(options: argparse.Namespace) -> int:
-    from edge.fleet import FleetSettings, run
-    from edge.settings import load_settings
+    from edge.fleet import run
+    from edge.settings import FleetSettings, load_settings
 
     settings = load_settings(options.config, FleetSettings)
     log_to_stderr("warning")

@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from edge.agent import versions
 from edge.clock import Clock
@@ -27,7 +27,7 @@ from edge.kiosk.register import Register
 from edge.link import Address, Link
 from edge.links import Links
 from edge.outbox import Limits, Outbox
-from edge.settings import Broker, FileSettings
+from edge.settings import FleetSettings
 from edge.twin import TwinStore
 from edge.uplink import Uplink
 from firmware_specs.messages import Health
@@ -37,35 +37,6 @@ log = logging.getLogger(__name__)
 FILES_EVERY_S: Final = 0.5
 OPEN_FILES_EACH: Final = 8
 _Passwords: Final = TypeAdapter(dict[str, str])
-
-
-class FleetSettings(FileSettings):
-    """Settings of a fleet, from a TOML file."""
-
-    data_dir: Annotated[
-        Path, Field(description="A folder for each simulated kiosk is made here", examples=["var/fleet"])
-    ]
-    broker: Annotated[Broker, Field(description="How to reach the broker")]
-    terminals_file: Annotated[
-        Path, Field(description="JSON object: terminal ids and their passwords", examples=["fleet.json"])
-    ]
-    cards_file: Annotated[
-        Path | None, Field(description="Texts of QR cards, one a line; without it nobody comes", examples=["cards.txt"])
-    ] = None
-    cloud_url: Annotated[
-        str,
-        Field(
-            description="Where roster and revocations are fetched; empty: they are not",
-            examples=["http://127.0.0.1:8000"],
-        ),
-    ] = ""
-    check_ins_per_s: Annotated[float, Field(ge=0, description="Over the whole fleet", examples=[2.0])] = 1.0
-    clock_trusted: Annotated[bool, Field(description="As in the agent's settings", examples=[True])] = False
-    resend_timeout_s: Annotated[float, Field(ge=1, le=600, description="Until a twin says another", examples=[20])] = (
-        20.0
-    )
-    max_mb: Annotated[int, Field(ge=1, description="Size of each outbox file, MiB", examples=[64])] = 64
-    seed: Annotated[int | None, Field(description="Makes who comes when repeatable", examples=[1])] = None
 
 
 @dataclass(frozen=True, slots=True)

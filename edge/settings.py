@@ -143,6 +143,35 @@ class Settings(FileSettings):
             ) from None
 
 
+class FleetSettings(FileSettings):
+    """Settings of a fleet, from a TOML file."""
+
+    data_dir: Annotated[
+        Path, Field(description="A folder for each simulated kiosk is made here", examples=["var/fleet"])
+    ]
+    broker: Annotated[Broker, Field(description="How to reach the broker")]
+    terminals_file: Annotated[
+        Path, Field(description="JSON object: terminal ids and their passwords", examples=["fleet.json"])
+    ]
+    cards_file: Annotated[
+        Path | None, Field(description="Texts of QR cards, one a line; without it nobody comes", examples=["cards.txt"])
+    ] = None
+    cloud_url: Annotated[
+        str,
+        Field(
+            description="Where roster and revocations are fetched; empty: they are not",
+            examples=["http://127.0.0.1:8000"],
+        ),
+    ] = ""
+    check_ins_per_s: Annotated[float, Field(ge=0, description="Over the whole fleet", examples=[2.0])] = 1.0
+    clock_trusted: Annotated[bool, Field(description="As in the agent's settings", examples=[True])] = False
+    resend_timeout_s: Annotated[float, Field(ge=1, le=600, description="Until a twin says another", examples=[20])] = (
+        20.0
+    )
+    max_mb: Annotated[int, Field(ge=1, description="Size of each outbox file, MiB", examples=[64])] = 64
+    seed: Annotated[int | None, Field(description="Makes who comes when repeatable", examples=[1])] = None
+
+
 S = TypeVar("S", bound=FileSettings)
 
 
@@ -188,8 +217,6 @@ def described(model: type[BaseModel] = Settings, prefix: str = "") -> list[tuple
 
 def markdown() -> str:
     """docs/settings-agent.md: a row for each setting of an agent, and of a fleet."""
-    from edge.fleet import FleetSettings
-
     lines = [
         "# Settings of the agent",
         "",

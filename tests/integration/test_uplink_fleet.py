@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge.errors import SettingsError
-from edge.fleet import Fleet, FleetSettings
-from edge.settings import load_settings
+from edge.fleet import Fleet
+from edge.settings import FleetSettings, load_settings
 from firmware_specs.messages import Birth, Desired
 from firmware_specs.topics import Channel
 from firmware_specs.wire import encode
