@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import ingest, qr, timeseries
+from tests.bench import drain, ingest, linked, project, qr, timeseries
 from tests.bench.goals import said_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,6 +26,9 @@ PARTS: Mapping[str, Callable[[], Mapping[str, float | str]]] = {
     "ingest_single": ingest.measure_single,
     "ingest_backlog": ingest.measure_backlog,
     "ingest_postgres": ingest.measure_postgres,
+    "project": project.measure,
+    "linked": linked.measure,
+    "drain": drain.measure,
 }
 
 
