@@ -1,7 +1,8 @@
 """Backup while the service runs, and restore, which begins a new epoch so that terminals send again what came after.
 
 Promises one consistent moment of the whole ledger, written under another name and renamed when it is whole, mode 0600; and
-that a restore is all or nothing. The key file and the time series are not in it: the series is made anew from the journal.
+that a restore is all or nothing. What is unpacked on the way lies beside what is written, where there must be room anyway.
+The key file and the time series are not in it: the series is made anew from the journal.
 """
 
 import io
@@ -57,12 +58,15 @@ def backup(engine: Engine, path: Path) -> Manifest:
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
-                manifest = _WRITERS[engine.dialect.name](engine, archive)
+                manifest = _WRITERS[engine.dialect.name](engine, archive, path.parent)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise StartError(f"The backup cannot be written to {path}: {error.strerror}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
     log.info("backed_up", path=str(path), epoch=manifest.epoch)
     return manifest
 
@@ -77,6 +81,15 @@ def restore(engine: Engine, path: Path) -> int:
         epoch = _READERS[engine.dialect.name](engine, archive, manifest, above)
     log.info("restored", path=str(path), epoch=epoch)
     return epoch
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name is on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _begin_again(connection: Connection, above: int) -> int:
@@ -105,19 +118,27 @@ def _manifest(connection: Connection) -> Manifest:
 # --- the archive -------------------------------------------------------------------------------------------------
 
 
+class _Missing(Exception):
+    """The archive has no member of this name."""
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r:gz") as archive:
             yield archive
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise StartError(f"{path} cannot be read as a backup: {error}.") from error
+    except (OSError, tarfile.TarError, EOFError, zlib.error, sqlite3.DatabaseError) as error:
+        raise StartError(f"{path} cannot be read as a backup: {error}. Nothing was changed.") from error
+    except _Missing as error:
+        raise StartError(
+            f"{path} cannot be read as a backup: {error} is missing in it. Nothing was changed."
+        ) from error
 
 
 def _manifest_of(archive: tarfile.TarFile, path: Path) -> Manifest:
     try:
         manifest = Manifest(**json.loads(_member(archive, MANIFEST).read()))
-    except (KeyError, TypeError, ValueError) as error:
+    except (_Missing, TypeError, ValueError) as error:
         raise StartError(f"{path} is no backup of Roomlink.") from error
     if manifest.format != FORMAT:
         raise StartError(f"{path} was made by a newer program (format {manifest.format}).")
@@ -125,10 +146,12 @@ def _manifest_of(archive: tarfile.TarFile, path: Path) -> Manifest:
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    """KeyError where there is none."""
-    found = archive.extractfile(name)
+    try:
+        found = archive.extractfile(name)
+    except KeyError:
+        found = None
     if found is None:
-        raise KeyError(name)
+        raise _Missing(name)
     return found
 
 
@@ -146,9 +169,9 @@ def _add_manifest(archive: tarfile.TarFile, manifest: Manifest) -> None:
 # --- SQLite ------------------------------------------------------------------------------------------------------
 
 
-def _write_sqlite(engine: Engine, archive: tarfile.TarFile) -> Manifest:
+def _write_sqlite(engine: Engine, archive: tarfile.TarFile, beside: Path) -> Manifest:
     """By SQLite's own backup, in one step, so that writers beside it cannot make it begin again."""
-    with tempfile.TemporaryDirectory(prefix="roomlink-backup-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".roomlink-backup-", dir=beside) as folder:
         copy = Path(folder) / LEDGER
         with engine.connect().execution_options(read_only=True) as connection, closing(sqlite3.connect(copy)) as target:
             _driver(connection).backup(target)
@@ -163,10 +186,12 @@ def _write_sqlite(engine: Engine, archive: tarfile.TarFile) -> Manifest:
 
 def _read_sqlite(engine: Engine, archive: tarfile.TarFile, manifest: Manifest, above: int) -> int:
     """Prepared beside the ledger, then copied over it by SQLite's own backup: other connections see all of it or nothing."""
-    with tempfile.TemporaryDirectory(prefix="roomlink-restore-") as folder:
+    beside = Path(engine.url.database or "").absolute().parent
+    with tempfile.TemporaryDirectory(prefix=".roomlink-restore-", dir=beside) as folder:
         copy = Path(folder) / LEDGER
         with copy.open("wb") as file:
             shutil.copyfileobj(_member(archive, LEDGER), file)
+        _check_sqlite(copy)
         with closing_engine(f"sqlite:///{copy}") as copied:
             schema.upgrade(copied)
             with copied.begin() as connection:
@@ -175,6 +200,14 @@ def _read_sqlite(engine: Engine, archive: tarfile.TarFile, manifest: Manifest, a
             connection.rollback()
             source.backup(_driver(connection))
     return epoch
+
+
+def _check_sqlite(file: Path) -> None:
+    """sqlite3.DatabaseError for what is no database, or a damaged one."""
+    with closing(sqlite3.connect(file)) as database:
+        (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise sqlite3.DatabaseError(answer)
 
 
 @contextmanager
@@ -190,13 +223,13 @@ def closing_engine(url: str) -> Iterator[Engine]:
 # --- PostgreSQL --------------------------------------------------------------------------------------------------
 
 
-def _write_postgresql(engine: Engine, archive: tarfile.TarFile) -> Manifest:
+def _write_postgresql(engine: Engine, archive: tarfile.TarFile, beside: Path) -> Manifest:
     """Every table by COPY, all in one snapshot."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
         manifest = _manifest(connection)
         _add_manifest(archive, manifest)
         for table in _tables(connection):
-            with tempfile.TemporaryFile() as spool:
+            with tempfile.TemporaryFile(dir=beside) as spool:
                 with _driver(connection).cursor() as cursor, cursor.copy(f"COPY {table} TO STDOUT") as copy:
                     for block in copy:
                         spool.write(block)

@@ -1,13 +1,14 @@
 """Backup while ingest goes on, and restore, after which terminals send again what came later."""
 
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from cloud.backup import MANIFEST, backup, restore
+from cloud.backup import LEDGER, MANIFEST, backup, restore
 from cloud.bulk import Bulk
 from cloud.database import create_engine_for, transaction
 from cloud.errors import StartError
@@ -143,3 +144,33 @@ def test_archive_of_something_else_is_no_backup(town: Town, tmp_path: Path) -> N
 def test_backup_that_cannot_be_written_says_so_and_leaves_the_old_one(town: Town, tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot be written"):
         backup(town.engine, tmp_path / "no such folder" / "b")
+
+
+def test_archive_without_its_ledger_or_with_a_damaged_one_changes_nothing(town: Town, tmp_path: Path) -> None:
+    whole, hollow = tmp_path / "whole", tmp_path / "hollow"
+    backup(town.engine, whole)
+    with tarfile.open(whole, "r:gz") as archive:
+        manifest = archive.extractfile(MANIFEST)
+        assert manifest is not None
+        (tmp_path / MANIFEST).write_bytes(manifest.read())
+    before, epoch = everything(town, ALL), epoch_of(town)
+    for content in (None, b"no database" * 900):
+        with tarfile.open(hollow, "w:gz") as archive:
+            archive.add(tmp_path / MANIFEST, MANIFEST)
+            if content is not None:
+                (tmp_path / LEDGER).write_bytes(content)
+                archive.add(tmp_path / LEDGER, LEDGER)
+        with pytest.raises(StartError, match="Nothing was changed"):
+            restore(town.engine, hollow)
+        assert (everything(town, ALL), epoch_of(town)) == (before, epoch)
+
+
+def test_backup_needs_no_room_elsewhere_and_leaves_nothing_behind(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a small /tmp that is not there"))
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    backup(town.engine, folder / "town.backup")
+    restore(town.engine, folder / "town.backup")
+    assert [each.name for each in folder.iterdir()] == ["town.backup"]
