@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         "Default: issuer.key in the data folder. Keep a copy apart from the backups.",
         "/var/lib/roomlink-keys/issuer.key",
     )
+    issuer_key_lead_days: Annotated[int, Field(ge=0, le=365)] = _setting(
+        7,
+        "How long a new issuer key is only published, in days, before it signs although not every terminal has "
+        "reported a twin that holds it.",
+        "7",
+    )
     credential_days: Annotated[int, Field(ge=1, le=3650)] = _setting(
         365, "How long a new card is valid, in days.", "365"
     )

@@ -1,4 +1,5 @@
-"""What has to be done now and then, whoever asks: occurrences made ahead, files that no twin names deleted.
+"""What has to be done now and then, whoever asks: occurrences made ahead, files that no twin names deleted, issuer keys
+that kiosks know by now put to use.
 
 Every task may run in several processes at once and be cut off at any moment; it is done again at the next turn.
 """
@@ -6,18 +7,23 @@ Every task may run in several processes at once and be cut off at any moment; it
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.orm import Session
 
 from cloud.activities import service as activities
 from cloud.api import Cloud
+from cloud.audit.service import Change
+from cloud.credentials import issuer_keys
 from cloud.errors import CloudError
 from cloud.terminals import files
+from cloud.terminals.reported import know_issuer_key
 
 EVERY_S = 600.0
 STOP_WITHIN_S = 2.0
+WHO = "the service itself"
+"""Who changed it, in the audit."""
 
 Task = Callable[[Session, datetime], object]
 TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep)
@@ -25,7 +31,12 @@ TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep)
 
 def sweep(cloud: Cloud) -> None:
     """One turn: each task in a transaction of its own, and one that fails keeps no other from its turn."""
-    for task in TASKS:
+
+    def promote_issuer_key(session: Session, now: datetime) -> None:
+        lead = timedelta(days=cloud.settings.issuer_key_lead_days)
+        issuer_keys.promote(session, Change(WHO, now), cloud.settings.issuer, lead, know_issuer_key)
+
+    for task in (*TASKS, promote_issuer_key):
         try:
             with cloud.writing() as session:
                 task(session, cloud.clock())

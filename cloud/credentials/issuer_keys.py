@@ -1,16 +1,17 @@
 """Issuer keys: two or more may be trusted at once, one signs. Rotated without recalling cards; revoked at once.
 
-A key signs until `signs_until_at` and is trusted by kiosks until `trusted_until_at`.
+A key signs until `signs_until_at` and is trusted by kiosks until `trusted_until_at`. The oldest key that may sign is the
+one that signs: a new one is published in the twins first, and takes over (`promote`) once kiosks can know it.
 """
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
@@ -22,6 +23,9 @@ from cloud.errors import Conflict, NotFound
 SIGNS_FOR = timedelta(days=2 * 365)
 MAX_TRUSTED = 16
 """A twin has room for as many (firmware_specs.messages.Desired)."""
+
+Known = Callable[[Session, str], bool]
+"""Whether every terminal says that it knows a key."""
 
 
 def trusted(session: Session, now: datetime) -> Sequence[IssuerKey]:
@@ -36,13 +40,8 @@ def all_keys(session: Session) -> Sequence[IssuerKey]:
 
 
 def signing(session: Session, change: Change, issuer: str, box: KeyBox) -> IssuerKey:
-    """The newest key that signs; the first one is made here."""
-    query = (
-        select(IssuerKey)
-        .where(IssuerKey.issuer == issuer, IssuerKey.signs_until_at > change.at)
-        .order_by(IssuerKey.created_at.desc())
-    )
-    return session.scalar(query.limit(1)) or create(session, change, issuer, box)
+    """The key that signs now; the first one is made here, and signs at once."""
+    return session.scalar(_may_sign(issuer, change.at).limit(1)) or create(session, change, issuer, box)
 
 
 def create(session: Session, change: Change, issuer: str, box: KeyBox) -> IssuerKey:
@@ -72,10 +71,37 @@ def create(session: Session, change: Change, issuer: str, box: KeyBox) -> Issuer
     return key
 
 
-def rotate(session: Session, change: Change, issuer: str, box: KeyBox) -> IssuerKey:
-    """A new key signs from now on; the ones before stay trusted until the last of their cards expires."""
-    query = select(IssuerKey).where(IssuerKey.issuer == issuer, IssuerKey.signs_until_at > change.at)
-    for key in session.scalars(query.with_for_update()):
+def rotate(session: Session, change: Change, issuer: str, box: KeyBox, lead: timedelta, is_known: Known) -> IssuerKey:
+    """A new key is trusted from now on, and signs when `promote` says so; the present one signs until then."""
+    key = create(session, change, issuer, box)
+    promote(session, change, issuer, lead, is_known)
+    return key
+
+
+def promote(session: Session, change: Change, issuer: str, lead: timedelta, is_known: Known) -> IssuerKey | None:
+    """Let the newest key sign that has been published for `lead`, or that every terminal knows; None when none is ready.
+
+    A kiosk that was offline all that time refuses its cards until it has a newer twin.
+    """
+    waiting = session.scalars(_may_sign(issuer, change.at)).all()[1:]
+    for key in reversed(waiting):
+        if change.at >= key.created_at + lead or is_known(session, key.key_id):
+            return sign_with(session, change, key.key_id)
+    return None
+
+
+def sign_with(session: Session, change: Change, key_id: str) -> IssuerKey:
+    """This key signs from now on, whoever knows it; the ones before stay trusted until the last of their cards expires.
+
+    NotFound, or Conflict for a key that signs no more.
+    """
+    chosen = session.get(IssuerKey, key_id)
+    if chosen is None:
+        raise NotFound(f"There is no issuer key {key_id}.", code="no_issuer_key", id=key_id)
+    keys = session.scalars(_may_sign(chosen.issuer, change.at).with_for_update()).all()
+    if chosen not in keys:
+        raise Conflict(f"The issuer key {key_id} signs no more.", code="key_signs_no_more", id=key_id)
+    for key in keys[: keys.index(chosen)]:
         key.signs_until_at = change.at
         last = session.scalar(
             select(func.max(Credential.expires_at)).where(
@@ -85,7 +111,8 @@ def rotate(session: Session, change: Change, issuer: str, box: KeyBox) -> Issuer
         key.trusted_until_at = max(last or change.at, change.at)
         note(session, change, "issuer_key.retire", key.key_id)
     session.flush()
-    return create(session, change, issuer, box)
+    note(session, change, "issuer_key.sign", key_id)
+    return chosen
 
 
 def revoke(session: Session, change: Change, key_id: str) -> IssuerKey:
@@ -104,6 +131,11 @@ def revoke(session: Session, change: Change, key_id: str) -> IssuerKey:
 def private_key(key: IssuerKey, box: KeyBox) -> Ed25519PrivateKey:
     """Unavailable without the right key file."""
     return Ed25519PrivateKey.from_private_bytes(box.decrypt(key.private_key_encrypted, key.key_id))
+
+
+def _may_sign(issuer: str, now: datetime) -> Select[tuple[IssuerKey]]:
+    query = select(IssuerKey).where(IssuerKey.issuer == issuer, IssuerKey.signs_until_at > now)
+    return query.order_by(IssuerKey.created_at, IssuerKey.key_id)
 
 
 def _new_key_id(session: Session) -> str:

@@ -1,5 +1,6 @@
 """HTTP: credentials, cards to print, issuer keys."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -14,6 +15,7 @@ from cloud.credentials.service import Card, IssueForm, Issuer, RevokeForm
 from cloud.forms import InstantUs
 from cloud.members.service import MemberId
 from cloud.security import Admin, Operator, Viewer
+from cloud.terminals.reported import know_issuer_key
 
 credentials = router("/credentials", "credentials")
 keys = router("/issuer-keys", "issuer keys")
@@ -136,11 +138,20 @@ def list_issuer_keys(cloud: TheCloud, _by: Viewer) -> IssuerKeys:
 
 @keys.post("", status_code=201, responses=problems(409))
 def rotate_issuer_key(cloud: TheCloud, by: Admin) -> IssuerKeyView:
-    """A new key signs from now on; cards signed by the one before stay good until they expire."""
+    """A new key. It is published in the twins now, and signs once every terminal has reported a twin that holds it, or
+    when ROOMLINK_ISSUER_KEY_LEAD_DAYS have passed. Cards signed by the one before stay good until they expire.
+    """
     with cloud.writing() as session:
-        issuer = issuer_of(cloud)
-        key = issuer_keys.rotate(session, cloud.change(by), issuer.name, issuer.box)
+        issuer, lead = issuer_of(cloud), timedelta(days=cloud.settings.issuer_key_lead_days)
+        key = issuer_keys.rotate(session, cloud.change(by), issuer.name, issuer.box, lead, know_issuer_key)
         return IssuerKeyView.model_validate(key)
+
+
+@keys.post("/{key_id}/signing", responses=problems(404, 409))
+def sign_with_issuer_key(cloud: TheCloud, by: Admin, key_id: KeyId) -> IssuerKeyView:
+    """Sign with this key from now on, without waiting: kiosks that have no twin with it refuse its cards until they do."""
+    with cloud.writing() as session:
+        return IssuerKeyView.model_validate(issuer_keys.sign_with(session, cloud.change(by), key_id))
 
 
 @keys.delete("/{key_id}", responses=problems(404))
