@@ -86,16 +86,16 @@ class Fetcher:
                     self._twin.note_problem(kind, f"the kept file cannot be used: {error}")
 
     def fetch_missing(self) -> bool:
-        """Fetch each missing file once; whether all came."""
+        """Fetch each missing file once; whether all came. One that does not come holds up no other."""
+        failed = False
         for kind, reference in self._twin.missing().items():
             try:
                 self._fetch(kind, reference)
             except (FetchError, DecodeError, OSError) as error:
-                self._failures += 1
+                failed = True
                 self._twin.note_problem(kind, str(error))
-                return False
-        self._failures = 0
-        return True
+        self._failures = self._failures + 1 if failed else 0
+        return not failed
 
     def _fetch(self, kind: str, reference: FileReference) -> None:
         self._twin.files_dir.mkdir(parents=True, exist_ok=True)

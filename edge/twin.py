@@ -1,6 +1,7 @@
 """The terminal's copy of its desired twin and of the files that it names; what is in force, and what is reported.
 
-Promises that a twin or file in force stays so until a newer one is whole and checked, over restarts and for weeks.
+Promises that a twin or file in force stays so until a newer one is whole and checked, over restarts and for weeks; only a
+file of occurrences counts for no other twin than the one that names it, because an old one would tell of dates that were moved.
 Called by the link (receive, reported), the kiosk (current, roster, revoked) and the fetcher.
 """
 
@@ -15,15 +16,16 @@ from edge.errors import OutboxError
 from edge.outbox import Outbox
 from edge.roster import Roster, bounded_lines
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import Desired, FileReference, Reported
-from firmware_specs.roster import read_revocations
+from firmware_specs.messages import Desired, FileReference, Occurrence, Reported
+from firmware_specs.roster import read_occurrences, read_revocations
 from firmware_specs.wire import decode_desired, encode
 
 log = logging.getLogger(__name__)
 
 ROSTER: Final = "roster"
 REVOCATIONS: Final = "revocations"
-KINDS: Final = (ROSTER, REVOCATIONS)
+OCCURRENCES: Final = "occurrences"
+KINDS: Final = (OCCURRENCES, ROSTER, REVOCATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,18 @@ class Revocations:
     revoked: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A file of occurrences: all coming ones, and from when on (microseconds) nothing is known."""
+
+    until: int
+    occurrences: list[Occurrence]
+
+
+Content = Roster | Revocations | Schedule
+"""What a file holds, by its kind."""
+
+
 class TwinStore:
     """What the cloud wants of this terminal. Reading never blocks and never raises."""
 
@@ -42,6 +56,8 @@ class TwinStore:
         self._outbox = outbox
         self._lock = threading.Lock()
         self._desired: Desired | None = None
+        self._whole: Desired | None = None
+        self._schedule: Schedule | None = None
         self._roster: Roster | None = None
         self._revocations = Revocations(0, frozenset())
         self._in_force: dict[str, str] = {}
@@ -63,8 +79,8 @@ class TwinStore:
     # --- for the kiosk --------------------------------------------------------------------------------------------
 
     def current(self) -> Desired | None:
-        """The twin in force; None before the first."""
-        return self._desired
+        """The twin in force, with all occurrences of the file that it names, once that is here; None before the first."""
+        return self._whole
 
     def roster(self) -> Roster | None:
         """The roster in force; None before the first, and under a twin that names none."""
@@ -116,18 +132,27 @@ class TwinStore:
     def wanted(self) -> dict[str, FileReference]:
         """The files that the twin in force names, by their kind."""
         desired = self._desired
-        named = {} if desired is None else {ROSTER: desired.roster, REVOCATIONS: desired.revocations}
+        if desired is None:
+            return {}
+        named = {
+            OCCURRENCES: desired.occurrences_file,
+            ROSTER: desired.roster,
+            REVOCATIONS: desired.revocations,
+        }
         return {kind: reference for kind, reference in named.items() if reference is not None}
 
     def missing(self) -> dict[str, FileReference]:
         """Those of them that are not in force yet."""
         return {kind: r for kind, r in self.wanted().items() if self._in_force.get(kind) != r.sha256}
 
-    def read_file(self, kind: str, file: Path) -> Roster | Revocations:
+    def read_file(self, kind: str, file: Path) -> Content:
         """Read a file that is whole; raises DecodeError where it breaks the contract, OSError where it cannot be read."""
         if kind == ROSTER:
             return Roster.load(file)
         with file.open("rb") as lines:
+            if kind == OCCURRENCES:
+                schedule, occurrences = read_occurrences(bounded_lines(lines))
+                return Schedule(schedule.until, occurrences)
             head, revoked = read_revocations(bounded_lines(lines))
         if head.epoch < self._revocations.epoch:
             raise DecodeError(
@@ -135,13 +160,17 @@ class TwinStore:
             )
         return Revocations(head.epoch, revoked)
 
-    def put_in_force(self, content: Roster | Revocations, sha256: str) -> None:
+    def put_in_force(self, content: Content, sha256: str) -> None:
         """Use what `read_file` gave from now on."""
-        if isinstance(content, Roster):
-            kind, self._roster = ROSTER, content
-        else:
-            kind, self._revocations = REVOCATIONS, content
-        self._in_force[kind] = sha256
+        with self._lock:
+            if isinstance(content, Roster):
+                kind, self._roster = ROSTER, content
+            elif isinstance(content, Schedule):
+                kind, self._schedule = OCCURRENCES, content
+            else:
+                kind, self._revocations = REVOCATIONS, content
+            self._in_force[kind] = sha256
+            self._compose()
         self.note_problem(kind, None)
 
     def note_problem(self, kind: str, problem: str | None) -> None:
@@ -169,10 +198,21 @@ class TwinStore:
             self._problems.pop("twin", None)
 
     def _take(self, desired: Desired) -> None:
-        self._desired = desired
+        with self._lock:
+            self._desired = desired
+            self._compose()
         self._outbox.config = desired.version
         log.info("twin %d of epoch %d is in force", desired.version[1], desired.version[0])
         self._changed()
+
+    def _compose(self) -> None:
+        """Put the twin and the file of occurrences that it names together; the caller holds the lock."""
+        self._whole, schedule = self._desired, self._schedule
+        named = self.wanted().get(OCCURRENCES)
+        here = named is not None and self._in_force.get(OCCURRENCES) == named.sha256
+        if here and self._desired is not None and schedule is not None:
+            all_of_them = {"occurrences": schedule.occurrences, "occurrences_until": schedule.until}
+            self._whole = self._desired.model_copy(update=all_of_them)
 
     def _changed(self) -> None:
         self._to_report = True

@@ -92,6 +92,11 @@ def _revocations(payload: bytes) -> str:
     return f"revocations of epoch {head.epoch}, {len(revoked)} credentials"
 
 
+def _occurrences(payload: bytes) -> str:
+    head, occurrences = roster.read_occurrences(payload.splitlines(keepends=True))
+    return f"{len(occurrences)} occurrences, known until {head.until}"
+
+
 def _credential(payload: bytes) -> str:
     return check_credential(_text(payload), {})
 
@@ -124,6 +129,7 @@ KINDS: Final[Mapping[str, Callable[[bytes], str]]] = {
     "reported": _reported,
     "roster": _roster,
     "revocations": _revocations,
+    "occurrences": _occurrences,
     "credential": _credential,
     "card_number": _card_number,
     "topic": _topic,

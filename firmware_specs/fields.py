@@ -13,6 +13,7 @@ MAX_BATCH_RECORDS: Final = 200
 MAX_BATCH_BYTES: Final = 64 * 1024
 MAX_TWIN_BYTES: Final = 64 * 1024
 MAX_OCCURRENCES: Final = 400
+MAX_FILE_OCCURRENCES: Final = 10_000
 MAX_NUMBER: Final = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 8259, section 6)
 MAX_TIME_US: Final = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 

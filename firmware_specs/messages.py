@@ -211,6 +211,8 @@ class Flag(StrEnum):
     NO_ROSTER = "no_roster"
     NOT_VERIFIED = "not_verified"
     """The terminal had no twin yet, so no key to check the signature with; the cloud knows whether the card exists."""
+    NO_SCHEDULE = "no_schedule"
+    """The terminal knew nothing of what is on any more; the cloud chooses the occurrence by time and room."""
 
 
 class CheckIn(RecordBase):
@@ -344,8 +346,9 @@ class FileReference(Message):
 class Desired(Message):
     """The desired twin, version 0: what a kiosk needs to decide for weeks without a network.
 
-    ``occurrences`` are the coming ones in order of their start; where not all fit, ``occurrences_until`` is the start of the
-    first one left out, and from then on the terminal knows nothing of what is on.
+    ``occurrences`` are the coming ones in order of their start; where not all fit, ``occurrences_until`` is when the first of
+    those left out opens, from when on the terminal knows nothing of what is on, unless it has ``occurrences_file``, which
+    holds all of them.
     """
 
     v: Major = VERSION
@@ -355,6 +358,7 @@ class Desired(Message):
     language: Annotated[Literal["zh", "en"], or_else("en", "zh", "en"), open_words("en", "zh", "en")] = "zh"
     occurrences: Annotated[list[Occurrence], Field(max_length=MAX_OCCURRENCES)] = []
     occurrences_until: TimeUs | None = None
+    occurrences_file: FileReference | None = None
     issuer_keys: Annotated[list[IssuerKey], Field(max_length=16)] = []
     roster: FileReference | None = None
     revocations: FileReference | None = None
@@ -371,29 +375,3 @@ class Reported(Message):
     applied: Annotated[bool, Field(strict=True)]
     problems: Annotated[list[Text], Field(max_length=20)] = []
     settings: Annotated[dict[Word, Text], Field(max_length=64)] = {}
-
-
-class RosterEntry(Message):
-    """One member: keyed hash of the subject, keyed hashes of the card ids, organisations with those above them."""
-
-    subject: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    cards: Annotated[list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]], Field(max_length=8)] = []
-    organisations: Annotated[list[Text], Field(max_length=50)]
-
-
-class RosterHead(Message):
-    """First line of a roster file; one RosterEntry a line follows. ``key`` is the HMAC key of its hashes, hex."""
-
-    v: Major = VERSION
-    kind: Literal["roster"] = "roster"
-    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    count: Position
-
-
-class RevocationsHead(Message):
-    """First line of a revocation file; one credential id (16 hex digits) a line follows."""
-
-    v: Major = VERSION
-    kind: Literal["revocations"] = "revocations"
-    epoch: Position
-    count: Position

@@ -1,4 +1,4 @@
-"""The files a terminal fetches by their hash: who belongs to which organisations, and which cards are revoked.
+"""The files a terminal fetches by their hash: who belongs to which organisations, which cards are revoked, what takes place.
 
 Lines in UTF-8, each ended by a newline: a head, then as many lines as it counts, in ascending order, none twice; so the same
 content gives the same bytes and the same hash, and a terminal may search the file without loading it. Pure: takes and
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from firmware_specs.errors import DecodeError, TooLarge
-from firmware_specs.fields import MAX_LINE_BYTES
-from firmware_specs.messages import RevocationsHead, RosterEntry, RosterHead
+from firmware_specs.fields import MAX_FILE_OCCURRENCES, MAX_LINE_BYTES
+from firmware_specs.file_messages import OccurrencesHead, RevocationsHead, RosterEntry, RosterHead
+from firmware_specs.messages import Message, Occurrence
 from firmware_specs.wire import decode, encode
 
 KEY_BYTES: Final = 32
@@ -39,10 +40,7 @@ def roster_lines(key: bytes, entries: Iterable[RosterEntry]) -> Iterator[bytes]:
     ordered = sorted(entries, key=lambda entry: entry.subject)
     yield encode(RosterHead(key=key.hex(), count=len(ordered))) + b"\n"
     for entry in ordered:
-        line = encode(entry)
-        if len(line) > MAX_LINE_BYTES:
-            raise TooLarge("roster", f"an entry of {len(line)} bytes, at most {MAX_LINE_BYTES}")
-        yield line + b"\n"
+        yield _line("roster", entry)
 
 
 def read_roster(lines: Iterable[bytes]) -> tuple[RosterHead, Iterator[RosterEntry]]:
@@ -69,17 +67,57 @@ def read_revocations(lines: Iterable[bytes]) -> tuple[RevocationsHead, frozenset
         if not _CREDENTIAL_ID.fullmatch(line):
             raise DecodeError(f"line {number}", "not a credential id of 16 hex digits")
         credential_id = line.decode("ascii")
-        _check_order(number, revoked[-1] if revoked else "", credential_id)
+        _check_order(number, not revoked or revoked[-1] < credential_id)
         revoked.append(credential_id)
     _check_count(head.count, len(revoked))
     return head, frozenset(revoked)
+
+
+def occurrence_lines(until: int, occurrences: Iterable[Occurrence]) -> Iterator[bytes]:
+    """A file of occurrences, line by line; ``until`` (microseconds) is from when on nothing is known.
+
+    Of more than 10,000 the first ones, and ``until`` is then when the first of those left out opens.
+    """
+    ordered = sorted(occurrences, key=_place)
+    kept = ordered[:MAX_FILE_OCCURRENCES]
+    until = min([until, *(occurrence.opens_at for occurrence in ordered[MAX_FILE_OCCURRENCES:])])
+    yield encode(OccurrencesHead(until=until, count=len(kept))) + b"\n"
+    for occurrence in kept:
+        yield _line("occurrences", occurrence)
+
+
+def read_occurrences(lines: Iterable[bytes]) -> tuple[OccurrencesHead, list[Occurrence]]:
+    """The head and the occurrences in order of their start."""
+    rest = _lines(lines)
+    head = decode("line 1", OccurrencesHead, next(rest, b""))
+    found: list[Occurrence] = []
+    for number, line in enumerate(rest, 2):
+        occurrence = decode(f"line {number}", Occurrence, line)
+        _check_order(number, not found or _place(found[-1]) < _place(occurrence))
+        found.append(occurrence)
+        if len(found) > head.count:
+            break
+    _check_count(head.count, len(found))
+    return head, found
+
+
+def _place(occurrence: Occurrence) -> tuple[int, str]:
+    """By what occurrences are in order."""
+    return (occurrence.starts_at, occurrence.id)
+
+
+def _line(file: str, message: Message) -> bytes:
+    line = encode(message)
+    if len(line) > MAX_LINE_BYTES:
+        raise TooLarge(file, f"an entry of {len(line)} bytes, at most {MAX_LINE_BYTES}")
+    return line + b"\n"
 
 
 def _entries(head: RosterHead, lines: Iterable[bytes]) -> Iterator[RosterEntry]:
     previous, count = "", 0
     for number, line in enumerate(lines, 2):
         entry = decode(f"line {number}", RosterEntry, line)
-        _check_order(number, previous, entry.subject)
+        _check_order(number, previous < entry.subject)
         previous, count = entry.subject, count + 1
         yield entry
     _check_count(head.count, count)
@@ -93,8 +131,8 @@ def _lines(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield line[:-1]
 
 
-def _check_order(number: int, previous: str, this: str) -> None:
-    if this <= previous:
+def _check_order(number: int, ascending: bool) -> None:
+    if not ascending:
         raise DecodeError(f"line {number}", "out of order, or a second time")
 
 

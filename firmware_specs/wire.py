@@ -104,7 +104,8 @@ def encode_batch(header: Header, lines: Sequence[bytes]) -> bytes:
 def fit_desired(desired: Desired, occurrences: Iterable[Occurrence]) -> Desired:
     """``desired`` with as many of the coming occurrences, by their start, as fit in 64 KiB.
 
-    ``occurrences_until`` becomes the start of the first one left out; raises TooLarge where not even the rest fits.
+    ``occurrences_until`` becomes the time when the first of those left out opens; raises TooLarge where not even the rest
+    fits.
     """
     coming = sorted(occurrences, key=lambda occurrence: (occurrence.starts_at, occurrence.id))
     empty = desired.model_copy(update={"occurrences": [], "occurrences_until": MAX_TIME_US})
@@ -112,10 +113,11 @@ def fit_desired(desired: Desired, occurrences: Iterable[Occurrence]) -> Desired:
     if room < 0:
         raise TooLarge("desired", f"{-room} bytes too large even without occurrences, at most {MAX_TWIN_BYTES}")
     kept: list[Occurrence] = []
-    for occurrence in coming:
+    for index, occurrence in enumerate(coming):
         room -= len(encode(occurrence)) + 1
         if room < 0 or len(kept) == MAX_OCCURRENCES:
-            return empty.model_copy(update={"occurrences": kept, "occurrences_until": occurrence.starts_at})
+            until = min(each.opens_at for each in coming[index:])
+            return empty.model_copy(update={"occurrences": kept, "occurrences_until": until})
         kept.append(occurrence)
     return desired.model_copy(update={"occurrences": kept})
 

@@ -1,4 +1,4 @@
-"""The files that twins name: rosters and the list of revoked cards, kept under the hash of their bytes.
+"""The files that twins name: rosters, the list of revoked cards, a room's occurrences; kept under the hash of their bytes.
 
 One roster serves all kiosks below one root organisation, and holds all members there: that is how a kiosk can say
 "not for this activity". Rosters are made anew at most once in `ROSTER_PAUSE`; revocations at once.
@@ -20,7 +20,8 @@ from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
 from cloud.terminals.models import PreparedFile, RosterKey, Terminal, TwinFile
 from firmware_specs import roster as contract
-from firmware_specs.messages import RosterEntry
+from firmware_specs.file_messages import RosterEntry
+from firmware_specs.messages import Occurrence
 
 REVOCATIONS = "revocations"
 ROSTER_PAUSE = timedelta(seconds=30)
@@ -57,17 +58,25 @@ def due_drafts(session: Session, epoch: int, now: datetime) -> list[Draft]:
 def keep(session: Session, drafts: Sequence[Draft], now: datetime) -> None:
     """Store what was made; twins are due where the bytes are new."""
     for draft in drafts:
-        sha256 = hashlib.sha256(draft.content).hexdigest()
-        if session.get(TwinFile, sha256) is None:
-            size = len(draft.content)
-            session.add(TwinFile(sha256=sha256, size=size, content=draft.content, created_at=now))
-            session.flush()
-        before = session.get(PreparedFile, draft.name, with_for_update=True)
-        if before is None or before.sha256 != sha256:
+        if _keep(session, draft, now):
             advance(session, Counts.TWIN_INPUTS)
-        prepared = PreparedFile(name=draft.name, sha256=sha256, epoch=draft.epoch, changes=draft.changes, made_at=now)
-        session.merge(prepared)
-        session.flush()
+
+
+def keep_occurrences(
+    session: Session, room_id: str, epoch: int, occurrences: Sequence[Occurrence], until: int, now: datetime
+) -> tuple[str, int]:
+    """Store all coming occurrences of a room as a file; its hash and its size in bytes.
+
+    The caller makes the twin that names it: no other is due for it.
+    """
+    content = b"".join(contract.occurrence_lines(until, occurrences))
+    _keep(session, Draft(occurrences_name(room_id), epoch, 0, content), now)
+    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def drop_occurrences(session: Session, room_id: str) -> None:
+    """The room's occurrences fit into its twins again."""
+    session.execute(delete(PreparedFile).where(PreparedFile.name == occurrences_name(room_id)))
 
 
 def has_key(session: Session) -> bool:
@@ -91,6 +100,25 @@ def sweep(session: Session, now: datetime) -> None:
 def roster_name(root: str) -> str:
     """The name under which a root organisation's roster is prepared."""
     return f"roster/{root}"
+
+
+def occurrences_name(room_id: str) -> str:
+    """The name under which a room's occurrences are prepared."""
+    return f"occurrences/{room_id}"
+
+
+def _keep(session: Session, draft: Draft, now: datetime) -> bool:
+    """Store one file; whether its bytes differ from those kept under its name."""
+    sha256 = hashlib.sha256(draft.content).hexdigest()
+    if session.get(TwinFile, sha256) is None:
+        session.add(TwinFile(sha256=sha256, size=len(draft.content), content=draft.content, created_at=now))
+        session.flush()
+    before = session.get(PreparedFile, draft.name, with_for_update=True)
+    differs = before is None or before.sha256 != sha256
+    prepared = PreparedFile(name=draft.name, sha256=sha256, epoch=draft.epoch, changes=draft.changes, made_at=now)
+    session.merge(prepared)
+    session.flush()
+    return differs
 
 
 def _is_due(kept: PreparedFile | None, epoch: int, changes: int, now: datetime, pause: timedelta) -> bool:

@@ -71,7 +71,7 @@ class TwinFile(Base):
 
 
 class PreparedFile(Base):
-    """The newest file of its name (`revocations`, `roster/<root organisation>`), and from which change it was made."""
+    """The newest file of its name (`revocations`, `roster/<root organisation>`, `occurrences/<room>`), and its change."""
 
     __tablename__ = "prepared_files"
 

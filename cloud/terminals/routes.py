@@ -177,7 +177,7 @@ def get_twin(cloud: TheCloud, by: Operator, terminal_id: Id) -> TwinView:
     openapi_extra={"security": [{"terminal": []}]},
 )
 def get_terminal_file(cloud: TheCloud, asking: TerminalCredentials, terminal_id: Id, sha256: Sha256) -> Response:
-    """A roster or revocation file that the terminal's twin names; for that terminal itself, by HTTP Basic."""
+    """A file that the terminal's twin names (roster, revocations, occurrences); for that terminal itself, by HTTP Basic."""
     with cloud.reading() as session:
         service.authenticate(session, terminal_id, *asking)
         content = twin.file_of(session, terminal_id, sha256)

@@ -45,6 +45,9 @@ STEP = timedelta(days=1)
 BEFORE = timedelta(hours=2)
 """What ended so shortly before the window is in it, for records on their way."""
 
+FILES = ("occurrences_file", "roster", "revocations")
+"""A twin's fields that name a file."""
+
 FETCHABLE_TWINS = 3
 """A terminal may fetch the files of as many of its newest twins."""
 
@@ -112,7 +115,7 @@ def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
     query = select(Twin.document).where(Twin.terminal_id == terminal_id)
     for document in session.scalars(query.order_by(Twin.epoch.desc(), Twin.number.desc()).limit(FETCHABLE_TWINS)):
         twin = json.loads(document)
-        if any((twin.get(name) or {}).get("sha256") == sha256 for name in ("roster", "revocations")):
+        if any((twin.get(name) or {}).get("sha256") == sha256 for name in FILES):
             return session.scalar(select(TwinFile.content).where(TwinFile.sha256 == sha256))
     return None
 
@@ -179,11 +182,21 @@ def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
             "revocations": _reference(shared, terminal, files.REVOCATIONS),
         }
     )
+    return _with_occurrences(session, shared, terminal, facts)
+
+
+def _with_occurrences(session: Session, shared: _Shared, terminal: Terminal, facts: Desired) -> Desired:
+    """The nearest occurrences in the document; where not all of the window fit, all of them in a file beside it."""
     until_at = _window_start(shared.now) + STEP + WINDOW
-    whole = fit_desired(facts, _occurrences(session, shared.now, until_at, terminal.room_id))
-    if whole.occurrences_until != MAX_TIME_US:
-        return whole
-    return whole.model_copy(update={"occurrences_until": to_us(until_at)})
+    coming = _occurrences(session, shared.now, until_at, terminal.room_id)
+    whole = fit_desired(facts, coming)
+    if whole.occurrences_until == MAX_TIME_US or terminal.room_id is None:
+        if terminal.room_id is not None and files.occurrences_name(terminal.room_id) in shared.files:
+            files.drop_occurrences(session, terminal.room_id)
+        return whole.model_copy(update={"occurrences_until": to_us(until_at)})
+    sha256, size = files.keep_occurrences(session, terminal.room_id, shared.epoch, coming, to_us(until_at), shared.now)
+    file = _file(terminal, sha256, size)
+    return fit_desired(facts.model_copy(update={"occurrences_file": file}), coming)
 
 
 def _same(document: str, facts: Desired) -> bool:
@@ -220,7 +233,10 @@ def _roster_at(path: str) -> str:
 def _reference(shared: _Shared, terminal: Terminal, name: str) -> FileReference | None:
     if name not in shared.files:
         return None
-    sha256, size = shared.files[name]
+    return _file(terminal, *shared.files[name])
+
+
+def _file(terminal: Terminal, sha256: str, size: int) -> FileReference:
     return FileReference(sha256=sha256, size=size, path=f"/api/v1/terminals/{terminal.id}/files/{sha256}")
 
 

@@ -1,7 +1,7 @@
 """What a kiosk answers to a card, a typed number or a guest: one pure function, no clock, disk or network of its own.
 
 Promises: the same arguments give the same Decision, and nobody is turned away for what the terminal does not know
-(no roster, no twin, no time): they are accepted and flagged, and the cloud sees the flags. Called by the session.
+(no roster, no twin, no time, no schedule): they are accepted and flagged, and the cloud sees the flags. Called by the session.
 """
 
 from collections.abc import Callable, Collection
@@ -87,8 +87,9 @@ def decide(
 
     1. A code that is no acceptable card is refused with its reason; then revoked; then, unless the clock is known to be
        wrong, expired and not yet valid (with the contract's skew).
-    2. A clock known to be wrong (``unset``), or no twin at all, cannot say what is on: accepted without an occurrence and
-       flagged; the cloud chooses it from the effective time. Without a twin there are no keys either: ``not_verified``.
+    2. A clock known to be wrong (``unset``), no twin at all, or one whose occurrences are known until before now, cannot say
+       what is on: accepted without an occurrence and flagged; the cloud chooses it from the effective time. Without a twin
+       there are no keys either: ``not_verified``.
     3. No occurrence whose check-in is open (``opens_at`` <= now < ``ends_at``): a visit.
     4. Of the open ones that are for this person, the one whose start is nearest; if they are in, already in, else accepted.
        None is for this person, which only a roster entry can say: refused.
@@ -99,9 +100,12 @@ def decide(
     if refused is not None:
         return refused
     person = _person(presented, roster, verified=desired is not None)
-    if quality is Clock.UNSET or desired is None:
-        unsure = (Flag.CLOCK_UNSURE,) if quality is Clock.UNSET else ()
-        return Decision(person.method, Outcome.ACCEPTED, credential=person.reference, flags=(*unsure, *person.flags))
+    if quality is Clock.UNSET:
+        return _accept_unsure(person, Flag.CLOCK_UNSURE)
+    if desired is None:
+        return _accept_unsure(person)
+    if not knows_schedule(desired, to_us(now)):
+        return _accept_unsure(person, Flag.NO_SCHEDULE)
     return _decide_by_schedule(person, to_us(now), desired, accepted)
 
 
@@ -114,6 +118,11 @@ def find_left(
     now_us, keys = to_us(now), card_keys(card)
     been = [o for o in desired.occurrences if o.opens_at <= now_us and accepted(o.id, keys)]
     return max(been, key=lambda o: (o.starts_at, o.id), default=None)
+
+
+def knows_schedule(desired: Desired, now_us: int) -> bool:
+    """Whether the twin still tells what is on: what it left out has not opened yet."""
+    return desired.occurrences_until is None or now_us < desired.occurrences_until
 
 
 def current(occurrences: Collection[Occurrence], now_us: int) -> list[Occurrence]:
@@ -191,6 +200,10 @@ def _roster_flags(roster: RosterLookup | None, found: frozenset[str] | None) -> 
     if roster is None:
         return (Flag.NO_ROSTER,)
     return (Flag.NOT_IN_ROSTER,) if found is None else ()
+
+
+def _accept_unsure(person: _Person, *why: Flag) -> Decision:
+    return Decision(person.method, Outcome.ACCEPTED, credential=person.reference, flags=(*why, *person.flags))
 
 
 def _decide_by_schedule(person: _Person, now_us: int, desired: Desired, accepted: Accepted) -> Decision:

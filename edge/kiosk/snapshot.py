@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge.errors import StorageState
 from edge.kiosk import words
-from edge.kiosk.decision import coming, current
+from edge.kiosk.decision import coming, current, knows_schedule
 from edge.kiosk.views import View, local_time
 from edge.kiosk.words import Words
 from firmware_specs.messages import Clock, Desired, Occurrence
@@ -123,6 +123,8 @@ def _schedule(around: Surroundings, now: datetime) -> list[dict[str, Any]]:
         return [_note(words.NO_TWIN)]
     if around.quality is Clock.UNSET:
         return [_note(words.AFTER_TIME)]
+    if not knows_schedule(around.desired, around.now_us):
+        return [_note(words.NO_SCHEDULE)]
     open_now = sorted(current(around.desired.occurrences, around.now_us)[:ROWS], key=lambda o: o.starts_at)
     open_ids = {o.id for o in open_now}
     following = [o for o in coming(around.desired.occurrences, around.now_us) if o.id not in open_ids]

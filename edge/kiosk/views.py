@@ -178,7 +178,7 @@ def _accepted(decision: Decision) -> View:
     activity, lines = None, None
     if decision.occurrence is not None:
         activity = words.title(decision.occurrence)
-    elif Flag.CLOCK_UNSURE in decision.flags:
+    elif {Flag.CLOCK_UNSURE, Flag.NO_SCHEDULE} & set(decision.flags):
         lines = words.ACTIVITY_LATER
     else:
         lines = words.LATER

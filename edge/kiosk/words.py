@@ -105,6 +105,7 @@ BACK_IN: Final = Words("{n} 秒后返回", "Back in {n} s")
 
 NO_ROOM: Final = Words("签到机", "Check-in kiosk")
 NO_TWIN: Final = Words("还没有收到活动安排", "No schedule received yet")
+NO_SCHEDULE: Final = Words("活动安排待更新", "Schedule out of date")
 NOTHING_PLANNED: Final = Words("近期没有活动", "Nothing planned")
 NO_TIME: Final = Words("时间待校准", "Time not set")
 AFTER_TIME: Final = Words("时间校准后显示活动", "Activities are shown once the time is set")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from firmware_specs import messages
+from firmware_specs import file_messages, messages
 from firmware_specs.fields import MAX_BATCH_BYTES, VERSION
 from firmware_specs.topics import PREFIX, TERMINAL_ID, Channel
 
@@ -24,9 +24,11 @@ MODELS: Final[Mapping[str, Any]] = {
     "state": messages.State,
     "desired": messages.Desired,
     "reported": messages.Reported,
-    "roster-head": messages.RosterHead,
-    "roster-entry": messages.RosterEntry,
-    "revocations-head": messages.RevocationsHead,
+    "roster-head": file_messages.RosterHead,
+    "roster-entry": file_messages.RosterEntry,
+    "revocations-head": file_messages.RevocationsHead,
+    "occurrences-head": file_messages.OccurrencesHead,
+    "occurrence": messages.Occurrence,
 }
 _MESSAGES: Final[Mapping[Channel, tuple[str, str]]] = {
     Channel.RECORDS: ("records", "QoS 1, expires with the resend timeout. A batch of records."),

@@ -23,6 +23,7 @@ def made() -> Iterator[Vector]:
         payloads.records_refused,
         payloads.twins_and_presence,
         payloads.files,
+        payloads.occurrence_files,
         payloads.topics,
         cards.credentials,
         cards.numbers,

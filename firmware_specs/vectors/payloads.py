@@ -166,6 +166,17 @@ def twins_and_presence() -> Iterator[Vector]:
     )
     twin = _desired()
     yield _ok("desired", "kiosk", "a small twin", encode(twin))
+    path = "/api/v1/terminals/self/files/" + "b" * 64
+    file = FileReference(sha256="b" * 64, size=70_000, path=path)
+    cut = {"occurrences_until": twin.occurrences[0].ends_at, "occurrences_file": file}
+    yield _ok("desired", "occurrences-file", "what does not fit is in a file", encode(twin.model_copy(update=cut)))
+    yield _bad(
+        "desired",
+        "occurrences-file-no-hash",
+        "a file is named by its hash",
+        encode(twin.model_copy(update=cut)).replace(b"b" * 64, b"B" * 64, 1),
+        "desired.occurrences_file.sha256",
+    )
     yield _ok("desired", "empty", "a terminal without a room", encode(Desired(version=samples.CONFIG)))
     yield _ok(
         "desired", "future-language", "an unknown language counts as English", encode(twin).replace(b'"zh"', b'"fr"')
@@ -222,6 +233,38 @@ def files() -> Iterator[Vector]:
     yield _file("revocations", "cut", "a line is missing", b"".join(revoked[:-1]), "file")
     yield _file("revocations", "not-an-id", "upper case", revoked[0] + b"ABCDEF0000000000\n", "line 2")
     yield _file("revocations", "empty", "not even a head", b"", "line 1")
+
+
+def occurrence_files() -> Iterator[Vector]:
+    """Files of occurrences."""
+    first = _desired().occurrences[0]
+    day_us = 86_400_000_000
+    later = {
+        "starts_at": first.starts_at + day_us,
+        "ends_at": first.ends_at + day_us,
+        "opens_at": first.opens_at + day_us,
+    }
+    second = first.model_copy(update={"id": "act_test/20261124T093000Z", **later})
+    until = samples.AT + 31 * day_us
+    lines = list(roster.occurrence_lines(until, [second, first]))
+    good = {"read": "ok", "occurrences": 2, "until": until}
+    yield Vector("occurrences", "two-dates", "by their start", b"".join(lines), good)
+    none = next(roster.occurrence_lines(until, []))
+    yield Vector("occurrences", "none", "nothing takes place", none, {"read": "ok", "occurrences": 0, "until": until})
+    same_start = list(
+        roster.occurrence_lines(until, [first, first.model_copy(update={"id": "act_a/20261123T093000Z"})])
+    )
+    yield Vector("occurrences", "same-start", "two at once, by their id", b"".join(same_start), good)
+    yield _file("occurrences", "cut", "a line is missing", b"".join(lines[:-1]), "file")
+    yield _file("occurrences", "cut-in-line", "cut within a line", b"".join(lines)[:-5], "line 3")
+    yield _file("occurrences", "more-than-counted", "a line too many", b"".join([none, lines[1]]), "file")
+    yield _file("occurrences", "out-of-order", "the later first", b"".join([lines[0], lines[2], lines[1]]), "line 3")
+    yield _file("occurrences", "twice", "one occurrence, two lines", lines[0] + lines[1] * 2, "line 3")
+    yield _file("occurrences", "no-until", "until when is it known?", b'{"v":1,"kind":"occurrences","count":0}\n',
+                "line 1.until")  # fmt: skip
+    too_many = lines[0].replace(b'"count":2', b'"count":10001')
+    yield _file("occurrences", "count-10001", "more than a terminal must hold", too_many, "line 1.count")
+    yield _file("occurrences", "wrong-kind", "another file", b"".join(roster.revocation_lines(1, [])), "line 1.kind")
 
 
 def topics() -> Iterator[Vector]:

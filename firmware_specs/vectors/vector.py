@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Kind = Literal[
-    "batch", "accept", "answer", "record", "state", "desired", "reported", "roster", "revocations", "credential",
-    "card_number", "topic",
+    "batch", "accept", "answer", "record", "state", "desired", "reported", "roster", "revocations", "occurrences",
+    "credential", "card_number", "topic",
 ]  # fmt: skip
 FOLDER: Final = Path(__file__).parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import firmware_specs
-from firmware_specs import credentials, fields, messages, strict
+from firmware_specs import credentials, fields, file_messages, messages, strict
 from firmware_specs.topics import Channel
 from firmware_specs.vectors import samples
 
@@ -43,7 +43,8 @@ def test_every_error_is_described(error: messages.StoredError) -> None:
 MODELS = [
     *(messages.Header, messages.Stored, messages.Started, messages.CheckIn, messages.CheckOut, messages.Interaction),
     *(messages.Health, messages.Dropped, messages.Birth, messages.Death, messages.Desired, messages.Reported),
-    *(messages.Occurrence, messages.RosterHead, messages.RosterEntry, messages.RevocationsHead),
+    *(messages.Occurrence, file_messages.RosterHead, file_messages.RosterEntry),
+    *(file_messages.RevocationsHead, file_messages.OccurrencesHead),
 ]
 
 
@@ -61,6 +62,7 @@ def test_limits_are_those_of_the_code() -> None:
         fields.MAX_BATCH_BYTES,
         fields.MAX_TWIN_BYTES,
         fields.MAX_OCCURRENCES,
+        fields.MAX_FILE_OCCURRENCES,
         strict.MAX_DEPTH,
     ):
         assert re.search(rf"\b{limit}\b", table)

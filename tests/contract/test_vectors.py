@@ -200,6 +200,19 @@ def test_roster_is_read_or_refused(vector: Vector) -> None:
         assert read(vector.payload) == vector.expect["members"]
 
 
+@of("occurrences")
+def test_occurrences_are_read_or_refused(vector: Vector) -> None:
+    def read(content: bytes) -> tuple[int, int]:
+        head, found = roster.read_occurrences(content.splitlines(keepends=True))
+        assert b"".join(roster.occurrence_lines(head.until, found)) == content
+        return len(found), head.until
+
+    if "refused" in vector.expect:
+        assert_refused(vector, read)
+    else:
+        assert read(vector.payload) == (vector.expect["occurrences"], vector.expect["until"])
+
+
 @of("revocations")
 def test_revocations_are_read_or_refused(vector: Vector) -> None:
     def read(content: bytes) -> int:

@@ -123,7 +123,7 @@ def test_a_full_calendar_still_fits_and_says_from_when_it_is_cut(office: Office,
     with office.client() as client:
         document = client.get(f"/api/v1/terminals/{settled['kiosk']}/twin").json()["document"]
     assert len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()) <= MAX_TWIN_BYTES
-    assert twin.occurrences_until == twin.occurrences[-1].starts_at + 600 * 1_000_000
+    assert twin.occurrences_until == twin.occurrences[-1].opens_at + 600 * 1_000_000
 
 
 def test_the_roster_names_members_by_keyed_hashes_only(office: Office, settled: JSON, later: None) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from edge.roster import Roster
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import RosterEntry
+from firmware_specs.file_messages import RosterEntry
 from firmware_specs.roster import roster_entry, roster_lines
 
 KEY = b"k" * 32

@@ -1,8 +1,7 @@
 """The twin on a terminal: the newest whole copy is in force, over restarts, and the report says so."""
 
-import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,38 +9,14 @@ import pytest
 from edge.clock import SteppedClock
 from edge.database import MEMORY
 from edge.errors import OutboxFull
-from edge.fetcher import Fetcher, FetchError
+from edge.fetcher import Fetcher
 from edge.outbox import Outbox
 from edge.twin import REVOCATIONS, ROSTER, TwinStore
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import Desired, FileReference, Reported
-from firmware_specs.roster import revocation_lines, roster_entry, roster_lines
-from firmware_specs.wire import decode_reported, encode
+from firmware_specs.messages import Reported
+from firmware_specs.wire import decode_reported
 from tests.process import wait_until
-
-KEY = b"k" * 32
-MEMBER = "A" * 22
-
-
-class Files:
-    """What the cloud offers: content by path; and what was asked for."""
-
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.broken = False
-
-    def offer(self, content: bytes) -> FileReference:
-        sha256 = hashlib.sha256(content).hexdigest()
-        self.contents[f"/{sha256}"] = content
-        return FileReference(sha256=sha256, size=len(content), path=f"/{sha256}")
-
-    def pieces(self, reference: FileReference) -> Iterable[bytes]:
-        self.asked.append(reference.path)
-        if self.broken:
-            raise FetchError("The cloud cannot be reached.")
-        content = self.contents[reference.path]
-        return [content[:100], content[100:]]
+from tests.unit.twin_files import MEMBER, Files, desired, revocations, roster
 
 
 @pytest.fixture
@@ -64,18 +39,6 @@ def files() -> Files:
 @pytest.fixture
 def fetcher(twin: TwinStore, files: Files) -> Fetcher:
     return Fetcher(twin, files, random.Random(1))
-
-
-def roster(organisation: str) -> bytes:
-    return b"".join(roster_lines(KEY, [roster_entry(KEY, MEMBER, ["00000000000000aa"], [organisation])]))
-
-
-def revocations(epoch: int, *ids: str) -> bytes:
-    return b"".join(revocation_lines(epoch, ids))
-
-
-def desired(number: int, epoch: int = 1, **fields: object) -> bytes:
-    return encode(Desired.model_validate({"version": (epoch, number)} | fields))
 
 
 def report(twin: TwinStore) -> Reported:

@@ -327,6 +327,12 @@ def test_twin_with_too_many_occurrences_keeps_the_next_ones_and_says_until_when(
         assert len(payload) + len(wire.encode(occurrence(kept, title))) + 1 > fields.MAX_TWIN_BYTES
 
 
+def test_twin_says_until_when_it_is_known_by_the_first_check_in_that_it_leaves_out() -> None:
+    early = occurrence(900).model_copy(update={"opens_at": samples.AT + 5})
+    fitted = wire.fit_desired(messages.Desired(version=(1, 1)), [*(occurrence(n) for n in range(401)), early])
+    assert fitted.occurrences_until == early.opens_at
+
+
 def test_twin_is_filled_to_the_last_byte_that_is_counted() -> None:
     twin = messages.Desired(version=(1, 1), occurrences_until=fields.MAX_TIME_US)
     many = [occurrence(n, "a" * 120) for n in range(200)]
