@@ -19,7 +19,8 @@ from cloud.database import Instant
 from cloud.errors import Fault, Invalid
 
 MAX_LIMIT = 200
-MAX_CURSOR = 600
+MAX_CURSOR = 1000
+"""Room for a name of 120 characters of four bytes, and an id."""
 
 T = TypeVar("T")
 
@@ -85,11 +86,16 @@ def _value(value: Any, key: InstrumentedAttribute[Any]) -> Any:
             raise _not_ours() from error
     if type(value) is not key.type.python_type:
         raise _not_ours()
-    if isinstance(value, str) and ("\0" in value or not value.isprintable()):
+    if isinstance(value, str) and not _can_be_asked_for(value):
         raise _not_ours()
     if isinstance(value, int) and not 0 <= value < 2**63:
         raise _not_ours()
     return value
+
+
+def _can_be_asked_for(value: str) -> bool:
+    """Databases take no NUL and no lone surrogate; names hold neither (`cloud.forms.clean`)."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _not_ours() -> Invalid:

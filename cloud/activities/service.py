@@ -3,8 +3,9 @@
 An edit replaces the occurrences whose check-in has not opened yet, and leaves all others as they were.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -132,7 +133,10 @@ def create(session: Session, change: Change, scope: Scope, form: ActivityForm) -
 def edit(
     session: Session, change: Change, scope: Scope, activity_id: str, version: int, form: ActivityForm
 ) -> Activity:
-    """Replace what it is, and those of its occurrences whose check-in is not open yet."""
+    """Replace what it is, and those of its occurrences whose check-in is not open yet.
+
+    A date that was cancelled stays cancelled where the new rule has it too.
+    """
     activity = get(session, scope, activity_id, to_edit=True)
     if activity.cancelled_at is not None:
         raise Conflict("The activity was cancelled.", code="activity_cancelled")
@@ -140,12 +144,13 @@ def edit(
     room = rooms.get(session, scope, form.room_id)
     organisations.check_known(session, scope, form.audience, "body.audience")
     opened = change.at + timedelta(seconds=max(activity.opens_before_s, form.opens_before_s))
+    cancelled = _cancelled_dates(session, activity_id)
     session.execute(delete(Occurrence).where(Occurrence.activity_id == activity_id, Occurrence.starts_at > opened))
     for field, value in form.model_dump().items():
         setattr(activity, field, value)
     activity.organisation_id = room.organisation_id
     session.flush()
-    _expand(session, activity, opened, change.at + AHEAD)
+    _expand(session, activity, opened, change.at + AHEAD, cancelled)
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "activity.edit", activity_id, **form.model_dump(mode="json"))
     return activity
@@ -259,14 +264,27 @@ def occurrence_id(activity_id: str, starts_at: datetime) -> str:
     return f"{activity_id}/{starts_at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def _expand(session: Session, activity: Activity, after: datetime, before: datetime) -> None:
+def _cancelled_dates(session: Session, activity_id: str) -> dict[str, datetime]:
+    query = select(Occurrence.id, Occurrence.cancelled_at).where(
+        Occurrence.activity_id == activity_id, Occurrence.cancelled_at.is_not(None)
+    )
+    return {each: cancelled_at for each, cancelled_at in session.execute(query) if cancelled_at is not None}
+
+
+def _expand(
+    session: Session,
+    activity: Activity,
+    after: datetime,
+    before: datetime,
+    cancelled: Mapping[str, datetime] = MappingProxyType({}),
+) -> None:
     known = set(session.scalars(select(Occurrence.id).where(Occurrence.activity_id == activity.id)))
     first_at = activity.starts_at.replace(microsecond=0)
     if activity.rrule is None:
         after, before = first_at, first_at + timedelta(seconds=1)
     zone = ZoneInfo(activity.timezone)
     rows = [
-        _occurrence(activity, at)
+        {**_occurrence(activity, at), "cancelled_at": cancelled.get(occurrence_id(activity.id, at))}
         for at in recurrence.starts(activity.rrule, first_at, zone, after, before)
         if occurrence_id(activity.id, at) not in known
     ]
@@ -284,5 +302,4 @@ def _occurrence(activity: Activity, at: datetime) -> dict[str, object]:
         "organisation_id": activity.organisation_id,
         "starts_at": at,
         "ends_at": at + timedelta(seconds=activity.duration_s),
-        "cancelled_at": None,
     }

@@ -70,6 +70,26 @@ def test_an_edit_moves_what_is_to_come_and_leaves_what_has_begun(office: Office)
     assert after == [before[0]["starts_at"], later, later + day, later + 2 * day]
 
 
+def test_an_edit_leaves_a_cancelled_date_cancelled(office: Office) -> None:
+    room = office.room(office.organisation()["id"])
+    first = to_us(office.now().replace(microsecond=0) + timedelta(days=1))
+    activity = office.activity(room["id"], starts_at=first, rrule="FREQ=DAILY;COUNT=3")
+    off = occurrences(office, activity)[1]["id"]
+    body = {
+        "room_id": room["id"],
+        "title": "太极，改了名字",
+        "starts_at": first,
+        "duration_s": 7200,
+        "rrule": "FREQ=DAILY;COUNT=3",
+    }
+    with office.client(Role.OPERATOR) as client:
+        assert client.delete(f"/api/v1/occurrences/{off}").status_code == 200
+        assert client.put(f"/api/v1/activities/{activity['id']}", json=body, headers=etag(1)).status_code == 200
+    after = occurrences(office, activity)
+    assert [each["id"] for each in after if each["cancelled_at"] is not None] == [off]
+    assert [each["ends_at"] - each["starts_at"] for each in after] == [7_200_000_000] * 3
+
+
 def test_cancelling_keeps_what_has_been(office: Office) -> None:
     room = office.room(office.organisation()["id"])
     begun = to_us(office.now() - timedelta(hours=2))

@@ -94,6 +94,19 @@ def test_pages_hold_every_row_once_even_while_rows_are_added(office: Office) -> 
     assert len(seen) == len(set(seen))
 
 
+@pytest.mark.parametrize("name", ["a\N{ZERO WIDTH NON-JOINER}b", "\N{CJK UNIFIED IDEOGRAPH-20000}" * 120])
+def test_a_page_may_end_at_any_name_that_is_taken(office: Office, name: str) -> None:
+    top = office.organisation()
+    for _ in range(2):
+        office.organisation(parent_id=top["id"], name=name)
+    with office.client(Role.VIEWER) as client:
+        query = {"parent_id": top["id"], "limit": 1}
+        first = client.get("/api/v1/organisations", params=query).json()
+        second = client.get("/api/v1/organisations", params=query | {"cursor": first["next_cursor"]})
+    assert second.status_code == 200
+    assert [each["name"] for each in first["items"] + second.json()["items"]] == [name, name]
+
+
 @pytest.mark.parametrize("cursor", ["x", "e30", "WzEsMl0", "WyIxIiwgIlx1MDAwMCJd", "W1tbW10"])
 def test_a_foreign_cursor_is_refused(office: Office, cursor: str) -> None:
     with office.client() as client:
