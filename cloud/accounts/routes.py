@@ -28,10 +28,15 @@ class SignInBody(Form):
     password: Password
 
 
-class AccountBody(Form):
-    """A new account."""
+class AccountName(Form):
+    """What an account is called."""
 
     name: Name
+
+
+class AccountBody(AccountName):
+    """A new account."""
+
     password: Password
     role: Role
 

@@ -6,6 +6,7 @@ by address over all processes (`sign_in_failures` is in the database).
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts.models import Account, ApiToken, SignIn, SignInFailure
 from cloud.audit.service import Change, note
-from cloud.database import new_id
+from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooOften
 from cloud.paging import Found, Paging, find
 from cloud.scope import EVERYWHERE, Scope
@@ -78,15 +79,19 @@ def edit_account(
     role: Role | None = None,
     enabled: bool | None = None,
     password: str | None = None,
+    version: int | None = None,
 ) -> Account:
-    """A new password, role or standing ends all sessions of the account. Conflict for the last admin's own end."""
+    """A new password, role or standing ends all sessions of the account. Conflict for the last admin's own end.
+
+    Stale when `version` is said and is not the present one.
+    """
     account = get_account(session, account_id)
+    next_version(account, account.version if version is None else version)
     if password is not None:
         _check_password(password)
         account.password_hash = hash_password(password)
     account.role = account.role if role is None else role
     account.enabled = account.enabled if enabled is None else enabled
-    account.version += 1
     session.flush()
     if not _admins(session):
         raise Conflict("At least one enabled admin must remain.", code="last_admin")
@@ -114,6 +119,12 @@ def account_named(session: Session, name: str) -> Account:
 def accounts(session: Session, paging: Paging) -> Found[Account]:
     """By name."""
     return find(session, select(Account), [Account.name], paging)
+
+
+def names(session: Session, account_ids: Iterable[str]) -> dict[str, str]:
+    """Names by id."""
+    query = select(Account.id, Account.name).where(Account.id.in_(set(account_ids)))
+    return dict(session.execute(query).all())
 
 
 def sign_in(session: Session, name: str, password: str, address: str, now: datetime, lasts: timedelta) -> str | None:
@@ -214,6 +225,11 @@ def tokens(session: Session, account_id: str | None, paging: Paging) -> Found[Ap
     if account_id is not None:
         query = query.where(ApiToken.account_id == account_id)
     return find(session, query, [ApiToken.created_at, ApiToken.id], paging, newest_first=True)
+
+
+def random_password() -> str:
+    """96 random bits that a person can type: shown once to whoever makes an account."""
+    return secrets.token_urlsafe(12)
 
 
 def hash_password(password: str) -> str:

@@ -8,7 +8,8 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
-from cloud.activities import service
+from cloud.activities import activity_dialogs, repeating, service
+from cloud.activities.models import Activity
 from cloud.attendance import service as attendance
 from cloud.attendance.service import CorrectionForm, CorrectionKind
 from cloud.checkins import service as checkins
@@ -80,6 +81,7 @@ class _Corrected:
 
 @dataclass(frozen=True)
 class _Known:
+    activity: Activity
     room: str
     organisation: tuple[str, str]
     title: tuple[str, str]
@@ -93,6 +95,10 @@ class _Known:
     waiting: int
     corrections: list[_Corrected]
 
+    def over(self, now: datetime) -> bool:
+        """Whether there is nothing left to cancel."""
+        return self.cancelled or self.ends_at <= now
+
 
 def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
     occurrence = service.get_occurrence(session, scope, occurrence_id)
@@ -101,6 +107,7 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
     kiosks = [terminal for terminal, _ in fleet.in_rooms(session, [occurrence.room_id]).get(occurrence.room_id, [])]
     waiting = positions.waiting_by_terminal(session, kiosks)
     return _Known(
+        activity=activity,
         room=rooms.plates(session, [occurrence.room_id]).get(occurrence.room_id, ""),
         organisation=names.get(occurrence.organisation_id, ("", "")),
         title=(activity.title, activity.title_en),
@@ -182,7 +189,11 @@ class _Occurrence:
 
     def _head(self, words: Words, known: _Known) -> Markup:
         may = self.view.may(Role.OPERATOR)
-        actions = button(words("occurrence.check_in"), "add", kind="main") if may and not known.cancelled else None
+        actions = join(
+            button(words("occurrence.edit"), "edit") if known.activity.cancelled_at is None else None,
+            button(words("occurrence.cancel"), "cancel", kind="danger") if not known.over(self.view.now) else None,
+            button(words("occurrence.check_in"), "add", kind="main") if not known.cancelled else None,
+        ) if may else None  # fmt: skip
         above = join(link(PATH, words("nav.activities")), " / ", words.either(*known.organisation))
         title = words.either(*known.title)
         top = head(self.view, title, above=above, before=plate(known.room), beside=actions)
@@ -192,9 +203,14 @@ class _Occurrence:
             "p", state(words, known.starts_at, known.ends_at, known.cancelled, self.view.now),
             tag("b", words.span(known.starts_at, known.ends_at)),
             tag("span", words("occurrence.about", day=words.day(known.starts_at), who=for_whom), class_="q"),
-            live, class_="rl-row rl-under",
+            self._rule(words, known.activity), live, class_="rl-row rl-under",
         )  # fmt: skip
         return join(top, under)
+
+    def _rule(self, words: Words, activity: Activity) -> Markup | None:
+        """How it repeats, in words; the rule itself behind them."""
+        said = repeating.said(words, activity.rrule, repeating.local(activity.starts_at, activity.timezone))
+        return tag("span", f"· {said}", class_="q", title=activity.rrule) if said else None
 
     def _list(self, words: Words, known: _Known, before: int) -> Markup:
         seen = [each for each in known.seen if self.find in facts.who(words, each).casefold()]
@@ -230,7 +246,11 @@ class _Occurrence:
         return panel(title, timeline(events), tag("p", write))
 
     async def _act(self, act: str, _on: str) -> None:
-        if act in {"add", "remove"}:
+        if act == "edit":
+            await activity_dialogs.edit(self.view, self.known.activity, self.id)
+        elif act == "cancel":
+            activity_dialogs.cancel(self.view, self.known.activity, self.id, self._read)
+        elif act in {"add", "remove"}:
             await self._correct(CorrectionKind.ADD if act == "add" else CorrectionKind.REMOVE)
 
     async def _correct(self, kind: CorrectionKind) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from nicegui import ui
@@ -10,15 +9,14 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
 from cloud.activities import occurrence_page, service
-from cloud.activities.service import ActivityForm
+from cloud.activities.activity_form import activity_fields, activity_form
 from cloud.attendance import service as attendance
 from cloud.console import dialogs, lists
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, button_link, link, plate, table
-from cloud.errors import Invalid
-from cloud.paging import MAX_LIMIT, Found, Paging
+from cloud.paging import Found, Paging
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
 
@@ -125,48 +123,21 @@ def _listing(view: View, found: Found[_Line], start: datetime, cursor: str) -> M
     return join(table(columns, rows, words("nav.activities")), pager)
 
 
-def _rooms(session: Session, scope: Scope) -> list[tuple[str, str, str, str]]:
-    found = rooms.list_rooms(session, scope, Paging(MAX_LIMIT)).rows
-    return [(room.id, room.number, room.name, room.name_en) for room in found]
-
-
 async def _add(view: View) -> None:
     words = view.words
-    choices = [
-        (room_id, f"{number} {words.either(name, name_en)}")
-        for room_id, number, name, name_en in await view.read(_rooms)
-    ]
-    soon = view.now.astimezone(view.zone).replace(minute=0) + timedelta(hours=1)
-    repeats = [("", words("activities.once")), ("FREQ=DAILY", words("activities.daily")),
-               ("FREQ=WEEKLY", words("activities.weekly"))]  # fmt: skip
-    fields = join(
-        dialogs.field(words("activities.title"), "title", required=True, maxlength=120, autofocus=True),
-        dialogs.field(words("activities.title_en"), "title_en", maxlength=120),
-        dialogs.choice(words("activities.room"), "room_id", choices),
-        dialogs.field(words("activities.starts"), "starts", f"{soon:%Y-%m-%dT%H:%M}", type="datetime-local",
-                      required=True, hint=words("activities.zone", zone=view.zone.key)),
-        dialogs.field(words("activities.minutes"), "minutes", "90", type="number", min=5, max=1440, required=True),
-        dialogs.choice(words("activities.repeats"), "rrule", repeats),
-    )  # fmt: skip
 
     async def add(values: dict[str, str]) -> None:
-        form = _form(values, view.zone)
+        form = activity_form(words, values, view.zone)
         made = await view.write(
             Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form)
         )
-        ui.navigate.to(f"{PATH}/{service.occurrence_id(made.id, made.starts_at)}")
+        first = await view.read(lambda session, scope: _first(session, scope, made.id))
+        ui.navigate.to(f"{PATH}/{first}" if first else PATH)
 
-    dialogs.ask(view, words("activities.add"), fields, words("activities.add"), add)
+    dialogs.ask(view, words("activities.add"), await activity_fields(view), words("activities.add"), add)
 
 
-def _form(values: dict[str, str], zone: ZoneInfo) -> ActivityForm:
-    try:
-        starts_at = datetime.fromisoformat(values.get("starts", "")).replace(tzinfo=zone)
-        duration_s = int(values.get("minutes", "")) * 60
-    except ValueError as error:
-        raise Invalid("The start or the length cannot be read.", code="unreadable_time") from error
-    return dialogs.filled(
-        ActivityForm, title=values.get("title", ""), title_en=values.get("title_en", ""),
-        room_id=values.get("room_id", ""), starts_at=starts_at, duration_s=duration_s, timezone=zone.key,
-        rrule=values.get("rrule") or None, audience=(),
-    )  # fmt: skip
+def _first(session: Session, scope: Scope, activity_id: str) -> str | None:
+    """The first date of an activity: with a rule not always the start that was given."""
+    found = service.list_occurrences(session, scope, Paging(1), activity_id=activity_id).rows
+    return found[0].id if found else None

@@ -1,6 +1,6 @@
 """Dialogs: a form over the page, with what was refused above its fields. Enter sends it, Escape closes it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from markupsafe import Markup
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 from cloud.console.markup import Content, tag
 from cloud.console.refusals import refuse
 from cloud.console.view import View
+from cloud.console.words import Words
 from cloud.errors import CloudError, Invalid, faults_of
+from cloud.organisations.tree import Branch
 
 F = TypeVar("F", bound=BaseModel)
 
@@ -68,10 +70,34 @@ def field(label: str, name: str, value: str = "", *, hint: str | None = None, **
     return tag("label", label, tag("input", name=name, value=value, class_="rl-field", **attributes), explained)
 
 
-def choice(label: str, name: str, options: list[tuple[str, str]], value: str = "") -> Markup:
+def choice(label: str, name: str, options: Sequence[tuple[str, str]], value: str = "") -> Markup:
     """A labelled list of (value, words) to choose one from."""
     drawn = [tag("option", words, value=each, selected=each == value) for each, words in options]
     return tag("label", label, tag("select", drawn, name=name, class_="rl-field"))
+
+
+def indented(words: Words, tree: Sequence[Branch]) -> list[tuple[str, str]]:
+    """Organisations for `choice`, each set in by its depth."""
+    return [(branch.id, "\u3000" * branch.depth + words.either(branch.name, branch.name_en)) for branch in tree]
+
+
+def ticks(
+    label: str, boxes: Sequence[tuple[str, str, bool]], *, hint: str | None = None, across: bool = False
+) -> Markup:
+    """Boxes to tick under one heading: (name, words, ticked); one below the other, or across."""
+    drawn = [
+        tag(
+            "label", tag("input", type="checkbox", name=name, value="yes", checked=ticked), " ", words, class_="rl-tick"
+        )
+        for name, words, ticked in boxes
+    ]
+    explained = tag("span", hint, class_="q t1") if hint else None
+    return tag("fieldset", tag("legend", label), tag("div", drawn, class_="rl-ticks", data_across=across), explained)
+
+
+def shown_when(field: str, values: Sequence[str], now: str, *content: Content) -> Markup:
+    """Fields that are shown while `field` of their form has one of `values` (console.js); it has `now` at first."""
+    return tag("div", *content, data_when=f"{field}={'|'.join(values)}", hidden=now not in values, class_="rl-form")
 
 
 def filled(form: type[F], **values: Any) -> F:

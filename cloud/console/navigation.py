@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from cloud.accounts.service import Role
+
 
 @dataclass(frozen=True)
 class Place:
-    """An entry of the main menu; its word is `nav.<name>`."""
+    """An entry of the main menu; its word is `nav.<name>`, shown to whoever may do what `role` may."""
 
     name: str
     path: str
+    role: Role = Role.VIEWER
 
 
 PLACES = (
@@ -21,6 +24,13 @@ PLACES = (
 
 WATCH = (
     Place("quarantine", "/quarantine"),
-    Place("audit", "/audit"),
+    Place("audit", "/audit", Role.ADMIN),
 )
 """Below the line: what somebody should look at."""
+
+KEEP = (
+    Place("organisations", "/organisations"),
+    Place("accounts", "/accounts", Role.ADMIN),
+    Place("tokens", "/tokens"),
+)
+"""Below the next: what is set up once and rarely changed."""

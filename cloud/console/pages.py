@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+from cloud.accounts import page as accounts
+from cloud.accounts import token_page as tokens
 from cloud.activities import page as activities
 from cloud.audit import page as audit
 from cloud.console import search_page as search
 from cloud.console.shell import Shell
 from cloud.members import page as members
+from cloud.organisations import page as organisations
 from cloud.overview import page as overview
 from cloud.quarantine import page as quarantine
 from cloud.rooms import page as rooms
@@ -20,5 +23,8 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     terminals.register,
     quarantine.register,
     audit.register,
+    organisations.register,
+    accounts.register,
+    tokens.register,
     search.register,
 )

@@ -14,13 +14,12 @@ from urllib.parse import quote
 from markupsafe import Markup
 from nicegui import ui
 from nicegui.client import Client
-from starlette.requests import Request
 
 from cloud.accounts.service import Principal
 from cloud.api import Cloud
 from cloud.console.live import Live
 from cloud.console.markup import join, tag
-from cloud.console.navigation import PLACES, WATCH, Place
+from cloud.console.navigation import KEEP, PLACES, WATCH, Place
 from cloud.console.preferences import Theme, preferences_of
 from cloud.console.view import View
 from cloud.console.widgets import button_link, link, note
@@ -119,7 +118,7 @@ def _surround(view: View, place: str) -> ui.html:
 
 
 def _top_bar(view: View) -> Markup:
-    words, here = view.words, quote(_here(view.client.request))
+    words, here = view.words, quote(view.here)
     other = view.preferences.language.other
     search = tag(
         "form",
@@ -159,10 +158,12 @@ def _account(view: View, here: str, class_: str) -> Markup:
 
 def _menu(view: View, place: str) -> Markup:
     words = view.words
-    here = quote(_here(view.client.request))
+    here = quote(view.here)
     other = view.preferences.language.other
 
-    def entry(to: Place) -> Markup:
+    def entry(to: Place) -> Markup | None:
+        if not view.may(to.role):
+            return None
         count = view.frame.quarantined if to.name == "quarantine" and view.frame.quarantined else None
         mark = tag("b", words.number(count)) if count else None
         current = "page" if to.name == place else None
@@ -177,10 +178,8 @@ def _menu(view: View, place: str) -> Markup:
     language = tag("a", words("nav.other_language"), href=f"/language/{other}?next={here}", lang=other.tag,
                    class_="thin")  # fmt: skip
     line = tag("hr")
-    return Markup("").join(
-        [search, *map(entry, PLACES), line, *map(entry, WATCH), tag("hr", class_="thin"), language,
-         tag("div", _account(view, here, ""), class_="thin")]
-    )  # fmt: skip
+    return join(search, map(entry, PLACES), line, map(entry, WATCH), line, map(entry, KEEP), tag("hr", class_="thin"),
+                language, tag("div", _account(view, here, ""), class_="thin"))  # fmt: skip
 
 
 def _explain(view: View, error: CloudError) -> None:
@@ -190,7 +189,3 @@ def _explain(view: View, error: CloudError) -> None:
         back = button_link("/", view.words("nav.back_to_overview"))
         view.html(head(view, view.words.known(f"problem.{error.kind}", view.words("problem.internal"))))
         view.html(view.explain(error) + tag("p", back, style="padding-top:16px"))
-
-
-def _here(request: Request) -> str:
-    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

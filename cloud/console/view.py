@@ -60,12 +60,12 @@ class View:
         """The time zone that times are shown in."""
         return self.words.zone
 
-    async def read(self, query: Callable[[Session, Scope], T]) -> T:
-        """What `query` finds, in a thread, for whoever is signed in now."""
+    async def read(self, query: Callable[[Session, Scope], T], role: Role = Role.VIEWER) -> T:
+        """What `query` finds, in a thread, if whoever is signed in now may see what `role` may."""
 
         def reading() -> T:
             with self.cloud.reading() as session:
-                return query(session, self._now_signed_in(session, Role.VIEWER).scope)
+                return query(session, self._now_signed_in(session, role).scope)
 
         return await _in_thread(reading)
 
@@ -145,6 +145,12 @@ class View:
     async def pulse(self) -> Pulse:
         """The newest pulse of this page's scope."""
         return await self.live.pulse(self.principal.scope)
+
+    @property
+    def here(self) -> str:
+        """The address of the page, to come back to it."""
+        url = self.client.request.url
+        return f"{url.path}?{url.query}" if url.query else url.path
 
     @property
     def now(self) -> datetime:

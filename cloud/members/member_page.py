@@ -21,6 +21,8 @@ from cloud.credentials import service as credentials
 from cloud.credentials.routes import issuer_of
 from cloud.credentials.service import IssueForm, RevokeForm
 from cloud.members import service
+from cloud.members.member_form import member_fields, member_form
+from cloud.members.service import MemberForm
 from cloud.organisations import service as organisations
 from cloud.paging import Found, Paging
 from cloud.rooms import service as rooms
@@ -62,6 +64,7 @@ class _Attended:
 class _Known:
     name: str
     external_id: str
+    organisation_id: str
     organisation: tuple[str, str]
     version: int
     erased_at: datetime | None
@@ -77,6 +80,7 @@ def _known(session: Session, scope: Scope, member_id: str) -> _Known:
     return _Known(
         member.display_name,
         member.external_id or "",
+        member.organisation_id,
         named.get(member.organisation_id, ("", "")),
         member.version,
         member.erased_at,
@@ -145,7 +149,7 @@ class _Detail:
         if self.known.erased_at is not None or not self.view.may(Role.OPERATOR):
             return None
         erase = button(words("members.erase"), "erase", kind="danger") if self.view.may(Role.ADMIN) else None
-        return join(button(words("members.issue"), "issue", kind="main"), erase)
+        return join(button(words("page.edit"), "edit"), erase, button(words("members.issue"), "issue", kind="main"))
 
     def _under(self) -> Markup:
         words = self.view.words
@@ -222,10 +226,32 @@ class _Detail:
     async def _act(self, act: str, on: str) -> None:
         if act == "issue":
             await self._issue()
+        elif act == "edit":
+            await self._edit()
         elif act == "revoke":
             self._revoke(on)
         elif act == "erase":
             self._erase()
+
+    async def _edit(self) -> None:
+        known = self.known
+        values = MemberForm.model_construct(
+            organisation_id=known.organisation_id, display_name=known.name, external_id=known.external_id or None
+        )
+
+        async def edit(values: dict[str, str]) -> None:
+            form = member_form(values)
+            await self.view.write(
+                Role.OPERATOR,
+                lambda session, change, scope: service.edit(
+                    session, change, scope, self.member_id, known.version, form
+                ),
+            )
+            await self._draw()
+
+        words = self.view.words
+        fields = await member_fields(self.view, values)
+        dialogs.ask(self.view, words("members.edit"), fields, words("page.save"), edit)
 
     async def _issue(self) -> None:
         form = IssueForm(member_id=self.member_id)

@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 from cloud.accounts.service import Role
 from cloud.console import dialogs, lists
 from cloud.console.markup import join
-from cloud.console.places import organisation_options, organisations_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, button_link, link, table
 from cloud.members import import_page, member_page, service
-from cloud.members.service import MemberForm
+from cloud.members.member_form import member_fields, member_form
 from cloud.organisations import service as organisations
 from cloud.paging import Found
 from cloud.scope import Scope
@@ -91,18 +90,12 @@ def _listing(view: View, found: Found[_Line], search: str, cursor: str) -> Marku
 
 async def _add(view: View) -> None:
     words = view.words
-    places = await view.read(organisations_of)
-    fields = join(
-        dialogs.field(words("members.name"), "display_name", required=True, maxlength=120),
-        dialogs.field(words("members.external_id"), "external_id", maxlength=64, hint=words("members.external_hint")),
-        dialogs.choice(words("members.organisation"), "organisation_id", organisation_options(view, places)),
-    )
 
     async def add(values: dict[str, str]) -> None:
-        form = dialogs.filled(MemberForm, **{name: value or None for name, value in values.items()})
+        form = member_form(values)
         made = await view.write(
             Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form)
         )
         ui.navigate.to(f"{PATH}/{made.id}")
 
-    dialogs.ask(view, words("members.add"), fields, words("members.add"), add)
+    dialogs.ask(view, words("members.add"), await member_fields(view), words("members.add"), add)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
@@ -86,6 +86,14 @@ def list_members(
         columns = (Member.display_name, Member.external_id)
         query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
     return find(session, query, [Member.display_name, Member.id], paging)
+
+
+def count_by_organisation(session: Session, scope: Scope) -> dict[str, int]:
+    """How many members each organisation has by itself, without the erased."""
+    query = select(Member.organisation_id, func.count()).where(
+        organisations.within(scope, Member.organisation_id), Member.erased_at.is_(None)
+    )
+    return dict(session.execute(query.group_by(Member.organisation_id)).all())
 
 
 def create(session: Session, change: Change, scope: Scope, form: MemberForm) -> Member:

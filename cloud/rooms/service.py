@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note
@@ -56,7 +56,21 @@ def plates(session: Session, room_ids: Iterable[str]) -> dict[str, str]:
 
 def count(session: Session, scope: Scope) -> int:
     """How many rooms there are."""
-    return session.scalar(select(func.count()).select_from(Room).where(within(scope, Room.organisation_id))) or 0
+    return (
+        session.scalar(select(func.count()).select_from(Room).where(organisations.within(scope, Room.organisation_id)))
+        or 0
+    )
+
+
+def count_by_organisation(session: Session, scope: Scope) -> dict[str, int]:
+    """How many rooms each organisation has by itself."""
+    query = select(Room.organisation_id, func.count()).where(organisations.within(scope, Room.organisation_id))
+    return dict(session.execute(query.group_by(Room.organisation_id)).all())
+
+
+def organisation_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
+    """The organisation of the room whose id is in `column`."""
+    return select(Room.organisation_id).where(Room.id == column).scalar_subquery()
 
 
 def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:
@@ -121,6 +135,4 @@ def _check(session: Session, scope: Scope, form: RoomForm, room_id: str | None) 
     organisations.check_known(session, scope, [form.organisation_id], "body.organisation_id")
     query = select(Room.id).where(Room.organisation_id == form.organisation_id, Room.number == form.number)
     if session.scalar(query) not in {None, room_id}:
-        raise Conflict(
-            f"The organisation has a room {form.number} already.", code="room_exists", number=form.number
-        )
+        raise Conflict(f"The organisation has a room {form.number} already.", code="room_exists", number=form.number)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from cloud.rooms import service as rooms
@@ -46,6 +46,24 @@ def away(session: Session, scope: Scope, limit: int = 200) -> Sequence[Terminal]
         Terminal.enabled, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id)
     )
     return session.scalars(query.order_by(Terminal.presence_at, Terminal.id).limit(limit)).all()
+
+
+def kiosks_in(session: Session, scope: Scope, room_id: str) -> list[str]:
+    """Ids of the kiosks of a room."""
+    query = select(Terminal.id).where(
+        Terminal.room_id == room_id, Terminal.kind == "kiosk", rooms.within(scope, Terminal.room_id)
+    )
+    return list(session.scalars(query.order_by(Terminal.id)))
+
+
+def by_organisation(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
+    """How many enabled terminals each organisation has in its own rooms, and how many of them are offline."""
+    owner = rooms.organisation_of(Terminal.room_id)
+    offline = func.sum(case((Terminal.presence == "offline", 1), else_=0))
+    query = select(owner, func.count(), offline).where(
+        Terminal.enabled, Terminal.room_id.is_not(None), rooms.within(scope, Terminal.room_id)
+    )
+    return {owner_id: (count, int(away)) for owner_id, count, away in session.execute(query.group_by(owner))}
 
 
 def in_rooms(session: Session, room_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:

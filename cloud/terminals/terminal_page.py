@@ -36,9 +36,10 @@ from cloud.overview import positions
 from cloud.overview.positions import StreamStanding
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, service, twin, twin_table
+from cloud.terminals import broker_users, service, terminal_form, twin, twin_table
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.models import Terminal
+from cloud.terminals.pin_dialog import ask_pin
 from cloud.timeseries.port import Bucket, Measurement, Timeseries, TimeseriesError, Where
 
 PATH = "/terminals"
@@ -121,13 +122,13 @@ class _Page:
 
     def _head(self, words: Words, known: _Known) -> Markup:
         terminal = known.terminal
-        actions = None
-        if self.view.may(Role.ADMIN):
-            key = "disable" if terminal.enabled else "enable"
-            kind = "danger" if terminal.enabled else None
-            actions = join(
-                button(words("terminal.password"), "password"), button(words(f"terminal.{key}"), key, kind=kind)
-            )
+        key, kind = ("disable", "danger") if terminal.enabled else ("enable", None)
+        pin = button(words("terminal.pin"), "pin") if terminal.kind == "kiosk" else None
+        actions = join(
+            join(button(words("page.edit"), "edit"), pin) if self.view.may(Role.OPERATOR) else None,
+            join(button(words("terminal.password"), "password"), button(words(f"terminal.{key}"), key, kind=kind))
+            if self.view.may(Role.ADMIN) else None,
+        )  # fmt: skip
         above = join(link(PATH, words("nav.terminals")), f" / {words.either(*known.room_name)}" if known.room else None)
         top = head(self.view, terminal.id, above=above, before=plate(known.room) if known.room else None,
                    beside=actions)  # fmt: skip
@@ -155,7 +156,11 @@ class _Page:
         self.health.set_content(str(panel(title, content, beside=beside)))
 
     async def _act(self, act: str, _on: str) -> None:
-        if act == "password":
+        if act == "edit":
+            await terminal_form.edit(self.view, self.known.terminal, self._read)
+        elif act == "pin":
+            ask_pin(self.view, self.view.words("terminal.pin_title", terminal=self.id), [self.id], self._read)
+        elif act == "password":
             await self._new_password()
         elif act == "enable":
             await self._stand(True)
@@ -267,7 +272,11 @@ def _now(words: Words, known: _Known) -> Markup:
     terminal, birth = known.terminal, known.terminal.birth or {}
     rows: list[tuple[str, str | Markup]] = [
         (words("terminals.kind"), words(f"kind.{terminal.kind}")),
-        (words("terminal.profile"), terminal.profile),
+        (words("terminal.profile"), words.known(f"kind.{terminal.profile}", terminal.profile)),
+        (
+            words("field.pin"),
+            words("terminal.pin_set" if terminal.settings.get("staff_pin_hash") else "terminal.pin_none"),
+        ),
         (words("terminals.version"), version(terminal.birth)),
         (words("terminals.room"), plate(known.room) if known.room else words("terminals.no_room")),
     ]

@@ -81,3 +81,13 @@ setInterval(async () => {
   const answer = await fetch("/api/v1/session", { cache: "no-store" }).catch(() => null);
   if (answer?.status === 401) location.href = `/sign-in?next=${encodeURIComponent(location.pathname)}`;
 }, 2000);
+
+// Fields that are shown while another field of their form has one of some values: data-when="field=value|value".
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (!form) return;
+  for (const part of form.querySelectorAll("[data-when]")) {
+    const [field, values] = part.dataset.when.split("=");
+    part.hidden = !values.split("|").includes(form.elements[field]?.value);
+  }
+});
