@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -55,7 +56,7 @@ def measure(
     """`checkin_to_linked_ms.p50`, `.p95`, `.p99`, `.max`, and the rate that was really there."""
     names = [f"kiosk-{number:03d}" for number in range(1, kiosks + 1)]
     with folder() as place, service(place, names, members) as whole:
-        config = _write_fleet(whole, place / "fleet", rate_per_s)
+        config = write_fleet(whole, place / "fleet", rate_per_s)
         with agent(config, "fleet"):
             return _follow(whole, kiosks, seconds)
 
@@ -92,9 +93,11 @@ def _online(api: Api) -> int:
     return sum(each["presence"] == "online" for each in api.pages("/terminals"))
 
 
-def _write_fleet(whole: Service, disk: Path, rate_per_s: float) -> Path:
+def write_fleet(whole: Service, disk: Path, rate_per_s: float, skipped: Collection[str] = ()) -> Path:
+    """The settings of a fleet of all terminals but some; the file's path."""
     disk.mkdir()
-    (disk / "terminals.json").write_text(json.dumps({each.id: each.password for each in whole.world.terminals}))
+    terminals = {each.id: each.password for each in whole.world.terminals if each.id not in skipped}
+    (disk / "terminals.json").write_text(json.dumps(terminals))
     (disk / "cards.txt").write_text("\n".join(card.text for card in whole.world.cards))
     settings = {
         "data_dir": str(disk / "disks"),

@@ -33,6 +33,7 @@ class Service:
     cloud: CloudServer
     engine: Engine
     token: str
+    password: str
     world: World
 
     def api(self) -> Api:
@@ -71,7 +72,7 @@ def service(folder: Path, terminals: list[str], members: int) -> Iterator[Servic
             "ROOMLINK_ISSUER": "BENCH",
         }
         with CloudServer(folder / "cloud", url, broker, files) as cloud:
-            _command(cloud, "user", "add", "bench", "--role", "admin")
+            password = _command(cloud, "user", "add", "bench", "--role", "admin")
             token = _command(cloud, "token", "add", "bench", "--name", "bench", "--role", "admin")
             api = Api(cloud.url, token)
             try:
@@ -79,7 +80,7 @@ def service(folder: Path, terminals: list[str], members: int) -> Iterator[Servic
             finally:
                 api.close()
             engine = create_engine_for(url)
-            yield Service(folder, broker, cloud, engine, token, world)
+            yield Service(folder, broker, cloud, engine, token, password, world)
             engine.dispose()
 
 
