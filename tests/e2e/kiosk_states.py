@@ -7,6 +7,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.errors import OutboxFull
+from edge.kiosk.decision import to_us
 from edge.kiosk.views import Touch
 from firmware_specs.messages import Clock
 from tests.kiosk import PHONES, PIN, START, TALK, FakeRoster, Stage, card, code, hash_pin, occurrence, twin
@@ -172,6 +173,16 @@ def nothing_planned(stage: Stage) -> None:
     stage.wait(1)
 
 
+def schedule_ended(stage: Stage) -> None:
+    stage.twin.desired = twin(TALK, version=2, occurrences_until=to_us(START))
+    stage.wait(1)
+
+
+def schedule_ended_accepted(stage: Stage) -> None:
+    schedule_ended(stage)
+    stage.see(code(card(1)))
+
+
 def another_day(stage: Stage) -> None:
     later = occurrence("choir", "合唱团", "Choir", START + timedelta(days=2), 2)
     stage.twin.desired = twin(PHONES, later, version=2, pin_hash=hash_pin())
@@ -271,6 +282,8 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     never_reached_accepted,
     clock_unset,
     nothing_planned,
+    schedule_ended,
+    schedule_ended_accepted,
     another_day,
     overlong,
     overlong_accepted,
