@@ -131,7 +131,7 @@ def _where(words: Words, standing: Standing, view: View) -> Markup:
         Stop(words("overview.said"), words.number(standing.said), words("overview.said_why"),
              behind=standing.waiting > 0),
         Stop(words("overview.stored"), words.number(standing.stored), waiting),
-        Stop(words("overview.ledger"), words.number(standing.stored), words("overview.ledger_why"),
+        Stop(words("overview.ledger"), words.number(standing.ledger), _in_ledger(words, standing),
              behind=standing.series_behind > 0),
         Stop(words("overview.series"), words.number(standing.series), series),
     ]  # fmt: skip
@@ -140,6 +140,12 @@ def _where(words: Words, standing: Standing, view: View) -> Markup:
     if standing.differing:
         state, says = "bad", words("overview.differing", n=standing.differing)
     return panel(words("overview.where"), line(stops), beside=chip(state, says))
+
+
+def _in_ledger(words: Words, standing: Standing) -> str:
+    """Facts are a part of the records: check-ins, check-outs, touches."""
+    missing = standing.facts - standing.ledger
+    return words("terminal.missing", n=abs(missing)) if missing else words("overview.ledger_why")
 
 
 def _tiles(words: Words, pulse: Pulse) -> Markup:

@@ -3,6 +3,7 @@
 Sums over streams. A stream that its terminal has left behind can bring nothing more, so only the newest waits.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,15 +11,25 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from cloud.clock import from_us, to_us
+from cloud.ingest.models import CheckIn, CheckOut, Interaction
 from cloud.ingest.reconcile import WRONG, Reconciled, reconcile
 from cloud.journal.models import Cursor, JournalBatch, Stream
+
+FACTS = (CheckIn, CheckOut, Interaction)
+"""The ledger's tables that records become rows of."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The four numbers, in records. `waiting_since` is when the longest-waiting stream was last stored."""
+    """The four numbers, in records; of the ledger, in facts, which are a part of the records.
+
+    `facts` is how many the journal's batches brought, `ledger` how many are there. `waiting_since` is when the
+    longest-waiting stream was last stored.
+    """
 
     stored: int
+    facts: int
+    ledger: int
     waiting: int
     waiting_since: datetime | None
     series_behind: int
@@ -65,8 +76,31 @@ class StreamStanding:
         return abs(self.facts - self.ledger)
 
 
-def standing(session: Session, now: datetime) -> Standing:
+class LedgerCount:
+    """Counts the ledger's facts for the overview, as rarely as counting takes long: a count reads every row.
+
+    Promises that both numbers are of one moment, so that a difference is one.
+    """
+
+    def __init__(self, share: float = 0.02) -> None:
+        self._share = share
+        self._next_s = 0.0
+        self._counted = (0, 0)
+
+    def read(self, session: Session) -> tuple[int, int]:
+        """(facts that the journal brought, facts that are there), at most a few counts old."""
+        begun = time.monotonic()
+        if begun >= self._next_s:
+            there = sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in FACTS)
+            self._counted = (int(session.scalar(select(func.sum(Stream.facts))) or 0), there)
+            ended = time.monotonic()
+            self._next_s = ended + (ended - begun) / self._share
+        return self._counted
+
+
+def standing(session: Session, now: datetime, ledger: LedgerCount) -> Standing:
     """Of the whole cloud."""
+    facts, there = ledger.read(session)
     waiting, since = session.execute(
         select(func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at)).where(
             Stream.said_through > Stream.through, _is_newest()
@@ -75,6 +109,8 @@ def standing(session: Session, now: datetime) -> Standing:
     behind, behind_since = _behind(session)
     return Standing(
         stored=int(session.scalar(select(func.sum(Stream.through))) or 0),
+        facts=facts,
+        ledger=there,
         waiting=int(waiting or 0),
         waiting_since=from_us(since) if since else None,
         series_behind=behind,

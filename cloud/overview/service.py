@@ -96,6 +96,7 @@ class Overview:
     def __init__(self) -> None:
         self._days: dict[datetime, int] = {}
         self._yesterday: dict[Scope, tuple[datetime, int]] = {}
+        self._ledger = positions.LedgerCount()
 
     def pulse(self, session: Session, scope: Scope, now: datetime) -> Pulse:
         """The present one."""
@@ -104,7 +105,7 @@ class Overview:
         terminals_now = terminals.summary(session, scope)
         return Pulse(
             frame=frame,
-            standing=positions.standing(session, now),
+            standing=positions.standing(session, now, self._ledger),
             newest_check_in=checkins.newest_id(session),
             check_ins=tuple(checkins.latest(session, scope, SHOWN)),
             today=self._today(session, scope, now, frame.zone),

@@ -54,6 +54,12 @@ def plates(session: Session, room_ids: Iterable[str]) -> dict[str, str]:
     return dict(session.execute(query).all())
 
 
+def labels(session: Session, room_ids: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Number, name and English name by id, whatever the scope: for facts that were found in it."""
+    query = select(Room.id, Room.number, Room.name, Room.name_en).where(Room.id.in_(set(room_ids)))
+    return {room_id: (number, name, name_en) for room_id, number, name, name_en in session.execute(query)}
+
+
 def count(session: Session, scope: Scope) -> int:
     """How many rooms there are."""
     return (

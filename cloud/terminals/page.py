@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from cloud.accounts.service import Role
 from cloud.console import dialogs, facts, lists
 from cloud.console.markup import join, tag
+from cloud.console.places import branch_scope, organisations_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, ago, button, link, plate, say, table
+from cloud.console.widgets import Column, Row, ago, button, link, panel, plate, say, small, table
+from cloud.organisations.tree import Branch, totals
 from cloud.overview import positions
 from cloud.paging import MAX_LIMIT, Found, Paging
 from cloud.rooms import service as rooms
@@ -30,14 +32,19 @@ def register(shell: Shell) -> None:
     terminal_page.register(shell)
 
     @shell.page(PATH, "terminals")
-    async def listing(view: View, search: str = "", presence: str = "", cursor: str = "") -> None:
+    async def listing(
+        view: View, search: str = "", presence: str = "", organisation: str = "", cursor: str = ""
+    ) -> None:
         words = view.words
         wanted = presence if presence in fleet.STATES else ""
         add = button(words("terminals.add"), "add", kind="main") if view.may(Role.ADMIN) else None
         top = view.html(on_act=lambda *_: _add(view))
         states = view.html(slot="states")
-        bar = ui.element("div").classes("rl-row rl-tools")
-        found = view.html(slot="list")
+        with ui.element("div").classes("rl-grid"):
+            tree = view.html(slot="tree").style("--c:3")
+            with ui.element("div").style("--c:9") as place:
+                bar = ui.element("div").classes("rl-row rl-tools")
+                found = view.html(slot="list")
         asked = {"text": search, "cursor": cursor}
 
         async def show(text: str, at: str = "") -> None:
@@ -45,15 +52,21 @@ def register(shell: Shell) -> None:
             await draw()
 
         async def draw() -> None:
-            rows = await view.read(lambda session, scope: _page(session, scope, asked["text"], wanted, asked["cursor"]))
-            pulse = await view.pulse()
-            count = words.number(pulse.terminals)
+            known = await view.read(
+                lambda session, scope: _page(session, scope, organisation, asked["text"], wanted, asked["cursor"])
+            )
+            count = words.number(sum(count for _, count in known.presence))
             top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
-            states.set_content(str(_states(view, pulse.presence, wanted)))
-            found.set_content(str(_listing(view, rows, asked["text"], wanted, asked["cursor"])))
+            states.set_content(str(_states(view, known.presence, wanted, organisation)))
+            tree.set_visibility(len(known.branches) > 1)
+            tree.set_content(str(_tree(view, known, organisation, wanted)))
+            place.style(f"--c:{9 if len(known.branches) > 1 else 12}")
+            found.set_content(str(_listing(view, known.found, asked["text"], wanted, organisation, asked["cursor"])))
 
         with bar:
-            lists.searchable(view, words("terminals.search"), search, PATH, show, presence=wanted)
+            lists.searchable(
+                view, words("terminals.search"), search, PATH, show, presence=wanted, organisation=organisation
+            )
         await draw()
         view.keep_live(view.at_most_every(EVERY_S, draw))
 
@@ -62,7 +75,7 @@ def register(shell: Shell) -> None:
 class _Line:
     id: str
     kind: str
-    room: str
+    room: tuple[str, str, str]
     presence: str
     heard_at: datetime | None
     stored: tuple[int, int] | None
@@ -71,37 +84,88 @@ class _Line:
     enabled: bool
 
 
-def _page(session: Session, scope: Scope, search: str, presence: str, cursor: str) -> Found[_Line]:
+@dataclass(frozen=True)
+class _Known:
+    found: Found[_Line]
+    presence: tuple[tuple[str, int], ...]
+    branches: list[Branch]
+    standing: dict[str, int]
+    offline: dict[str, int]
+
+
+def _page(session: Session, scope: Scope, organisation: str, search: str, presence: str, cursor: str) -> _Known:
+    chosen = branch_scope(session, scope, organisation)
+    branches = organisations_of(session, scope)
+    own = fleet.by_organisation(session, scope)
+    return _Known(
+        _lines(session, chosen, search, presence, cursor),
+        fleet.summary(session, chosen).presence,
+        branches,
+        totals(branches, {each: count for each, (count, _) in own.items()}),
+        totals(branches, {each: away for each, (_, away) in own.items()}),
+    )
+
+
+def _lines(session: Session, scope: Scope, search: str, presence: str, cursor: str) -> Found[_Line]:
     found = service.list_terminals(
         session, scope, lists.paging(cursor), search=search or None, presence=presence or None
     )
-    plates = rooms.plates(session, {each.room_id for each in found.rows if each.room_id})
+    plates = rooms.labels(session, {each.room_id for each in found.rows if each.room_id})
     stored = positions.waiting_by_terminal(session, [each.id for each in found.rows])
     rows = [
-        _Line(each.id, each.kind, plates.get(each.room_id or "", ""), each.presence, each.last_heard_at,
+        _Line(each.id, each.kind, plates.get(each.room_id or "", ("", "", "")), each.presence, each.last_heard_at,
               stored.get(each.id), terminal_page.version(each.birth), list(each.marks), each.enabled)
         for each in found.rows
     ]  # fmt: skip
     return Found(rows, found.next_cursor)
 
 
-def _states(view: View, presence: tuple[tuple[str, int], ...], wanted: str) -> Markup:
+def _tree(view: View, known: _Known, organisation: str, presence: str) -> Markup:
+    """The branches, each with how many terminals it has and how many of them are offline; one may be chosen."""
+    words = view.words
+    columns = (Column(""), Column("", "num"), Column("", "num rl-fit"))
+    rows = [
+        Row(
+            [
+                _branch(view, each, each.id == organisation, presence),
+                words.number(known.standing[each.id]),
+                say("offline", words.number(known.offline[each.id])) if known.offline[each.id] else None,
+            ],
+            selected=each.id == organisation,
+        )
+        for each in known.branches
+    ]
+    title = words("nav.organisations")
+    return panel(title, table(columns, rows, title), beside=small(words("terminals.tree")))
+
+
+def _branch(view: View, branch: Branch, chosen: bool, presence: str) -> Markup:
+    """Chosen again, it is let go."""
+    to = lists.address(PATH, organisation="" if chosen else branch.id, presence=presence)
+    name = view.words.either(branch.name, branch.name_en)
+    named = tag(
+        "a", name, href=to, class_="rl-quiet b" if chosen else "rl-quiet", aria_current="true" if chosen else None
+    )
+    return tag("span", named, class_="rl-branch", style=f"--depth:{branch.depth}")
+
+
+def _states(view: View, presence: tuple[tuple[str, int], ...], wanted: str, organisation: str) -> Markup:
     words = view.words
     counts = dict(presence)
     shown = [state for state in fleet.STATES if state in counts or state in {"online", "suspect", "offline", wanted}]
     links = [
         tag("a", facts.presence_said(words, state), tag("b", words.number(counts.get(state, 0)), class_="t4 rl-push"),
-            href=lists.address(PATH, presence="" if state == wanted else state), class_="rl-btn rl-seg",
-            aria_current="true" if state == wanted else None)
+            href=lists.address(PATH, presence="" if state == wanted else state, organisation=organisation),
+            class_="rl-btn rl-seg", aria_current="true" if state == wanted else None)
         for state in shown
     ]  # fmt: skip
     return tag("div", links, class_="rl-segs")
 
 
-def _listing(view: View, found: Found[_Line], search: str, presence: str, cursor: str) -> Markup:
+def _listing(view: View, found: Found[_Line], search: str, presence: str, organisation: str, cursor: str) -> Markup:
     words = view.words
     if not found.rows:
-        searched = bool(search or presence)
+        searched = bool(search or presence or organisation)
         return lists.nothing(words, searched, words("terminals.none"), words("terminals.none_more"))
     columns = (
         Column(words("terminals.state"), "rl-fit"),
@@ -114,7 +178,9 @@ def _listing(view: View, found: Found[_Line], search: str, presence: str, cursor
         Column(words("terminals.mark"), "lo"),
     )
     rows = [_cells(view, row) for row in found.rows]
-    pager = lists.pager(words, PATH, cursor, found.next_cursor, search=search, presence=presence)
+    pager = lists.pager(
+        words, PATH, cursor, found.next_cursor, search=search, presence=presence, organisation=organisation
+    )
     return join(table(columns, rows, words("nav.terminals")), pager)
 
 
@@ -127,7 +193,7 @@ def _cells(view: View, row: _Line) -> list[str | Markup]:
     return [
         state,
         link(f"{PATH}/{row.id}", row.id, class_="b nowrap"),
-        plate(row.room) if row.room else "–",
+        join(plate(row.room[0]), " ", tag("span", words.either(*row.room[1:]), class_="lo")) if row.room[0] else "–",
         ago(words, row.heard_at, view.now) if row.heard_at else words("terminals.never"),
         waiting(view, row.stored[1] if row.stored else None, row.presence),
         words.number(row.stored[0]) if row.stored else "–",

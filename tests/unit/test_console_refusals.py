@@ -19,7 +19,8 @@ CLOUD = Path(__file__).parent.parent.parent / "cloud"
 CHINESE = Words(Language.CHINESE, ZoneInfo("Asia/Shanghai"))
 ENGLISH = Words(Language.ENGLISH, ZoneInfo("Asia/Shanghai"))
 ERRORS = {each.__name__ for each in CloudError.__subclasses__()} | {"TooLarge", "_Stopped"}
-NOT_ON_PAGES = {"app.py", 
+NOT_ON_PAGES = {
+    "app.py",
     "api.py",
     "guard.py",
     "health.py",
