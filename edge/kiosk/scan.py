@@ -7,6 +7,7 @@ stderr for what is no picture, and a bounded memory. Called by `python -m edge s
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -18,9 +19,9 @@ from typing import TextIO
 from edge.kiosk.camera import Camera
 from edge.kiosk.decoding import Reading, decode
 from edge.kiosk.eyes import sightings
-from edge.kiosk.pictures import PictureError, load_grey
+from edge.kiosk.pictures import PictureError, load_renderings
 
-FIRST_FRAME_S = 3.0  # a camera that takes longer is said to be missing
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 FIRST_FRAME_S = 3.0  # a camera that takes longer is said to be missing
 PICTURE_BUDGET_S = 1.0  # a photograph is worth waiting for; a live frame is not
 
@@ -35,7 +36,8 @@ class Scanned:
     milliseconds: float
 
     def line(self, *, as_json: bool) -> str:
-        """`path<TAB>text` with line ends and tabs as \\n, \\r, \\t (for people); or one JSON object (exact)."""
+        """`path<TAB>text` with line ends, tabs and other control characters as \\n, \\r, \\t, \\x1b (for people); or one
+        JSON object (exact)."""
         if as_json:
             fields = {"path": self.path, "text": self.text, "stage": self.stage, "ms": round(self.milliseconds, 2)}
             return json.dumps(fields, ensure_ascii=False)
@@ -59,15 +61,21 @@ def scan_files(
 
 def scan_file(path: Path, *, budget_s: float, errors: TextIO) -> Scanned:
     """What one picture says; a file that is no picture gives an empty text and a sentence on `errors`."""
-    started_s = time.perf_counter()
-    reading: Reading | None = None
-    try:
-        image = load_grey(path)
-        started_s = time.perf_counter()
-        reading = decode(image, budget_s=budget_s)
-    except PictureError as error:
+
+    def complain(error: PictureError) -> None:
         print(f"{_on_one_line(str(path))}: {error}", file=errors, flush=True)
-    milliseconds = (time.perf_counter() - started_s) * 1000
+
+    reading: Reading | None = None
+    milliseconds = 0.0
+    try:
+        for image in load_renderings(path, complain):
+            started_s = time.perf_counter()
+            reading = decode(image, budget_s=budget_s, any_qr=True)
+            milliseconds += (time.perf_counter() - started_s) * 1000
+            if reading is not None:
+                break
+    except PictureError as error:
+        complain(error)
     if reading is None:
         return Scanned(str(path), "", None, milliseconds)
     return Scanned(str(path), reading.text, reading.stage, milliseconds)
@@ -99,4 +107,6 @@ def scan_camera(
 
 
 def _on_one_line(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    """A code may hold what would act on the reader's terminal."""
+    text = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

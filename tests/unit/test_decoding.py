@@ -1,7 +1,8 @@
 """What the decoder reads, in which order, and when it stops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,8 +11,10 @@ import segno
 import zxingcpp
 from numpy.typing import NDArray
 
-from edge.kiosk.decoding import MAX_PIXELS, decode, read_all
-from edge.kiosk.decoding.stages import STAGES
+from edge.kiosk.decoding import MAX_PIXELS, MAX_SIDE, decode, decoder, read_all
+from edge.kiosk.decoding.preparation import quick
+from edge.kiosk.decoding.stages import QR, STAGES, Found, Stage, look
+from edge.kiosk.decoding.stages import Picture as Examined
 
 CARD = "RL1:6BFOXN*TS0BI$ZD4N9:9S6RCVN5+O30K3/XIV0W23NTDEMWK4MI6UOS03CR83KLBKAVN74.CH9UTV0:O9"
 Picture = NDArray[np.uint8]
@@ -150,3 +153,68 @@ def test_too_many_pixels_are_refused() -> None:
 def test_odd_sizes_are_survived(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     assert decode(rng.integers(0, 255, shape, np.uint8), budget_s=5) is None
+
+
+def nested_squares(count: int) -> Iterator[Picture]:
+    """Posters of crooked nested squares, which zxing-cpp takes for finder patterns."""
+    chance = np.random.default_rng(1)
+    for _ in range(count):
+        poster = np.full((240, 320), 255, np.uint8)
+        for _ in range(chance.integers(2, 9)):
+            x, y, width = chance.integers(20, 300), chance.integers(20, 220), int(chance.integers(6, 40))
+            corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) + chance.normal(0, 0.4, (4, 2))
+            corners = corners[:3] if chance.random() < 0.3 else corners
+            for share, grey in ((1, 0), (5 / 7, 255), (3 / 7, 0)):
+                cv2.fillPoly(poster, [(corners * width * share + [x, y]).astype(np.int32)], [grey])
+        yield poster
+
+
+def test_a_micro_code_that_zxing_suspects_unasked_is_no_suspect_of_ours() -> None:
+    suspected = 0
+    for poster in nested_squares(150):  # the last but few of them
+        for each in zxingcpp.read_barcodes(poster, formats=QR, return_errors=True):
+            extra = cast("dict[str, str] | None", each.extra) or {}
+            suspected += extra.get("Version", "").startswith("M")
+        assert look(quick, examined := Examined(poster)) == []
+        assert all(suspect.version > 0 for suspect in examined.suspects)
+    assert suspected > 0
+
+
+def test_a_stage_that_fails_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_picture: object) -> list[Found]:
+        raise ValueError("what a library makes of an odd picture")
+
+    monkeypatch.setattr(decoder, "STAGES", (Stage("broken", fail), *STAGES))
+    reading = decode(placed((code(CARD), 500, 200)), budget_s=1)
+    assert reading is not None
+    assert (reading.text, reading.stage) == (CARD, "plain")
+
+
+def test_micro_codes_are_read_only_when_any_code_is_wanted() -> None:
+    matrix = np.array([list(row) for row in segno.make_micro("12345").matrix])
+    modules = np.pad(1 - matrix, 4, constant_values=1).astype(np.uint8) * 255
+    picture = placed((np.kron(modules, np.ones((8, 8), np.uint8)), 500, 200))
+    assert decode(picture, budget_s=1) is None
+    for budget_s in (0, 1):
+        reading = decode(picture, budget_s=budget_s, any_qr=True)
+        assert reading is not None
+        assert (reading.text, reading.stage) == ("12345", "rare")
+
+
+def test_contents_that_are_no_text_are_read_only_when_any_code_is_wanted() -> None:
+    matrix = np.array([list(row) for row in segno.make_qr(b"\xde\xad\x00\x01 hello").matrix])
+    modules = np.pad(1 - matrix, 4, constant_values=1).astype(np.uint8) * 255
+    picture = placed((np.kron(modules, np.ones((6, 6), np.uint8)), 500, 200))
+    assert decode(picture, budget_s=1) is None
+    assert decode(picture, budget_s=1, any_qr=True) is not None
+
+
+@pytest.mark.parametrize("size", [(2, MAX_SIDE + 1), (MAX_SIDE + 1, 2)])
+def test_a_side_longer_than_zxing_takes_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=str(MAX_SIDE)):
+        decode(np.zeros(size, np.uint8), budget_s=1)
+
+
+@pytest.mark.parametrize("size", [(1, MAX_SIDE), (MAX_SIDE, 1), (1, 1), (33, MAX_SIDE)])
+def test_no_shape_of_picture_is_too_odd(size: tuple[int, int]) -> None:
+    assert decode(np.full(size, 128, np.uint8), budget_s=5, any_qr=True) is None

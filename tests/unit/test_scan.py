@@ -149,7 +149,7 @@ def test_path_with_a_null_byte_is_refused() -> None:
 
 
 def test_largest_size_is_the_decoders() -> None:
-    assert MAX_PIXELS == 50_000_000
+    assert MAX_PIXELS == 64_000_000
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
@@ -200,3 +200,32 @@ def test_randomly_damaged_pictures_never_crash(tmp_path: Path) -> None:
                 lines, errors = scanned(path)
                 assert len(lines) == 1
                 assert len(errors) <= 1
+
+
+def test_a_photograph_without_its_end_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = card(tmp_path / "a.png")
+    photograph = Image.open(path).convert("L")
+    wall = Image.effect_noise((photograph.width, 3 * photograph.height), 40)
+    wall.paste(photograph, (0, 0))
+    whole = io.BytesIO()
+    wall.save(whole, "JPEG")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(whole.getvalue()[: len(whole.getvalue()) * 8 // 10])
+    lines, errors = scanned(cut)
+    assert lines == [f"{cut}\tHELLO ROOM"]
+    assert len(errors) == 1
+    assert "damaged" in errors[0]
+
+
+def test_light_modules_on_nothing_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "light.png"
+    segno.make_qr("HELLO ROOM").save(str(path), scale=6, dark="white", light=None)
+    assert scanned(path) == ([f"{path}\tHELLO ROOM"], [])
+
+
+def test_a_picture_longer_than_any_is_refused_and_the_next_one_read(tmp_path: Path) -> None:
+    long, last = tmp_path / "long.png", card(tmp_path / "last.png")
+    Image.new("L", (70_000, 2), 255).save(long)
+    lines, errors = scanned(long, last)
+    assert lines == [f"{long}\t", f"{last}\tHELLO ROOM"]
+    assert "70,000 pixels long" in errors[0]

@@ -4,6 +4,6 @@
 there is a camera or a picture. What each stage gains is measured in docs/decoding.md.
 """
 
-from edge.kiosk.decoding.decoder import MAX_PIXELS, Reading, decode, read_all
+from edge.kiosk.decoding.decoder import MAX_PIXELS, MAX_SIDE, Reading, decode, read_all
 
-__all__ = ["MAX_PIXELS", "Reading", "decode", "read_all"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Reading", "decode", "read_all"]

@@ -75,4 +75,6 @@ def thresholded(picture: Levels) -> Gray:
 
 def _resized(image: Gray, factor: float) -> Gray:
     how = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
-    return cast("Gray", cv2.resize(image, None, fx=factor, fy=factor, interpolation=how))
+    height, width = image.shape
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cast("Gray", cv2.resize(image, size, interpolation=how))

@@ -24,6 +24,9 @@ from edge.kiosk.decoding.salvage import likeness, salvage
 from edge.kiosk.decoding.sampling import Gray
 
 QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2])  # not micro, not rectangular
+RARE = zxingcpp.BarcodeFormats(
+    [zxingcpp.BarcodeFormat.QRCodeModel1, zxingcpp.BarcodeFormat.MicroQRCode, zxingcpp.BarcodeFormat.RMQRCode]
+)
 MAX_SUSPECTS = 4  # symbols kept of one look
 MAX_HYPOTHESES = 60  # symbols that finder patterns suggest, rated by likeness (0.5 ms each)
 MAX_SALVAGED = 3  # of those, the likeliest (20 ms each)
@@ -54,6 +57,7 @@ class Picture:
 
     whole: Gray
     spent: Callable[[], bool] = lambda: False  # whether the time is up; asked between symbols
+    binary: bool = False  # whether contents that are no text count; no card has such
     work: Gray = field(init=False)
     suspects: list[Suspect] = field(default_factory=list)
 
@@ -92,14 +96,25 @@ def look(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[Fo
     for code in zxingcpp.read_barcodes(prepared, formats=QR, return_errors=True):
         corners = (_corners(code.position) + 0.5) * scale - 0.5
         if code.valid:
-            if code.content_type != zxingcpp.ContentType.Binary and code.text:
+            if code.text and (picture.binary or code.content_type != zxingcpp.ContentType.Binary):
                 found.append(Found(code.text, _middle(corners)))
             continue
         extra = cast("dict[str, str] | None", code.extra) or {}
-        if version := extra.get("Version"):
+        version = extra.get("Version", "")
+        if version.isdecimal():  # of a Micro QR code, which zxing-cpp reports though nobody asked, it is M1 to M4
             suspects.append(Suspect(corners.astype(np.float32), int(version)))
     picture.suspects = suspects[:MAX_SUSPECTS]
     return found
+
+
+def look_for_rare(picture: Picture) -> list[Found]:
+    """Micro, rectangular and first-generation codes: last, for a blurred code can look like one of them."""
+    scale = picture.whole.shape[1] / picture.work.shape[1]
+    return [
+        Found(code.text, _middle((_corners(code.position) + 0.5) * scale - 0.5))
+        for code in zxingcpp.read_barcodes(picture.work, formats=RARE)
+        if code.text
+    ]
 
 
 def resample(picture: Picture) -> list[Found]:
@@ -115,7 +130,7 @@ def resample(picture: Picture) -> list[Found]:
         if alike < MIN_LIKENESS or picture.spent():
             break
         symbol = salvage(*picture.seen_at(suspect))
-        text = None if symbol is None else _drawn_and_read(symbol)
+        text = None if symbol is None else _drawn_and_read(symbol, binary=picture.binary)
         if text:
             return [Found(text, _middle(suspect.corners))]
     return []
@@ -132,11 +147,11 @@ def search(prepare: Callable[[Picture], Gray | None], picture: Picture) -> list[
     return resample(picture)
 
 
-def _drawn_and_read(symbol: NDArray[np.bool_]) -> str | None:
+def _drawn_and_read(symbol: NDArray[np.bool_], *, binary: bool) -> str | None:
     clean = np.where(np.pad(symbol, 4), 0, 255).astype(np.uint8)
     clean = np.kron(clean, np.ones((3, 3), np.uint8))
     code = zxingcpp.read_barcode(clean, formats=QR)
-    if code is None or code.content_type == zxingcpp.ContentType.Binary:
+    if code is None or (code.content_type == zxingcpp.ContentType.Binary and not binary):
         return None
     return code.text
 
@@ -166,3 +181,6 @@ STAGES = (
     Stage("sharpened", partial(look, preparation.sharpened)),
     Stage("sharpened salvage", resample),
 )
+
+LAST = Stage("rare", look_for_rare)
+"""For pictures of anything, not for a kiosk: no card is such a code."""
