@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from cloud.errors import Unavailable
+from cloud.database import away
 
 Row = tuple[Any, ...]
 
@@ -79,7 +79,7 @@ class Bulk:
                 for row in rows:
                     copy.write_row(row)
         except psycopg.OperationalError as error:
-            raise Unavailable("The database does not answer.", retry_after_s=5, code="database_away") from error
+            raise away(error) from error
 
     def _insert(self, table: str, columns: Sequence[str]) -> str:
         return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({','.join('?' * len(columns))})"  # noqa: S608

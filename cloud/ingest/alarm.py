@@ -20,6 +20,9 @@ PAYLOADS_KEPT: Final = 100
 DAMAGED: Final = "damaged"
 """A terminal began a new stream because its disk lost something, or declares that records are lost."""
 DAMAGE: Final = frozenset({"damaged", "rotted"})
+FORKED: Final = "fork"
+ROLLED_BACK: Final = frozenset({"diverged", "beyond"})
+"""Its own chain differed from what is stored, or ended before it: an older copy of its disk was in use."""
 
 
 def marks_of(refused: Iterable[Verdict], stored: Iterable[Prepared]) -> dict[str, set[str]]:
@@ -27,14 +30,15 @@ def marks_of(refused: Iterable[Verdict], stored: Iterable[Prepared]) -> dict[str
     marks: dict[str, set[str]] = {}
     for verdict in refused:
         marks.setdefault(verdict.delivery.terminal, set()).add(str(verdict.mark))
-    for prepared in damaged(stored):
-        marks.setdefault(prepared.verdict.delivery.terminal, set()).add(DAMAGED)
+    for prepared, word in confessions(stored):
+        marks.setdefault(prepared.verdict.delivery.terminal, set()).add(word)
     return marks
 
 
-def damaged(stored: Iterable[Prepared]) -> list[Prepared]:
-    """Those of these batches in which a terminal tells of damage. It does so in the first record of a stream."""
-    return [each for each in stored if each.first == 1 and any(_tells_of_damage(record) for record in each.records)]
+def confessions(stored: Iterable[Prepared]) -> list[tuple[Prepared, str]]:
+    """Those of these batches in which a terminal tells of damage or of a fork: in the first record of a stream."""
+    firsts = [(each, each.records[0]) for each in stored if each.first == 1 and each.records]
+    return [(each, word) for each, record in firsts if (word := _confessed(record))]
 
 
 def keep_payloads(bulk: Bulk, refused: Iterable[Verdict]) -> None:
@@ -55,8 +59,12 @@ def mark(bulk: Bulk, marks: Mapping[str, set[str]]) -> None:
     bulk.run_many("UPDATE terminals SET marks = ? WHERE id = ?", changed)
 
 
-def _tells_of_damage(record: object) -> bool:
-    return isinstance(record, Started) and (record.reason in DAMAGE or record.gap is not None)
+def _confessed(record: object) -> str | None:
+    if not isinstance(record, Started):
+        return None
+    if record.reason in DAMAGE or record.gap is not None:
+        return DAMAGED
+    return FORKED if record.reason in ROLLED_BACK else None
 
 
 def _keep_payload(bulk: Bulk, verdict: Verdict) -> None:

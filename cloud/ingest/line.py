@@ -158,7 +158,7 @@ def _result(
         Alarm(each.delivery.terminal, each.reading.stream, str(each.mark), each.reading.wrong) for each in refused
     ]
     alarms += [
-        Alarm(each.verdict.delivery.terminal, each.stream, alarm.DAMAGED, None) for each in alarm.damaged(stored)
+        Alarm(each.verdict.delivery.terminal, each.stream, word, None) for each, word in alarm.confessions(stored)
     ]
     return Result(
         answers,

@@ -99,7 +99,8 @@ class Worker:
         self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         if self.trouble is None:
             log.warning("ledger_away", error=str(error.__cause__ or error), deliveries=len(group))
-        self.trouble = "The database does not take what terminals send; they keep it until it does."
+        why = str(error) if isinstance(error, CloudError) else "The database does not answer."
+        self.trouble = f"{why} What terminals send is not stored, and they keep it until it is."
 
     def _done(self, result: Result) -> None:
         if self.trouble is not None:
