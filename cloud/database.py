@@ -190,6 +190,14 @@ def away(error: Exception) -> Unavailable:
     return Unavailable("The database does not answer.", retry_after_s=5, code="database_away")
 
 
+def away(error: Exception) -> Unavailable:
+    """What a person is told when the database refuses work; `error` is SQLAlchemy's or the driver's."""
+    cause = getattr(error, "orig", error)
+    if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL" or getattr(cause, "sqlstate", None) == "53100":
+        return Unavailable("The database has no space left on its disk.", retry_after_s=5, code="database_full")
+    return Unavailable("The database does not answer.", retry_after_s=5, code="database_away")
+
+
 def _is_conflict(error: IntegrityError) -> bool:
     """Whether a unique or foreign key was hurt, not a fault of the program such as a missing value."""
     name = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
