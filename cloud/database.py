@@ -173,21 +173,15 @@ def transaction(engine: Engine, *, read_only: bool = False) -> Iterator[Session]
     except OperationalError as error:
         raise away(error) from error
     except PoolTimeoutError as error:
-        raise Unavailable("All connections to the database are in use.", retry_after_s=5, code="database_busy") from error
+        raise Unavailable(
+            "All connections to the database are in use.", retry_after_s=5, code="database_busy"
+        ) from error
     except IntegrityError as error:
         if not _is_conflict(error):
             raise
         raise Conflict(
             "Something else refers to it, or the same came in at the same moment.", code="referred_to"
         ) from error
-
-
-def away(error: Exception) -> Unavailable:
-    """What a person is told when the database refuses work; `error` is SQLAlchemy's or the driver's."""
-    cause = getattr(error, "orig", error)
-    if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL" or getattr(cause, "sqlstate", None) == "53100":
-        return Unavailable("The database has no space left on its disk.", retry_after_s=5, code="database_full")
-    return Unavailable("The database does not answer.", retry_after_s=5, code="database_away")
 
 
 def away(error: Exception) -> Unavailable:

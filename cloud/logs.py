@@ -39,23 +39,6 @@ def defuse_values(_logger: Any, _method: str, event: structlog.typing.EventDict)
     return event
 
 
-_ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-"""Control characters, line breaks among them, and what reorders or hides text."""
-
-
-def defuse(text: str) -> str:
-    """`text` on one line, with what acts instead of being read as escapes."""
-    return _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def defuse_values(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The same for every text of an event but a traceback, which has lines."""
-    for name, value in event.items():
-        if isinstance(value, str) and name != "exception":
-            event[name] = defuse(value)
-    return event
-
-
 def start_logging(level: str, form: str) -> None:
     """Route structlog and logging to stderr: `form` is `json` or `text`."""
     shared: list[structlog.typing.Processor] = [

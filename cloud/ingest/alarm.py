@@ -23,9 +23,6 @@ DAMAGE: Final = frozenset({"damaged", "rotted"})
 FORKED: Final = "fork"
 ROLLED_BACK: Final = frozenset({"diverged", "beyond"})
 """Its own chain differed from what is stored, or ended before it: an older copy of its disk was in use."""
-FORKED: Final = "fork"
-ROLLED_BACK: Final = frozenset({"diverged", "beyond"})
-"""Its own chain differed from what is stored, or ended before it: an older copy of its disk was in use."""
 
 
 def marks_of(refused: Iterable[Verdict], stored: Iterable[Prepared]) -> dict[str, set[str]]:

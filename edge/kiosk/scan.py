@@ -23,8 +23,6 @@ from edge.kiosk.pictures import PictureError, load_renderings
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 FIRST_FRAME_S = 3.0  # a camera that takes longer is said to be missing
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 PICTURE_BUDGET_S = 1.0  # a photograph is worth waiting for; a live frame is not
 
 
