@@ -16,7 +16,7 @@ from edge.kiosk.views import Touch
 from edge.outbox import Accepted, Outbox, Status
 from edge.store import Store
 from firmware_specs.credentials import Credential, card_id_from_random, sign
-from firmware_specs.messages import Desired, IssuerKey, Occurrence, OrganisationFacts, Record, RoomFacts
+from firmware_specs.messages import CheckIn, Desired, IssuerKey, Occurrence, OrganisationFacts, Record, RoomFacts
 from firmware_specs.wire import decode_record
 
 START = datetime(2026, 11, 23, 1, 24, tzinfo=UTC)
@@ -205,6 +205,10 @@ class Stage:
     def line(self) -> str:
         sentence: str = self.snapshot["line"]["words"]["zh"]
         return sentence
+
+    def check_ins(self) -> list[CheckIn]:
+        """The check-ins in the outbox."""
+        return [record for record in self.records() if isinstance(record, CheckIn)]
 
     def records(self) -> list[Record]:
         """Everything in the outbox but `started`."""

@@ -2,8 +2,7 @@
 
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,6 +15,7 @@ from edge.kiosk import screen as module
 from edge.kiosk.screen import MAX_PAGES, Screen
 from edge.kiosk.session import Touched
 from edge.kiosk.views import Touch
+from tests.process import wait_until
 
 
 @pytest.fixture
@@ -48,13 +48,6 @@ def open_page(screen: Screen, origin: str | None = None) -> ClientConnection:
 def receive(page: ClientConnection) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(page.recv(timeout=10))
     return message
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_page_and_its_parts_are_served_with_a_tight_policy(screen: Screen) -> None:
@@ -98,13 +91,13 @@ def test_new_page_gets_the_snapshot_in_force_and_then_each_change(screen: Screen
         screen.show({"n": 2})
         assert receive(page)["n"] == 2
         assert screen.pages == 1
-    wait_until(lambda: screen.pages == 0)
+    assert wait_until(lambda: screen.pages == 0)
 
 
 def test_all_pages_see_the_same_and_there_are_not_too_many(screen: Screen) -> None:
     with ExitStack() as stack:
         pages = [stack.enter_context(open_page(screen)) for _ in range(MAX_PAGES)]
-        wait_until(lambda: screen.pages == MAX_PAGES)
+        assert wait_until(lambda: screen.pages == MAX_PAGES)
         with pytest.raises(InvalidStatus) as refused:
             stack.enter_context(open_page(screen))
         assert refused.value.response.status_code == 503
@@ -117,7 +110,7 @@ def test_touch_comes_back_and_a_beat_keeps_the_page_alive(screen: Screen, touche
         page.send('{"type":"touch","touch":"number","view":3,"digits":"123456789012"}')
         assert receive(page)["type"] == "beat"
         page.send('{"type":"alive","view":3}')
-        wait_until(lambda: bool(touched))
+        assert wait_until(lambda: bool(touched))
     assert touched == [Touched(Touch.NUMBER, 3, "123456789012")]
 
 
@@ -137,14 +130,14 @@ def test_page_that_says_nonsense_is_closed(screen: Screen, touched: list[Touched
 def test_silent_page_is_taken_for_dead(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENT_S", 0.2)
     with open_page(screen):
-        wait_until(lambda: screen.pages == 1)
-        wait_until(lambda: screen.pages == 0)
+        assert wait_until(lambda: screen.pages == 1)
+        assert wait_until(lambda: screen.pages == 0)
 
 
 def test_page_that_reads_nothing_gets_the_newest_and_no_queue(screen: Screen) -> None:
     big = "x" * 200_000
     with open_page(screen) as page:
-        wait_until(lambda: screen.pages == 1)
+        assert wait_until(lambda: screen.pages == 1)
         for number in range(500):
             screen.show({"n": number, "big": big})
         received = [receive(page)["n"]]
