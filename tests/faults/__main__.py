@@ -12,14 +12,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.faults.account import read_account
 from tests.faults.checker import Findings, check
 from tests.faults.draws import FAULTS, Fault, Round, copy_disk
 from tests.faults.evidence import Damage, read_journal
-from tests.faults.stack import FaultStack
+from tests.faults.stack import FaultStack, Kiosk, Programs, Queue
 from tests.process import wait_until
 
 RECOVER_WITHIN_S = 120.0
@@ -30,39 +30,71 @@ SOON = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the rounds, drain, compare, print one JSON line."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     _say(f"seed {seed}: {options.rounds} rounds, {options.store}")
     with tempfile.TemporaryDirectory(prefix="roomlink-faults-") as folder:
         Path(folder).chmod(0o755)
-        with FaultStack(Path(folder), options.store, options.pace, seed) as stack:
+        with FaultStack(Path(folder), options.store, options.pace, seed, options.programs) as stack:
             now = Round(stack, random.Random(seed), Damage())
-            recovery_s = [_round(now, number) for number in range(1, options.rounds + 1)]
-            _drain(stack)
+            recovery_s = [0.0]
+            stuck = _try(lambda: _run(now, options, recovery_s))
+            _close(stack)
             journals = [read_journal(kiosk.name, kiosk.journal) for kiosk in stack.kiosks]
             findings = check(journals, read_account(stack), now.damage)
-    _report(findings, options.rounds, recovery_s, seed)
-    return 0 if findings.kept else 1
+    _report(findings, options.rounds, recovery_s[1:] or recovery_s, seed)
+    return 0 if findings.kept and not stuck else 1
 
 
-def _round(now: Round, number: int) -> float:
+class Stuck(Exception):
+    """A kiosk does not get rid of what it has: nothing more can be tried, and what is there is compared."""
+
+
+def _try(run: Callable[[], None]) -> bool:
+    """Run the rounds; whether they ended before their time."""
+    try:
+        run()
+    except Stuck as error:
+        _say(str(error))
+        return True
+    return False
+
+
+def _run(now: Round, options: argparse.Namespace, recovery_s: list[float]) -> None:
+    """Rounds of faults, each with its recovery; then no more visitors, and everything stored."""
+    if not wait_until(lambda: all(kiosk.is_open() for kiosk in now.stack.kiosks), options.recover_within_s):
+        raise Stuck(_state_of(now.stack, now.stack.kiosks))
+    recovery_s.extend(_round(now, number, options) for number in range(1, options.rounds + 1))
+    for kiosk in now.stack.kiosks:
+        kiosk.process.signal(signal.SIGUSR1)
+    if not wait_until(lambda: all(kiosk.depth() == 0 for kiosk in now.stack.kiosks), options.recover_within_s):
+        raise Stuck(_state_of(now.stack, now.stack.kiosks))
+
+
+def _round(now: Round, number: int, options: argparse.Namespace) -> float:
     """Draw one to three faults, heal them, and wait until what was on the disks then is stored; seconds of that wait."""
     if number % 5 == 1:
         copy_disk(now.kiosk())
-    drawn: list[Fault] = []
-    for fault in now.chance.sample(FAULTS, now.chance.choice([1, 1, 1, 2, 2, 3])):
-        if not _spoils_another(fault.__name__, [each.__name__ for each in drawn]):
-            drawn.append(fault)
+    drawn: Sequence[Fault] = options.draw or _draw(now)
     _say(f"round {number}: {', '.join(fault.__name__ for fault in drawn)}")
     heals = [fault(now) for fault in drawn]
     _pass(now.chance.uniform(0.3, 2.0))
     for heal in reversed(heals):
         heal()
     began = time.monotonic()
-    _wait_until_stored(now.stack)
+    _wait_until_stored(now.stack, options.recover_within_s)
     recovery_s = time.monotonic() - began
     if now.stack.backup is None or number % 7 == 0:
         now.stack.make_backup()
     return recovery_s
+
+
+def _draw(now: Round) -> list[Fault]:
+    drawn: list[Fault] = []
+    for fault in now.chance.sample(FAULTS, now.chance.choice([1, 1, 1, 2, 2, 3])):
+        if not _spoils_another(fault.__name__, [each.__name__ for each in drawn]):
+            drawn.append(fault)
+    return drawn
 
 
 DISKS = frozenset({"kill_agent", "fill_disk", "roll_back_disk", "clone_disk", "wipe_disk"})
@@ -73,32 +105,40 @@ BROKERS = frozenset({"kill_broker", "wipe_broker"})
 def _spoils_another(fault: str, before: Sequence[str]) -> bool:
     """Whether two faults would get into each other's way: both start the same process, or one asks a database that is away."""
     same_part = any(fault in part and each in part for part in (DISKS, CLOUDS, BROKERS) for each in before)
-    asks_database = fault in DISKS and any(each in CLOUDS for each in before)
+    asks_database = fault in DISKS and "kill_database" in before
     return same_part or asks_database
 
 
-def _wait_until_stored(stack: FaultStack) -> None:
-    """Every kiosk's queue falls to what one pause of the visitors can add, at least once."""
-    waiting = set(range(len(stack.kiosks)))
+def _wait_until_stored(stack: FaultStack, within_s: float) -> None:
+    """All that is on the kiosks' disks now is stored, and a later visitor's record with it: so they run, too."""
+    before = {kiosk.name: kiosk.queue() for kiosk in stack.kiosks}
+    waiting = list(stack.kiosks)
 
     def recovered() -> bool:
-        depths = {index: stack.kiosks[index].depth() for index in waiting}
-        waiting.difference_update(index for index, depth in depths.items() if depth is not None and depth <= SOON)
+        waiting[:] = [kiosk for kiosk in waiting if not _is_past(kiosk.queue(), before[kiosk.name])]
         return not waiting
 
-    if not wait_until(recovered, RECOVER_WITHIN_S):
-        names = ", ".join(f"{stack.kiosks[index].name} ({stack.kiosks[index].depth()} to send)" for index in waiting)
-        tails = "\n".join(stack.kiosks[index].process.log_tail(20) for index in waiting)
-        raise SystemExit(f"not recovered: {names}\n{tails}\ncloud:\n{stack.cloud.log_tail(30)}")
+    if not wait_until(recovered, within_s):
+        raise Stuck(_state_of(stack, waiting))
 
 
-def _drain(stack: FaultStack) -> None:
-    """No more visitors; everything stored and written onward; then the cloud stops."""
-    for kiosk in stack.kiosks:
-        kiosk.process.signal(signal.SIGUSR1)
-    if not wait_until(lambda: all(kiosk.depth() == 0 for kiosk in stack.kiosks), RECOVER_WITHIN_S):
-        depths = {kiosk.name: kiosk.depth() for kiosk in stack.kiosks}
-        raise SystemExit(f"not drained: {depths}\n{stack.cloud.log_tail(30)}")
+def _is_past(now: Queue | None, before: Queue | None) -> bool:
+    """Whether all of ``before`` is stored, and more; where a new stream took it over, whether that is stored."""
+    if now is None:
+        return False
+    if before is None or now.stream != before.stream:
+        return now.through > 0 and now.depth <= SOON
+    return now.through > before.last
+
+
+def _state_of(stack: FaultStack, kiosks: Sequence[Kiosk]) -> str:
+    names = ", ".join(f"{kiosk.name} ({kiosk.depth()} to send)" for kiosk in kiosks)
+    tails = "\n".join(kiosk.process.log_tail(20) for kiosk in kiosks)
+    return f"not recovered: {names}\n{tails}\ncloud:\n{stack.cloud.log_tail(30)}"
+
+
+def _close(stack: FaultStack) -> None:
+    """Everything is written onward, then all stop."""
     for kiosk in stack.kiosks:
         kiosk.process.stop()
     stack.cloud.stop()
@@ -128,7 +168,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--store", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--pace", type=float, default=20.0, help="visitors per second at each kiosk")
-    return parser.parse_args(arguments)
+    parser.add_argument("--draw", type=_faults, help="these faults in each round, in this order: kill_cloud,wipe_disk")
+    parser.add_argument("--recover-within-s", type=float, default=RECOVER_WITHIN_S)
+    parser.add_argument("--cloud", default=Programs.cloud, help="module to start as the cloud")
+    parser.add_argument("--kiosk", default=Programs.kiosk, help="module to start as each kiosk")
+    options = parser.parse_args(arguments)
+    options.programs = Programs(options.cloud, options.kiosk)
+    return options
+
+
+def _faults(names: str) -> list[Fault]:
+    by_name = {fault.__name__: fault for fault in FAULTS}
+    if unknown := [name for name in names.split(",") if name not in by_name]:
+        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(unknown)}; there are {', '.join(by_name)}")
+    return [by_name[name] for name in names.split(",")]
 
 
 def _pass(seconds: float) -> None:

@@ -1,7 +1,12 @@
 """Reads what the cloud holds, from its database and its series, beside or after the service. Called by faults and harness."""
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 from sqlalchemy import Connection, text
@@ -11,10 +16,29 @@ from tests.faults.evidence import CloudAccount, Gap, StoredFact
 from tests.faults.stack import FaultStack
 
 
-def stored_ids(database_url: str) -> set[str]:
-    """Record ids of all check-ins in the ledger; an empty set where the database is away (the fault is drawn with others)."""
+@dataclass(frozen=True)
+class StoredNow:
+    """What is in the ledger at this moment, and the epoch in which its cloud speaks."""
+
+    record_ids: frozenset[str]
+    epoch: int
+
+
+def read_stored(database_url: str) -> StoredNow:
+    """Record ids of all check-ins in the ledger."""
     with _reading(database_url) as connection:
-        return {row.record_id for row in connection.execute(text("SELECT record_id FROM check_ins"))}
+        ids = frozenset(row.record_id for row in connection.execute(text("SELECT record_id FROM check_ins")))
+        return StoredNow(ids, connection.execute(text("SELECT epoch FROM epoch")).scalar_one())
+
+
+def promised_ids(disk: Path, epoch: int) -> set[str]:
+    """Record ids of all check-ins on a stopped kiosk's disk that the cloud has called stored, in this epoch."""
+    try:
+        with contextlib.closing(sqlite3.connect(disk / "outbox.db")) as outbox:
+            query = "SELECT line FROM records, stream WHERE place <= base + through AND through_epoch = ? AND type = 'check_in'"
+            return {json.loads(line)["id"] for (line,) in outbox.execute(query, (epoch,))}
+    except sqlite3.Error:  # wiped a moment ago, or cut by a full disk: it promises nothing that can be read
+        return set()
 
 
 def read_account(stack: FaultStack) -> CloudAccount:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.faults.account import stored_ids
+from tests.faults.account import promised_ids, read_stored
 from tests.faults.evidence import Damage, read_journal
 from tests.faults.proxy import Proxy, Trouble
 from tests.faults.stack import FaultStack, Kiosk, new_copy_name
@@ -217,9 +217,11 @@ def copy_disk(kiosk: Kiosk) -> None:
 
 
 def _replace_disk(now: Round, kiosk: Kiosk, make: Callable[[], object]) -> None:
-    """Note which greens may be gone with the disk: those that the cloud does not have at this moment."""
+    """Note which greens may be gone with the disk: those that the cloud does not have at this moment, and has not told the
+    kiosk that it has."""
     greens = set(read_journal(kiosk.name, kiosk.journal).greens)
-    now.damage.destroyable |= greens - stored_ids(now.stack.database_url)
+    cloud = read_stored(now.stack.database_url)
+    now.damage.destroyable |= greens - cloud.record_ids - promised_ids(kiosk.disk, cloud.epoch)
     now.damage.kiosks.add(kiosk.name)
     now.stack.backup = None  # what the kiosk kept is gone: an older ledger could not get it back from anywhere
     shutil.rmtree(kiosk.disk)

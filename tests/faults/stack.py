@@ -19,7 +19,30 @@ from tests.servers import CLOUD_USER, MosquittoServer, PostgresServer
 
 KIOSKS = ("kiosk-fault-a", "kiosk-fault-b", "kiosk-fault-c")
 MEMBERS = 40
+FIRST_VISITORS = 10
 RESEND_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The modules that are started as the cloud and as the kiosks; a test starts others, which break a promise."""
+
+    cloud: str = "cloud"
+    kiosk: str = "tests.faults.kiosk"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A kiosk's stream, its last number, and through which it is known to be stored."""
+
+    stream: str
+    last: int
+    through: int
+
+    @property
+    def depth(self) -> int:
+        """Records that are not known to be stored."""
+        return self.last - self.through
 
 
 @dataclass
@@ -30,6 +53,7 @@ class Kiosk:
     folder: Path
     process: Process
     pace: float
+    program: str
     starts: int = 0
     copies: list[Path] = field(default_factory=list)
 
@@ -51,29 +75,38 @@ class Kiosk:
     def start(self) -> None:
         """Start the agent and its visitors."""
         self.starts += 1
-        command = [sys.executable, "-m", "tests.faults.kiosk", "--config", str(self.folder / "kiosk.toml")]
+        command = [sys.executable, "-m", self.program, "--config", str(self.folder / "kiosk.toml")]
         command += ["--cards", str(self.folder / "cards.json"), "--journal", str(self.journal)]
         command += ["--pace", str(self.pace), "--seed", str(self.starts)]
         self.process.spawn(command, ready=lambda: self.process.running)
 
     def depth(self) -> int | None:
         """Records on its disk that are not known to be stored; None while there is no outbox that can be read."""
+        queue = self.queue()
+        return None if queue is None else queue.depth
+
+    def is_open(self) -> bool:
+        """Whether the first visitors have been let in, and are stored."""
+        queue = self.queue()
+        return queue is not None and queue.through >= FIRST_VISITORS
+
+    def queue(self) -> Queue | None:
+        """What its disk says; None while there is no outbox that can be read."""
         try:
             connection = sqlite3.connect(f"file:{self.disk / 'outbox.db'}?mode=ro", uri=True, timeout=5)
             try:
-                last, through = connection.execute("SELECT last, through FROM stream").fetchone()
+                return Queue(*connection.execute("SELECT stream, last, through FROM stream").fetchone())
             finally:
                 connection.close()
         except (sqlite3.Error, TypeError):  # TypeError: no stream yet
             return None
-        return int(last) - int(through)
 
 
 class FaultStack:
     """All of it; ``store`` is `postgresql` or `sqlite`."""
 
-    def __init__(self, folder: Path, store: str, pace: float, seed: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, store: str, pace: float, seed: int, programs: Programs) -> None:
+        self.folder, self.programs = folder, programs
         self.postgres = PostgresServer() if store == "postgresql" else None
         self.broker = MosquittoServer(folder / "broker")
         self.broker.set_user(CLOUD_USER)
@@ -124,11 +157,12 @@ class FaultStack:
 
     def start_cloud(self) -> None:
         """Start the service, and return when it answers."""
-        self.cloud.spawn(self.command("serve", "--migrate"), ready=lambda: accepts(self.port))
+        command = self.command("serve", "--migrate", program=self.programs.cloud)
+        self.cloud.spawn(command, ready=lambda: accepts(self.port))
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, program: str = "cloud") -> list[str]:
         """One of the cloud's commands."""
-        return [sys.executable, "-m", "cloud", "--config", str(self.folder / "cloud.toml"), *arguments]
+        return [sys.executable, "-m", program, "--config", str(self.folder / "cloud.toml"), *arguments]
 
     def run_command(self, *arguments: str) -> None:
         """Run one of the cloud's commands to its end; ServerError with its log where it fails."""
@@ -145,7 +179,7 @@ class FaultStack:
     def _kiosk(self, name: str, pace: float) -> Kiosk:
         folder = self.folder / name
         (folder / "disk").mkdir(parents=True)
-        return Kiosk(name, folder, Process(folder / "kiosk.log"), pace)
+        return Kiosk(name, folder, Process(folder / "kiosk.log"), pace, self.programs.kiosk)
 
     def _write_cloud_settings(self) -> None:
         settings = {
