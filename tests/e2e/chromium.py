@@ -1,5 +1,6 @@
 """Debian's Chromium for tests, and what is measured on a page that it shows."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-EXECUTABLE: Final = "/usr/bin/chromium"
+EXECUTABLE: Final = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
 ARGUMENTS: Final = [
     "--no-sandbox",
     "--disable-gpu",
