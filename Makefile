@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test lint smoke faults crash-points bench coverage mutation lock format
+.PHONY: help install system demo test lint smoke faults crash-points bench pictures coverage mutation lock format
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,9 @@ crash-points: install system ## SIGKILL before every single write and sync of th
 
 bench: install system ## Measure, and write var/bench.json
 	$(BIN)/python -m tests.bench $(ARGS)
+
+pictures: install system ## Take the pictures of the READMEs anew, from the real pages
+	$(BIN)/python -m tests.e2e.take_pictures docs/pictures
 
 coverage: install system ## All tests again, and which lines and branches they pass
 	@mkdir -p var/coverage

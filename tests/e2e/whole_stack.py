@@ -29,7 +29,7 @@ class Whole:
     """The running parts, and what a visitor or an operator needs of them."""
 
     stack: Stack
-    password: str
+    kept: Kept
     client: httpx.Client
     pictures: Path
     room_id: str = ""
@@ -37,6 +37,10 @@ class Whole:
 
     operator = OPERATOR
     terminal_id = KIOSK
+
+    @property
+    def password(self) -> str:
+        return self.kept.operator_password
 
     @property
     def console_url(self) -> str:
@@ -99,18 +103,20 @@ class Whole:
 
 
 @contextmanager
-def running_whole(folder: Path) -> Iterator[Whole]:
-    """Start all parts on free ports, stop them at the end."""
+def running_whole(folder: Path, *, simulated: int = 0, members: int = 0) -> Iterator[Whole]:
+    """Start all parts on free ports, stop them at the end; with members who come to ``simulated`` kiosks by themselves."""
     stack = Stack(folder, Ports(*free_ports(3)), lambda _: None)
     try:
         stack.start_cloud()
-        kept = stack.prepare(kiosks=0, members=0)
+        kept = stack.prepare(simulated, members)
         stack.start_broker()
         with _signed(stack, kept) as client:
-            whole = Whole(stack, kept.operator_password, client, folder / "camera")
+            whole = Whole(stack, kept, client, folder / "camera")
             Image.new("L", FRAME, 190).save(whole.pictures / "empty-room.png")
             whole.settle()
             stack.start_kiosk(str(whole.pictures))
+            if simulated:
+                stack.start_fleet(kept)
             yield whole
     finally:
         stack.stop()
