@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from cloud.errors import CloudError, Unavailable
+from cloud.errors import Unavailable
 from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Line, Result
 
@@ -96,8 +94,8 @@ def serve(connection: Connection) -> None:
 def _ingest(line: Line, deliveries: Sequence[Delivery]) -> Result | str | Exception:
     try:
         return line.ingest(deliveries)
-    except (CloudError, SQLAlchemyError) as error:
-        return str(error.__cause__ or error)
+    except Unavailable as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001 - the process's outermost loop; the parent finds the delivery that did it
         return RuntimeError(f"{type(error).__name__}: {error}")
 

@@ -49,6 +49,7 @@ class Subscriber:
     def __init__(self, broker: Broker, *, client_id: str, hears: Mapping[Channel, Hear]) -> None:
         self._broker, self._hears = broker, hears
         self._answered: dict[str, int] = {}
+        self._answered_lock = threading.Lock()  # every worker answers, each in a thread of its own
         self.on_lost: Callable[[], None] = lambda: None
         self.connected = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
@@ -81,17 +82,19 @@ class Subscriber:
         """Publish on `down/stored`, QoS 0: the terminal's repeat covers a loss."""
         for answer in answers:
             self._client.publish(f"{PREFIX}/{answer.terminal}/{Channel.STORED}", answer.payload, 0)
-            self._answered[answer.terminal] = answer.epoch
-        while len(self._answered) > ANSWERED:
-            del self._answered[next(iter(self._answered))]
+        with self._answered_lock:
+            self._answered.update((answer.terminal, answer.epoch) for answer in answers)
+            while len(self._answered) > ANSWERED:
+                del self._answered[next(iter(self._answered))]
 
     def answer_busy(self, terminal: str) -> None:
         """Every slot is taken: ask it to come later, each at another time. Only one that was answered before: a stranger
         gets no answer."""
-        if terminal not in self._answered:
+        epoch = self._answered.get(terminal)
+        if epoch is None:
             return
         later = random.uniform(BUSY_AFTER_S, 3 * BUSY_AFTER_S)  # noqa: S311 - to spread the senders, not a secret
-        busy = Stored(epoch=self._answered[terminal], error=StoredError.BUSY, retry_after_s=round(later, 3))
+        busy = Stored(epoch=epoch, error=StoredError.BUSY, retry_after_s=round(later, 3))
         self._client.publish(f"{PREFIX}/{terminal}/{Channel.STORED}", encode(busy), 0)
 
     def publish_desired(self, terminal: str, payload: bytes) -> bool:

@@ -1,7 +1,8 @@
 """The worker: takes groups from its slots, runs its line, sends the answers.
 
 Promises that nothing is answered that was not committed, that a database which is away only delays (the group waits and
-is tried again, with backoff), and that `stop` drains what is waiting. One thread; the outermost loop of ingest.
+is tried again, with backoff), that a delivery which cannot be stored holds up no other terminal's, and that `stop` drains
+what is waiting. One thread; the outermost loop of ingest.
 """
 
 import threading
@@ -10,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from cloud.errors import CloudError
+from cloud.errors import Unavailable
 from cloud.ingest import metrics
 from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Answer, Result
@@ -22,7 +22,12 @@ Send = Callable[[Sequence[Answer]], None]
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
-STRANGERS_EVERY_S: Final = 60.0
+SAY_AGAIN_S: Final = 60.0
+"""The same thing is logged once in this time; metrics count every one. A terminal could fill the log by repeating itself."""
+THINGS_SAID: Final = 10_000
+"""Of so many things it is remembered when they were logged."""
+FAILING: Final = 3
+"""Deliveries of so many terminals in a row that cannot be stored are not the terminals' fault."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +45,25 @@ class AnyLine(Protocol):
 class Worker:
     """Runs `line` over `slots` in a thread of its own, and hands answers to `send`."""
 
-    def __init__(self, line: AnyLine, slots: Slots, send: Send) -> None:
-        self._line, self._slots, self._send = line, slots, send
+    def __init__(
+        self, line: AnyLine, slots: Slots, send: Send, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._line, self._slots, self._send, self._monotonic_s = line, slots, send, monotonic_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._pause_s = 0.0
-        self._strangers_said_at = -STRANGERS_EVERY_S
-        self.trouble: str | None = None
+        self._away: str | None = None
+        self._failing: set[str] = set()
+        self._said: dict[tuple[str, ...], float] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from storing, in a sentence."""
+        if self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set():
+            return "The thread that stores what terminals send has ended; start the service again."
+        if len(self._failing) >= FAILING:
+            return "What terminals send cannot be stored, and they keep it until it is; the log says why."
+        return self._away
 
     def start(self) -> None:
         """Begin."""
@@ -73,49 +90,65 @@ class Worker:
         try:
             with metrics.GROUP_SECONDS.time():
                 result = self._line.ingest(group)
-        except (CloudError, SQLAlchemyError) as error:
+        except Unavailable as error:
             self._back_off(group, error)
         except Exception:
-            # Outermost loop: one delivery that breaks the code must not stop all others.
+            # Outermost loop: one delivery that the code or the schema does not bear must not stop all others.
             log.exception("ingest_failed", deliveries=len(group))
             self._one_by_one(group)
         else:
             self._done(result)
 
     def _one_by_one(self, group: Sequence[Delivery]) -> None:
-        """Find the delivery that breaks the code, and leave it out: it is not answered, and sent again."""
+        """Find the delivery that cannot be stored, and leave it out: it is not answered, and sent again."""
         for place, delivery in enumerate(group):
             try:
-                self._done(self._line.ingest([delivery]))
-            except (CloudError, SQLAlchemyError) as error:
+                result = self._line.ingest([delivery])
+            except Unavailable as error:
                 self._back_off(list(group[place:]), error)
                 return
             except Exception:
                 metrics.FAILED.inc()
                 log.exception("delivery_failed", terminal=delivery.terminal, bytes=len(delivery.payload))
+                if len(self._failing) < FAILING:
+                    self._failing.add(delivery.terminal)
+            else:
+                self._done(result)
 
-    def _back_off(self, group: list[Delivery], error: Exception) -> None:
+    def _back_off(self, group: list[Delivery], error: Unavailable) -> None:
         self._slots.put_back(group)
         self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
-        if self.trouble is None:
+        if self._away is None:
             log.warning("ledger_away", error=str(error.__cause__ or error), deliveries=len(group))
-        why = str(error) if isinstance(error, CloudError) else "The database does not answer."
-        self.trouble = f"{why} What terminals send is not stored, and they keep it until it is."
+        self._away = f"{error} What terminals send is not stored, and they keep it until it is."
 
     def _done(self, result: Result) -> None:
-        if self.trouble is not None:
+        if self._away is not None:
             log.info("ledger_back")
-        self._pause_s, self.trouble = 0.0, None
-        self._send(result.answers)
-        metrics.count(result)
-        for each in result.alarms:
-            log.warning("alarm", terminal=each.terminal, stream=each.stream, mark=each.mark, wrong=each.wrong)
-        if result.strangers:
-            self._say_strangers(result.strangers)
+        self._pause_s, self._away = 0.0, None
+        self._failing.clear()
+        try:
+            self._send(result.answers)
+            metrics.count(result)
+            self._say(result)
+        except Exception:
+            # Outermost loop: it is stored, and whoever got no answer sends again and gets it then.
+            log.exception("answers_failed", answers=len(result.answers))
 
-    def _say_strangers(self, strangers: Sequence[str]) -> None:
-        """At most once a minute: whoever has a password at the broker could fill the log with it."""
-        now = time.monotonic()
-        if now - self._strangers_said_at >= STRANGERS_EVERY_S:
-            self._strangers_said_at = now
-            log.warning("unknown_terminals", some=sorted(set(strangers))[:10])
+    def _say(self, result: Result) -> None:
+        for each in result.alarms:
+            if self._is_new("alarm", each.terminal, each.mark):
+                log.warning("alarm", terminal=each.terminal, stream=each.stream, mark=each.mark, wrong=each.wrong)
+        if result.strangers and self._is_new("strangers"):
+            log.warning("unknown_terminals", some=sorted(set(result.strangers))[:10])
+
+    def _is_new(self, *thing: str) -> bool:
+        """Whether this was not logged within SAY_AGAIN_S; from now on it was."""
+        now = self._monotonic_s()
+        if now - self._said.get(thing, -SAY_AGAIN_S) < SAY_AGAIN_S:
+            return False
+        self._said.pop(thing, None)
+        self._said[thing] = now
+        if len(self._said) > THINGS_SAID:
+            del self._said[next(iter(self._said))]
+        return True
