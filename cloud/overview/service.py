@@ -147,7 +147,7 @@ def frame_of(session: Session, scope: Scope) -> Frame:
         organisation=top.name if top else "",
         organisation_en=top.name_en if top else "",
         zone=ZoneInfo(top.timezone if top else "Asia/Shanghai"),
-        quarantined=quarantine.count_open(session),
+        quarantined=quarantine.count_open(session, scope),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
@@ -18,6 +18,7 @@ from cloud.ingest import replay as replaying
 from cloud.ingest.models import Quarantine
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
+from cloud.terminals import service as terminals
 
 
 class State(StrEnum):
@@ -52,26 +53,26 @@ class Held:
     decision_reason: str | None
 
 
-def list_held(session: Session, _scope: Scope, paging: Paging, *, state: State = State.OPEN) -> Found[Held]:
+def list_held(session: Session, scope: Scope, paging: Paging, *, state: State = State.OPEN) -> Found[Held]:
     """Newest first."""
-    query = select(Quarantine).where(Quarantine.state == state)
+    query = select(Quarantine).where(Quarantine.state == state, _within(scope))
     found = find(session, query, [Quarantine.id], paging, newest_first=True)
     return Found([_held(row) for row in found.rows], found.next_cursor)
 
 
-def count_open(session: Session) -> int:
+def count_open(session: Session, scope: Scope) -> int:
     """How much waits for a decision."""
-    return session.scalar(select(func.count()).where(Quarantine.state == State.OPEN)) or 0
+    return session.scalar(select(func.count()).where(Quarantine.state == State.OPEN, _within(scope))) or 0
 
 
-def get(session: Session, _scope: Scope, held_id: int) -> Held:
-    """NotFound when there is none."""
-    return _held(_row(session, held_id))
+def get(session: Session, scope: Scope, held_id: int) -> Held:
+    """NotFound outside the scope, too."""
+    return _held(_row(session, scope, held_id))
 
 
-def discard(session: Session, change: Change, _scope: Scope, held_id: int, reason: str) -> Held:
+def discard(session: Session, change: Change, scope: Scope, held_id: int, reason: str) -> Held:
     """It is of no use. Conflict when something was decided already."""
-    row = _row(session, held_id)
+    row = _row(session, scope, held_id)
     if row.state != State.OPEN:
         raise Conflict("It was decided already.", code="decided")
     row.state, row.decided_by, row.decision_reason = State.DISCARDED, change.who, reason
@@ -81,13 +82,19 @@ def discard(session: Session, change: Change, _scope: Scope, held_id: int, reaso
     return _held(row)
 
 
-def replay(session: Session, change: Change, _scope: Scope, held_id: int) -> Held:
+def replay(session: Session, change: Change, scope: Scope, held_id: int) -> Held:
     """Try again to understand it, after a fix. Conflict, and nothing changes, when it still cannot be."""
+    _row(session, scope, held_id)
     return _held(replaying.replay(session, change, held_id))
 
 
-def _row(session: Session, held_id: int) -> Quarantine:
-    row = session.get(Quarantine, held_id)
+def _within(scope: Scope) -> ColumnElement[bool]:
+    """What came from a terminal of the scope; from a stranger, in the scope of everything only."""
+    return terminals.within(scope, Quarantine.terminal_id)
+
+
+def _row(session: Session, scope: Scope, held_id: int) -> Quarantine:
+    row = session.scalar(select(Quarantine).where(Quarantine.id == held_id, _within(scope)))
     if row is None:
         raise NotFound(f"There is nothing {held_id} in quarantine.", code="not_held", id=str(held_id))
     return row
