@@ -33,6 +33,7 @@ class CheckIn(Base):
         Index("ix_check_ins_stream_number", "stream", "number", unique=True),
         Index("ix_check_ins_occurrence_id_effective_at", "occurrence_id", "effective_at"),
         Index("ix_check_ins_member_id_effective_at", "member_id", "effective_at"),
+        Index("ix_check_ins_received_at", "received_at"),
         Index("ix_check_ins_waits", "id", sqlite_where=text("waits = 1"), postgresql_where=text("waits = 1")),
         {"sqlite_autoincrement": True},
     )

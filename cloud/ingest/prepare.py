@@ -57,7 +57,7 @@ def prepare(
     for verdict, records in zip(taken, decoded, strict=True):
         stream = verdict.batch.header.stream
         last = left.get(stream, verdict.position.last if verdict.position else None)
-        prepared.append(_fix(verdict, records, twins, terminals[verdict.delivery.terminal].place, last))
+        prepared.append(_fix(verdict, records, twins, terminals[verdict.delivery.terminal], last))
         left[stream] = prepared[-1].last
     return _with_occurrences(bulk, lookups, prepared)
 
@@ -67,7 +67,7 @@ def _configs(decoded: Iterable[Sequence[Record | DecodeError]]) -> set[tuple[int
 
 
 def _fix(
-    verdict: Verdict, records: Sequence[Record | DecodeError], twins: Twins, here: Place, last: Neighbour | None
+    verdict: Verdict, records: Sequence[Record | DecodeError], twins: Twins, here: TerminalFacts, last: Neighbour | None
 ) -> Prepared:
     header, terminal = verdict.batch.header, verdict.delivery.terminal
     stamps = [None if isinstance(record, DecodeError) else record for record in records]
@@ -80,7 +80,7 @@ def _fix(
         header.sent_at, header.sent_mono_ms, header.boot, verdict.delivery.received_at, _resend_timeout_us(stamps, own)
     )
     times = effective_times(sending, stamps, last)
-    place, places, marks = _placed(stamps, own, here)
+    place, places, marks = _placed(stamps, own, here.place)
     fixed = Fixed(
         effective_at=[time.at for time in times],
         uncertainty_us=[time.uncertainty_us for time in times],
@@ -88,6 +88,7 @@ def _fix(
         place=place,
         marks=marks,
         places=places,
+        kind=here.kind,
     )
     return Prepared(verdict, records, fixed, neighbour_of(stamps, times, last))
 

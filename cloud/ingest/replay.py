@@ -5,6 +5,7 @@ so a rebuild repeats it. Called by the API and the console, within their transac
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -47,7 +48,7 @@ def replay(session: Session, change: Change, held_id: int) -> Quarantine:
     if row.kind == "record":
         _replay_record(bulk, row, _batch_of(bulk, row))
     elif row.kind == "point":
-        projector.write_again(bulk, _batch_of(bulk, row).id)
+        projector.write_again(bulk, _batch_of(bulk, row).id, row.number or 0, "point")
     else:
         raise Conflict(
             "A payload that was no batch changed nothing: its terminal still has the records and sends them.",
@@ -91,7 +92,7 @@ def _replay_record(bulk: Bulk, row: Quarantine, batch: _Batch) -> None:
     bulk.run(
         "UPDATE streams SET facts = facts + ?, points = points + ? WHERE stream = ?", (facts, points, entry.stream)
     )
-    projector.write_again(bulk, batch.id)
+    projector.write_again(bulk, batch.id, row.number or 0, "record")
 
 
 def _repeat(bulk: Bulk, record: Record, prepared: Prepared, index: int) -> int:
@@ -107,7 +108,7 @@ def _spliced(old: Fixed, prepared: Prepared, index: int, repeat: int) -> Fixed:
     new = prepared.fixed
     place = new.places[new.place[index]]
     places = [*old.places, *([] if place in old.places else [place])]
-    columns = {
+    columns: dict[str, Any] = {
         name: [*getattr(old, name)[:index], value, *getattr(old, name)[index + 1 :]]
         for name, value in (
             ("effective_at", new.effective_at[index]),
@@ -132,6 +133,7 @@ def _only(prepared: Prepared, index: int, fixed: Fixed) -> Entry:
         [fixed.marks[index]],
         fixed.places,
         {0: fixed.occurrences[index]} if index in fixed.occurrences else {},
+        fixed.kind,
     )
     lines = [prepared.verdict.batch.lines[index]]
     return Entry(delivery.terminal, prepared.stream, prepared.first + index, delivery.received_at, lines, one)

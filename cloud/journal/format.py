@@ -36,7 +36,8 @@ class Fixed:
     """What was decided when the batch was first stored; one entry per record, in order.
 
     Times in microseconds. `basis` is a `cloud.ingest.effective.Basis`; `place` an index into `places`; `marks` holds
-    the bits above. `occurrences` names by index the occurrence that a check-in or check-out counts for.
+    the bits above. `occurrences` names by index the occurrence that a check-in or check-out counts for. `kind` is the
+    terminal's; None in a batch that an older program stored.
     """
 
     effective_at: Sequence[int]
@@ -46,6 +47,7 @@ class Fixed:
     marks: Sequence[int]
     places: Sequence[Place]
     occurrences: dict[int, str] = field(default_factory=dict)
+    kind: str | None = None
 
 
 def pack_lines(body: bytes) -> bytes:
@@ -62,7 +64,7 @@ def unpack_lines(packed: bytes) -> list[bytes]:
 def pack_fixed(fixed: Fixed) -> bytes:
     """Fixed arrays: a head in JSON with its length, then effective times, uncertainties, bases, places, marks."""
     words = {str(index): occurrence for index, occurrence in fixed.occurrences.items()}
-    head = json.dumps([fixed.places, words], ensure_ascii=False, separators=(",", ":")).encode()
+    head = json.dumps([fixed.places, words, fixed.kind], ensure_ascii=False, separators=(",", ":")).encode()
     columns = (
         array("q", fixed.effective_at).tobytes(),
         array("q", fixed.uncertainty_us).tobytes(),
@@ -77,7 +79,7 @@ def unpack_fixed(packed: bytes) -> Fixed:
     """The reverse of `pack_fixed`."""
     data = _unpacked(packed)
     start = 4 + int.from_bytes(data[:4], "little")
-    places, words = json.loads(data[4:start])
+    places, words, *kind = json.loads(data[4:start])
     count = (len(data) - start) // 20
     effective, uncertainty, place = array("q"), array("q"), array("H")
     effective.frombytes(data[start : start + 8 * count])
@@ -91,6 +93,7 @@ def unpack_fixed(packed: bytes) -> Fixed:
         marks=data[start + 19 * count :],
         places=[(room, organisation) for room, organisation in places],
         occurrences={int(index): occurrence for index, occurrence in words.items()},
+        kind=kind[0] if kind else None,
     )
 
 

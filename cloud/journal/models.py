@@ -89,8 +89,63 @@ class Cursor(Base):
 
 
 class Again(Base):
-    """Batches that the projector has to write onward once more: a record of theirs was replayed."""
+    """Records whose batch the projector has to write onward once more, for they were replayed. One row a replay.
+
+    `kind` is what was replayed: a `record`, which makes a new point, or a `point` that was refused.
+    """
 
     __tablename__ = "projector_again"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
-    journal_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    journal_id: Mapped[int] = mapped_column(BigInteger)
+    number: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(Text)
+
+
+class SeriesDay(Base):
+    """How many points of a stream the projector has `handed` to the time series, by UTC day of their effective time.
+
+    `accepted` of them the store said it keeps. Days of which the store has let go are added up in the row of day 0.
+    """
+
+    __tablename__ = "series_days"
+    __table_args__ = (Index("ix_series_days_day_at", "day_at"),)
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    day_at: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    handed: Mapped[int] = mapped_column(BigInteger)
+    accepted: Mapped[int] = mapped_column(BigInteger)
+
+
+class Comparison(Base):
+    """The one row: what the reconciler counted when it last had been round all streams. Times in microseconds.
+
+    `facts` ought to be in the ledger and `ledger` were; `points` from `since_at` on ought to be in the time series and
+    `series` were, NULL where it could not be asked. `wrong` and `behind` are numbers of streams.
+    """
+
+    __tablename__ = "comparison"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    began_at: Mapped[int] = mapped_column(BigInteger)
+    finished_at: Mapped[int] = mapped_column(BigInteger)
+    streams: Mapped[int] = mapped_column(BigInteger)
+    stored: Mapped[int] = mapped_column(BigInteger)
+    facts: Mapped[int] = mapped_column(BigInteger)
+    ledger: Mapped[int] = mapped_column(BigInteger)
+    points: Mapped[int] = mapped_column(BigInteger)
+    series: Mapped[int | None] = mapped_column(BigInteger)
+    since_at: Mapped[int | None] = mapped_column(BigInteger)
+    behind: Mapped[int] = mapped_column(BigInteger)
+    wrong: Mapped[int] = mapped_column(BigInteger)
+
+
+class StreamComparison(Base):
+    """The points of one stream, as they were counted for `Comparison`: those that ought to be there, those that were."""
+
+    __tablename__ = "stream_comparisons"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)
+    points: Mapped[int] = mapped_column(BigInteger)
+    series: Mapped[int] = mapped_column(BigInteger)

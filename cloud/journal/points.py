@@ -21,8 +21,8 @@ Told = tuple[Measurement, str, Mapping[str, FieldValue]]
 
 
 def points_of(entries: Iterable[Entry], kinds: Mapping[str, str]) -> list[Point]:
-    """The points of several batches; `kinds` gives the kind of each terminal."""
-    return [point for entry in entries for point in _points(entry, kinds.get(entry.terminal, ""))]
+    """The points of several batches; `kinds` gives the kind of each terminal that its batch does not tell."""
+    return [point for entry in entries for point in _points(entry, entry.fixed.kind or kinds.get(entry.terminal, ""))]
 
 
 def _points(entry: Entry, terminal_kind: str) -> Iterator[Point]:

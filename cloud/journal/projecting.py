@@ -93,6 +93,7 @@ class Projecting:
             projector.start_over(self._engine, store)
         progress = projector.project(self._engine, store)
         metrics.PROJECTED.inc(progress.batches)
+        metrics.REFUSED.inc(progress.refused)
         return progress
 
     def _roll_up(self) -> None:

@@ -4,7 +4,7 @@ Promises the order of ids, and on PostgreSQL that no batch with a lower id can s
 back. Called by projector, rebuild, reconciler and retention.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,10 +40,17 @@ def join_writers(bulk: Bulk) -> None:
 
 
 def last_id(bulk: Bulk) -> int:
-    """The highest id below which nothing is missing any more. On PostgreSQL waits for transactions under way."""
+    """The highest id below which nothing is missing any more. On PostgreSQL waits for transactions under way, and lets no
+    other add to the journal until the caller's transaction ends: who reads long, reads in another one."""
     if bulk.is_postgresql:
         bulk.rows("SELECT pg_advisory_xact_lock(?)", (WRITERS_LOCK,))
     return int(bulk.rows("SELECT COALESCE(MAX(id), 0) FROM journal")[0][0])
+
+
+def one_snapshot(bulk: Bulk) -> None:
+    """First in a transaction: all that it reads is of one moment. SQLite's reading transactions are so anyway."""
+    if bulk.is_postgresql:
+        bulk.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def read_entries(bulk: Bulk, after_id: int, until_id: int, records: int = RECORDS) -> tuple[list[Entry], int]:
@@ -55,14 +62,6 @@ def read_entries(bulk: Bulk, after_id: int, until_id: int, records: int = RECORD
         (after_id, until_id),
     )
     return [_entry(*row) for row in rows], until_id
-
-
-def every_entry(bulk: Bulk, until_id: int, records: int = RECORDS) -> Iterator[Entry]:
-    """The whole journal up to `until_id`, about `records` in memory at a time."""
-    after_id = 0
-    while after_id < until_id:
-        entries, after_id = read_entries(bulk, after_id, until_id, records)
-        yield from entries
 
 
 def is_complete(bulk: Bulk) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from cloud import schema
 from cloud.counters import Counts, advance, current
 from cloud.database import Base, create_engine_for, transaction, wait_for_database
 from cloud.errors import Conflict, StartError, Unavailable
+from cloud.journal import projector
 from cloud.organisations.models import Organisation
 from tests.process import HOST, free_port
 
@@ -24,6 +26,22 @@ def test_revisions_make_exactly_the_tables_of_the_code(ledger_url: str) -> None:
     schema.import_models()
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
+
+
+def test_series_of_an_older_schema_is_made_anew(ledger_url: str) -> None:
+    """Revision 0003 counts what is handed to the series, so all of it has to be handed over once."""
+    engine = create_engine_for(ledger_url)
+    config = schema.alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(text("INSERT INTO projector_cursor VALUES ('series', 17)"))
+        connection.execute(text("INSERT INTO projector_again VALUES (3)"))
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT journal_id FROM projector_cursor")) == projector.STARTS_OVER
+        assert connection.scalar(text("SELECT COUNT(*) FROM projector_again")) == 0
     engine.dispose()
 
 

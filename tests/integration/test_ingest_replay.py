@@ -1,8 +1,5 @@
 """What was in quarantine is replayed after a fix, on both databases."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 
@@ -16,40 +13,14 @@ from tests.integration.town_journal import (
     CHANGE,
     everything,
     heads,
+    held_ids,
     ingest,
     pen,
     project,
     series,
+    unreadable,
 )
-from tests.pen import Pen
 from tests.town import Town, person
-
-
-def unreadable(town: Town, monkeypatch: pytest.MonkeyPatch) -> Pen:
-    """A check-in that the program of today understands, stored by one that did not."""
-    from firmware_specs.errors import DecodeError
-    from firmware_specs.wire import decode_records
-
-    kiosk = pen(town)
-    kiosk.check_in(person(1), town.occurrence)
-    kiosk.check_in(person(2), town.occurrence)
-    kiosk.health()
-
-    def decode(lines: Sequence[bytes]) -> list[Any]:
-        return [
-            DecodeError("record", "what is that?") if line == kiosk.lines[1] else decode_records([line])[0]
-            for line in lines
-        ]
-
-    with monkeypatch.context() as context:
-        context.setattr("cloud.ingest.prepare.decode_records", decode)
-        ingest(town, kiosk)
-    return kiosk
-
-
-def held_ids(town: Town) -> list[int]:
-    with transaction(town.engine, read_only=True) as session:
-        return list(session.scalars(select(Quarantine.id).order_by(Quarantine.id)))
 
 
 def test_replayed_record_counts_as_if_it_had_been_understood(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import select, text
 
 from cloud.attendance import linking
 from cloud.attendance import service as attendance
@@ -14,13 +15,16 @@ from cloud.audit.service import Change
 from cloud.bulk import Bulk
 from cloud.database import transaction
 from cloud.ingest.line import Line
+from cloud.ingest.models import Quarantine
 from cloud.journal import projector
 from cloud.scope import EVERYWHERE
 from cloud.timeseries.memory import MemoryTimeseries
 from cloud.timeseries.port import GroupBy, Measurement
+from firmware_specs.errors import DecodeError
 from firmware_specs.messages import CheckOut as CheckOutRecord
 from firmware_specs.messages import CredentialReference, Parent
 from firmware_specs.messages import Interaction as InteractionRecord
+from firmware_specs.wire import decode_records
 from tests.pen import Pen, now_us
 from tests.town import Town, add_member, person
 
@@ -103,3 +107,27 @@ def heads(store: MemoryTimeseries, town: Town) -> dict[str, float]:
     start, end = town.now - timedelta(days=1), town.now + timedelta(days=1)
     totals = store.totals(Measurement.ATTENDANCE, "heads", GroupBy.KIND, start, end)
     return {total.group: total.total for total in totals}
+
+
+def unreadable(town: Town, monkeypatch: pytest.MonkeyPatch) -> Pen:
+    """A check-in that the program of today understands, stored by one that did not."""
+    kiosk = pen(town)
+    kiosk.check_in(person(1), town.occurrence)
+    kiosk.check_in(person(2), town.occurrence)
+    kiosk.health()
+
+    def decode(lines: Sequence[bytes]) -> list[Any]:
+        return [
+            DecodeError("record", "what is that?") if line == kiosk.lines[1] else decode_records([line])[0]
+            for line in lines
+        ]
+
+    with monkeypatch.context() as context:
+        context.setattr("cloud.ingest.prepare.decode_records", decode)
+        ingest(town, kiosk)
+    return kiosk
+
+
+def held_ids(town: Town) -> list[int]:
+    with transaction(town.engine, read_only=True) as session:
+        return list(session.scalars(select(Quarantine.id).order_by(Quarantine.id)))
