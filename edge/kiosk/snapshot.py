@@ -127,7 +127,8 @@ def _schedule(around: Surroundings, now: datetime) -> list[dict[str, Any]]:
         return [_note(words.NO_SCHEDULE)]
     open_now = sorted(current(around.desired.occurrences, around.now_us)[:ROWS], key=lambda o: o.starts_at)
     open_ids = {o.id for o in open_now}
-    following = [o for o in coming(around.desired.occurrences, around.now_us) if o.id not in open_ids]
+    next_ones = coming(around.desired.occurrences, around.now_us, ROWS + len(open_ids))
+    following = [o for o in next_ones if o.id not in open_ids]
     rows = [_row(o, now, on=True) for o in open_now] + [_row(o, now, on=False) for o in following[:ROWS]]
     return rows[:ROWS] or [_note(words.NOTHING_PLANNED)]
 

@@ -222,7 +222,7 @@ def test_of_equal_starts_the_shorter_then_the_id_decides() -> None:
 
 
 def test_coming_leaves_out_what_has_begun() -> None:
-    assert coming([TALK, occurrence("x", NOON)], to_us(NOON)) == []
+    assert coming([TALK, occurrence("x", NOON)], to_us(NOON), 9) == []
 
 
 # --- the card -------------------------------------------------------------------------------------------------------
