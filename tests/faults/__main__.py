@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.faults.account import read_account
+from tests.faults.account import is_written_onward, read_account
 from tests.faults.checker import Findings, check
-from tests.faults.draws import FAULTS, Fault, Round, copy_disk
+from tests.faults.draws import FAULTS, Fault, Round, copy_disk, restore_cloud
 from tests.faults.evidence import Damage, read_journal
-from tests.faults.stack import FaultStack, Kiosk, Programs, Queue
+from tests.faults.recovery import RECOVER_WITHIN_S, Stuck, state_of, wait_until_stored
+from tests.faults.stack import FaultStack, Programs
 from tests.process import wait_until
 
-RECOVER_WITHIN_S = 120.0
+ONWARD_WITHIN_S = 20.0
 SHOWN_FINDINGS = 10
-SOON = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,10 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if findings.kept and not stuck else 1
 
 
-class Stuck(Exception):
-    """A kiosk does not get rid of what it has: nothing more can be tried, and what is there is compared."""
-
-
 def _try(run: Callable[[], None]) -> bool:
     """Run the rounds; whether they ended before their time."""
     try:
@@ -63,12 +59,12 @@ def _try(run: Callable[[], None]) -> bool:
 def _run(now: Round, options: argparse.Namespace, recovery_s: list[float]) -> None:
     """Rounds of faults, each with its recovery; then no more visitors, and everything stored."""
     if not wait_until(lambda: all(kiosk.is_open() for kiosk in now.stack.kiosks), options.recover_within_s):
-        raise Stuck(_state_of(now.stack, now.stack.kiosks))
+        raise Stuck(state_of(now.stack, now.stack.kiosks))
     recovery_s.extend(_round(now, number, options) for number in range(1, options.rounds + 1))
     for kiosk in now.stack.kiosks:
         kiosk.process.signal(signal.SIGUSR1)
     if not wait_until(lambda: all(kiosk.depth() == 0 for kiosk in now.stack.kiosks), options.recover_within_s):
-        raise Stuck(_state_of(now.stack, now.stack.kiosks))
+        raise Stuck(state_of(now.stack, now.stack.kiosks))
 
 
 def _round(now: Round, number: int, options: argparse.Namespace) -> float:
@@ -77,14 +73,16 @@ def _round(now: Round, number: int, options: argparse.Namespace) -> float:
         copy_disk(now.kiosk())
     drawn: Sequence[Fault] = options.draw or _draw(now)
     _say(f"round {number}: {', '.join(fault.__name__ for fault in drawn)}")
+    now.is_alone = len(drawn) == 1
     heals = [fault(now) for fault in drawn]
     _pass(now.chance.uniform(0.3, 2.0))
     for heal in reversed(heals):
         heal()
     began = time.monotonic()
-    _wait_until_stored(now.stack, options.recover_within_s)
+    wait_until_stored(now.stack, options.recover_within_s)
     recovery_s = time.monotonic() - began
-    if now.stack.backup is None or number % 7 == 0:
+    now.damage.end_round()
+    if restore_cloud in (options.draw or FAULTS) and (now.stack.backup is None or number % 7 == 0):
         now.stack.make_backup()
     return recovery_s
 
@@ -98,7 +96,7 @@ def _draw(now: Round) -> list[Fault]:
 
 
 DISKS = frozenset({"kill_agent", "fill_disk", "roll_back_disk", "clone_disk", "wipe_disk"})
-CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "restore_cloud", "add_worker"})
+CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "lock_series", "restore_cloud", "add_worker"})
 BROKERS = frozenset({"kill_broker", "wipe_broker"})
 
 
@@ -109,38 +107,12 @@ def _spoils_another(fault: str, before: Sequence[str]) -> bool:
     return same_part or asks_database
 
 
-def _wait_until_stored(stack: FaultStack, within_s: float) -> None:
-    """All that is on the kiosks' disks now is stored, and a later visitor's record with it: so they run, too."""
-    before = {kiosk.name: kiosk.queue() for kiosk in stack.kiosks}
-    waiting = list(stack.kiosks)
-
-    def recovered() -> bool:
-        waiting[:] = [kiosk for kiosk in waiting if not _is_past(kiosk.queue(), before[kiosk.name])]
-        return not waiting
-
-    if not wait_until(recovered, within_s):
-        raise Stuck(_state_of(stack, waiting))
-
-
-def _is_past(now: Queue | None, before: Queue | None) -> bool:
-    """Whether all of ``before`` is stored, and more; where a new stream took it over, whether that is stored."""
-    if now is None:
-        return False
-    if before is None or now.stream != before.stream:
-        return now.through > 0 and now.depth <= SOON
-    return now.through > before.last
-
-
-def _state_of(stack: FaultStack, kiosks: Sequence[Kiosk]) -> str:
-    names = ", ".join(f"{kiosk.name} ({kiosk.depth()} to send)" for kiosk in kiosks)
-    tails = "\n".join(kiosk.process.log_tail(20) for kiosk in kiosks)
-    return f"not recovered: {names}\n{tails}\ncloud:\n{stack.cloud.log_tail(30)}"
-
-
 def _close(stack: FaultStack) -> None:
-    """Everything is written onward, then all stop."""
+    """Kiosks stop, what is stored is written onward, the cloud stops."""
     for kiosk in stack.kiosks:
         kiosk.process.stop()
+    if not wait_until(lambda: is_written_onward(stack.database_url), ONWARD_WITHIN_S):
+        _say("the series are behind the journal")
     stack.cloud.stop()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.database import create_engine_for
 from tests.faults.evidence import CloudAccount, Gap, StoredFact
@@ -29,6 +30,16 @@ def read_stored(database_url: str) -> StoredNow:
     with _reading(database_url) as connection:
         ids = frozenset(row.record_id for row in connection.execute(text("SELECT record_id FROM check_ins")))
         return StoredNow(ids, connection.execute(text("SELECT epoch FROM epoch")).scalar_one())
+
+
+def is_written_onward(database_url: str) -> bool:
+    """Whether the projector has come to the journal's end."""
+    query = "SELECT (SELECT COALESCE(MAX(id), 0) FROM journal) <= (SELECT COALESCE(MIN(journal_id), 0) FROM projector_cursor)"
+    try:
+        with _reading(database_url) as connection:
+            return bool(connection.execute(text(query)).scalar_one())
+    except SQLAlchemyError:
+        return False
 
 
 def promised_ids(disk: Path, epoch: int) -> set[str]:
@@ -54,8 +65,8 @@ def read_account(stack: FaultStack) -> CloudAccount:
         attendance = {(row.occurrence_id, row.member_id): int(row.effective_at) for row in attended}
         declared = connection.execute(
             text(
-                "SELECT terminal_id, gap_stream, gap_first, gap_last FROM streams "
-                "WHERE gap_stream IS NOT NULL AND gap_reason <> 'trimmed'"
+                "SELECT terminal_id, gap_stream, gap_first, gap_last, gap_reason, opened_at FROM streams "
+                "WHERE gap_stream IS NOT NULL"
             )
         )
         gaps = tuple(Gap(*row) for row in declared)

@@ -40,8 +40,10 @@ def check(journals: Sequence[KioskJournal], cloud: CloudAccount, damage: Damage)
     _check_attendance(cloud, findings)
     _check_series(cloud, findings)
     for gap in cloud.gaps:
-        if gap.kiosk not in damage.kiosks:
-            findings.mismatched.append(f"{gap.kiosk} declares {gap.first}–{gap.last} lost, and nobody touched its disk")
+        if not damage.explains(gap):
+            findings.mismatched.append(
+                f"{gap.kiosk} declares {gap.first}–{gap.last} lost ({gap.reason}), and nobody touched its disk then"
+            )
     return findings
 
 

@@ -11,11 +11,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import duckdb
 import psutil
 
-from tests.faults.account import promised_ids, read_stored
+from tests.faults.account import is_written_onward, promised_ids, read_stored
 from tests.faults.evidence import Damage, read_journal
 from tests.faults.proxy import Proxy, Trouble
+from tests.faults.recovery import wait_until_stored
 from tests.faults.stack import FaultStack, Kiosk, new_copy_name
 
 Heal = Callable[[], None]
@@ -30,6 +32,8 @@ class Round:
     stack: FaultStack
     chance: random.Random
     damage: Damage
+    is_alone: bool = False
+    """Whether this round's fault is the only one: then it can be seen that all else goes on."""
 
     def kiosk(self) -> Kiosk:
         """One of the three."""
@@ -97,6 +101,7 @@ def fill_disk(now: Round) -> Heal:
     """No file of the agent may grow any more (RLIMIT_FSIZE): the outbox meets what a full disk gives it."""
     kiosk = now.kiosk()
     pid = kiosk.process.pid
+    now.damage.filled.add(kiosk.name)
     size = max((path.stat().st_size for path in kiosk.disk.iterdir() if path.is_file()), default=4096)
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (min(size, 65_536), hard))
@@ -160,6 +165,18 @@ def fill_cloud_disk(now: Round) -> Heal:
     return heal
 
 
+def lock_series(now: Round) -> Heal:
+    """The time series fail: another process has their file when the cloud starts. Check-ins are stored all the same."""
+    now.stack.cloud.kill()
+    other = duckdb.connect(str(now.stack.series_file))
+    now.stack.start_cloud()
+    if now.is_alone:
+        wait_until_stored(now.stack)
+        if is_written_onward(now.stack.database_url):
+            raise AssertionError("the series were to fail, and do not")
+    return other.close
+
+
 def restore_cloud(now: Round) -> Heal:
     """The ledger is as it was when the backup was made: a new epoch begins, and kiosks send again what came after."""
     backup = now.stack.backup
@@ -198,6 +215,7 @@ FAULTS: tuple[Fault, ...] = (
     clone_disk,
     wipe_disk,
     fill_cloud_disk,
+    lock_series,
     restore_cloud,
     add_worker,
 )
@@ -222,7 +240,7 @@ def _replace_disk(now: Round, kiosk: Kiosk, make: Callable[[], object]) -> None:
     greens = set(read_journal(kiosk.name, kiosk.journal).greens)
     cloud = read_stored(now.stack.database_url)
     now.damage.destroyable |= greens - cloud.record_ids - promised_ids(kiosk.disk, cloud.epoch)
-    now.damage.kiosks.add(kiosk.name)
+    now.damage.take(kiosk.name)
     now.stack.backup = None  # what the kiosk kept is gone: an older ledger could not get it back from anywhere
     shutil.rmtree(kiosk.disk)
     make()

@@ -6,6 +6,7 @@ returned. A power cut between the two leaves an intent without a green: it may b
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,12 +47,14 @@ class StoredFact:
 
 @dataclass(frozen=True)
 class Gap:
-    """Numbers that a kiosk declared as lost for ever."""
+    """Numbers that a kiosk declared as lost for ever, and when the stream began that says so."""
 
     kiosk: str
     stream: str
     first: int
     last: int
+    reason: str
+    opened_at_us: int
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,40 @@ class CloudAccount:
 
 
 @dataclass
+class Taken:
+    """A kiosk's disk, taken away at an instant; until its round was over. Microseconds."""
+
+    kiosk: str
+    at_us: int
+    until_us: int = 2**63
+
+
+@dataclass
 class Damage:
-    """What the harness itself destroyed: greens that were nowhere but on a disk it took away, and whose disk that was."""
+    """What the harness itself destroyed: greens that were nowhere but on a disk it took away, and whose disk that was, when.
+
+    ``filled`` are the kiosks whose disk was ever full: they give up what was stored longest before its time.
+    """
 
     destroyable: set[str] = field(default_factory=set)
-    kiosks: set[str] = field(default_factory=set)
+    filled: set[str] = field(default_factory=set)
+    taken: list[Taken] = field(default_factory=list)
+
+    def take(self, kiosk: str) -> None:
+        """A disk is taken away now."""
+        self.taken.append(Taken(kiosk, time.time_ns() // 1000))
+
+    def end_round(self) -> None:
+        """All has recovered: what is declared from now on, this round does not explain."""
+        now_us = time.time_ns() // 1000
+        for each in self.taken:
+            each.until_us = min(each.until_us, now_us)
+
+    def explains(self, gap: Gap) -> bool:
+        """Whether a declared gap comes from a disk that was taken away in the round in which it was declared."""
+        if gap.reason == "trimmed":
+            return gap.kiosk in self.filled
+        return any(each.kiosk == gap.kiosk and each.at_us <= gap.opened_at_us <= each.until_us for each in self.taken)
 
 
 class JournalWriter:

@@ -3,6 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from edge.clock import SteppedClock
+from edge.outbox import Outbox
+from firmware_specs.messages import CheckIn, Method, Outcome
+from tests.faults.account import promised_ids
 from tests.faults.checker import check
 from tests.faults.evidence import (
     CloudAccount,
@@ -12,6 +18,7 @@ from tests.faults.evidence import (
     JournalWriter,
     KioskJournal,
     StoredFact,
+    Taken,
     read_journal,
 )
 
@@ -48,7 +55,7 @@ def test_a_green_on_a_destroyed_disk_is_counted_apart() -> None:
     journal, cloud = history()
     attendance = {key: at for key, at in cloud.attendance.items() if key[1] != "mem_three"}
     rest = CloudAccount(cloud.facts[:2], attendance, {"s": 2}, ())
-    findings = check([journal], rest, Damage({"three"}, {"kiosk-a"}))
+    findings = check([journal], rest, Damage({"three"}))
     assert findings.kept
     assert findings.destroyed == 1
 
@@ -90,11 +97,49 @@ def test_ledger_and_series_must_agree() -> None:
     assert check([journal], replace(cloud, series={"s": 2}), Damage()).mismatched
 
 
-def test_a_gap_of_an_untouched_disk_is_a_mismatch() -> None:
+@pytest.mark.parametrize(
+    ("taken", "explained"),
+    [
+        ([], False),
+        ([Taken("kiosk-a", 100)], True),
+        ([Taken("kiosk-b", 100)], False),
+        ([Taken("kiosk-a", 100, 150)], False),
+        ([Taken("kiosk-a", 300)], False),
+        ([Taken("kiosk-a", 100, 150), Taken("kiosk-a", 190, 210)], True),
+    ],
+)
+def test_a_gap_must_come_from_a_disk_that_was_taken_away_in_that_round(taken: list[Taken], explained: bool) -> None:
     journal, cloud = history()
-    gap = Gap("kiosk-a", "s", 4, 9)
-    assert check([journal], replace(cloud, gaps=(gap,)), Damage()).mismatched
-    assert check([journal], replace(cloud, gaps=(gap,)), Damage(set(), {"kiosk-a"})).kept
+    gap = Gap("kiosk-a", "s", 4, 9, "disk_lost", opened_at_us=200)
+    assert check([journal], replace(cloud, gaps=(gap,)), Damage(taken=taken)).kept is explained
+
+
+def test_a_gap_of_what_was_trimmed_must_come_from_a_disk_that_was_full() -> None:
+    journal, cloud = history()
+    gap = Gap("kiosk-a", "s", 4, 9, "trimmed", opened_at_us=200)
+    assert not check([journal], replace(cloud, gaps=(gap,)), Damage(taken=[Taken("kiosk-a", 100)])).kept
+    assert check([journal], replace(cloud, gaps=(gap,)), Damage(filled={"kiosk-a"})).kept
+
+
+def test_the_end_of_a_round_ends_what_its_disks_explain() -> None:
+    damage = Damage()
+    damage.take("kiosk-a")
+    damage.end_round()
+    (taken,) = damage.taken
+    assert taken.at_us <= taken.until_us < 2**62
+
+
+def test_what_a_disk_says_is_stored_is_no_excuse_for_losing_it(tmp_path: Path) -> None:
+    outbox = Outbox.open(tmp_path / "outbox.db", terminal="kiosk-a", clock=SteppedClock())
+    stamps = [SteppedClock().stamp((0, 0)) for _ in range(3)]
+    records = [CheckIn(**stamp, method=Method.GUEST, outcome=Outcome.VISIT) for stamp in stamps]
+    outbox.append(records)
+    outbox.next_batch(200, 65_536)
+    outbox.stored(outbox.position().state.stream, 3, epoch=7)  # number 1 is `started`
+    outbox.close()
+    assert promised_ids(tmp_path, 7) == {records[0].id, records[1].id}
+    assert promised_ids(tmp_path, 8) == set(), "a restored cloud has promised nothing yet"
+    assert promised_ids(tmp_path / "wiped", 7) == set()
 
 
 def test_a_journal_cut_by_a_kill_is_read_up_to_the_cut(tmp_path: Path) -> None:
