@@ -9,11 +9,11 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from edge.errors import OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, OutboxReadOnly, OutboxUnavailable
+from edge.wrecks import Wrecks
 
 PAGE_BYTES: Final = 4096
 WAL_PAGES: Final = 256
@@ -62,7 +62,6 @@ ADDED: Final = (
 """Tables that came later: files of before get them, and an agent of before passes over them, so the version stays."""
 SCHEMA_VERSION: Final = 1
 MEMORY: Final = ":memory:"
-MOST_DAMAGED: Final = 8
 
 
 class Database:
@@ -70,6 +69,7 @@ class Database:
 
     def __init__(self, path: Path | str, max_bytes: int) -> None:
         self.path = path
+        self.wrecks = Wrecks(None if path == MEMORY else Path(path), max_bytes)
         self._most_pages = max(64, max_bytes // PAGE_BYTES)
         self._cap_pages: int | None = None
         self._connection: sqlite3.Connection | None = None
@@ -87,6 +87,7 @@ class Database:
             return
         with translated(self.path):
             self._hold()
+            self._make_private()
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
             try:
                 self._prepare(connection)
@@ -127,8 +128,12 @@ class Database:
             os.close(descriptor)
             raise OutboxInUse(f"Another agent is using {self.path}: stop it first.") from None
         self._lock_fd = descriptor
-        # It tells who was where: made here for its owner only; SQLite gives its log the same mode.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self.wrecks.adopt_log()
+
+    def _make_private(self) -> None:
+        """It tells who was where: made here for its owner only; SQLite gives its log the same mode."""
+        if self.path != MEMORY:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -196,30 +201,12 @@ class Database:
         free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
         return total - free
 
-    def move_aside(self, now_us: int) -> str:
-        """Rename a damaged file, and its log, to a name with the time; returns the new name."""
+    def move_aside(self, now_us: int) -> Path:
+        """Move the damaged file out of the way; returns its new name."""
         self.disconnect()
         self._is_checked = False
-        when = datetime.fromtimestamp(now_us / 1e6, UTC).strftime("%Y%m%dT%H%M%S%f")
-        aside = f"{self.path}.damaged-{when}"
         with translated(self.path):
-            for suffix in ("-wal", "-shm", ""):  # the log first: a new file beside an old log would take it for its own
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")  # noqa: PTH104 - suffixes of one name
-        self._forget_old()
-        return aside
-
-    def _forget_old(self) -> None:
-        """Keep the newest few damaged files: a failing disk would fill up with them."""
-        damaged = sorted({file.name.split("-wal")[0].split("-shm")[0] for file in self._damaged("*")})
-        for name in damaged[:-MOST_DAMAGED]:
-            for file in self._damaged(name.rpartition("-")[2] + "*"):
-                with contextlib.suppress(OSError):
-                    file.unlink()
-
-    def _damaged(self, pattern: str) -> list[Path]:
-        path = Path(self.path)
-        return list(path.parent.glob(f"{path.name}.damaged-{pattern}"))
+            return self.wrecks.move_aside(now_us)
 
     def disconnect(self) -> None:
         """Close the connection, keep the claim on the file."""

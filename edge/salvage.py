@@ -3,10 +3,12 @@
 Promises never to fail: what cannot be read is missing, and declared as a gap. Called by the store, once per damaged file.
 """
 
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -16,6 +18,7 @@ from edge.errors import OutboxDamaged
 from edge.rows import Kept, Row
 from edge.stream import as_gap, as_parent, is_copied
 from firmware_specs.errors import DecodeError
+from firmware_specs.fields import MAX_NUMBER
 from firmware_specs.messages import Gap, Parent
 from firmware_specs.wire import decode_record
 
@@ -26,9 +29,10 @@ MOST_FAILURES: Final = 20_000
 
 
 class Wreck:
-    """A damaged file. ``kept`` is None where not even its stream can be read; then there is no parent, and nothing else."""
+    """A damaged file. ``kept`` is None where not even its stream can be read: then there is no parent and no number, and every
+    record that can be read is taken for one that nobody has."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: Path) -> None:
         self.kept: Kept | None = None
         self.parent: Parent | None = None
         self.accepted: list[Any] = []
@@ -52,6 +56,7 @@ class Wreck:
     def copied(self) -> Iterator[Row]:
         """Every record that can still be read and goes along into a new stream, in order."""
         if self.kept is None:
+            yield from self._all_records()
             return
         state, base = self.kept.state, self.kept.base
         number = state.trimmed
@@ -63,27 +68,37 @@ class Wreck:
                     yield row
         self._miss(number + 1, state.last)
 
+    def _all_records(self) -> Iterator[Row]:
+        """Without the stream's row: record ids keep single what the cloud has already."""
+        with closing(self._connect()) as connection:
+            first, last = _ends(connection)
+            for _, row in _readable(connection, first - 1, last):
+                yield row
+
     def _miss(self, first: int, last: int) -> None:
         """What the cloud has is not missing. Only the ends are kept: there may be many."""
         if self.kept is not None and max(first, self.kept.state.through + 1) <= last:
             self._missing += [max(first, self.kept.state.through + 1), last]
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._file, timeout=1.0)
+        return sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)
 
     def _read(self, connection: sqlite3.Connection) -> None:
+        self._read_stream(connection)
+        self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
+        self.twin = _all(connection, "SELECT one, document FROM twin")
+        self.staff = _all(connection, "SELECT one, failures FROM staff")
+
+    def _read_stream(self, connection: sqlite3.Connection) -> None:
         try:
             kept = rows.load(connection)
             if kept is None or not 0 <= kept.state.trimmed <= kept.state.through <= kept.state.last:
                 return
             self.parent = _parent_of(connection, kept)
-        except (OutboxDamaged, ValidationError, TypeError, ValueError, AttributeError):
+        except (sqlite3.Error, OutboxDamaged, ValidationError, TypeError, ValueError, AttributeError):
             log.info("the stream's row in %s makes no sense", self._file)
             return
         self.kept = kept
-        self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
-        self.twin = _all(connection, "SELECT one, document FROM twin")
-        self.staff = _all(connection, "SELECT one, failures FROM staff")
 
 
 def _parent_of(connection: sqlite3.Connection, kept: Kept) -> Parent:
@@ -96,6 +111,14 @@ def _parent_of(connection: sqlite3.Connection, kept: Kept) -> Parent:
     return as_parent(state.stream, state.through if chain else 0, chain or state.start)
 
 
+def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The first place and the last; where these cannot be read, all that may be."""
+    with contextlib.suppress(sqlite3.Error):
+        first, last = connection.execute("SELECT min(place), max(place) FROM records").fetchone()
+        return (first, last) if first is not None else (1, 0)
+    return 1, MAX_NUMBER
+
+
 def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator[tuple[int, Row]]:
     """(place, row) of all that can be read and understood."""
     failures = 0
@@ -105,7 +128,9 @@ def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator
                 "SELECT place, type, at, line FROM records WHERE place > ? AND place <= ? ORDER BY place LIMIT 1",
                 (after, last),
             ).fetchone()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+                return  # no database, or one without this table: it is the same at every place
             failures, after = failures + 1, after + 1
             continue
         if found is None:

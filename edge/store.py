@@ -125,7 +125,6 @@ class Store:
         self.kept: Kept | None = None
         self._versions = dict(versions)
         self._reason: str | None = "start"
-        self._wreck: Wreck | None = None
 
     def run(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
@@ -207,17 +206,20 @@ class Store:
         with self.database.transaction() as sql:
             found = rows.load(sql)
             transaction = Transaction(sql, found or self._new(), self)
-            if found is None and self._wreck is not None:
-                self._go_on_from(self._wreck, transaction)
+            wrecks = [] if found is not None else [Wreck(file) for file in self.database.wrecks.unsaved()]
+            if wrecks:
+                self._go_on_from(wrecks, transaction)
             if self._reason is not None and not rows.is_whole(sql, transaction.kept):
                 raise OutboxDamaged("The outbox file does not hold the records that it speaks of.")
             if transaction.state.terminal != self.terminal:
                 self._leave_clone(transaction)
-            elif self._reason is not None and self._wreck is None and transaction.make_room(1024):
+            elif self._reason is not None and not wrecks and transaction.make_room(1024):
                 transaction.add([self.started(self._reason)])
             sql.execute("DELETE FROM accepted WHERE at < ?", (self.clock.now_us() - ACCEPTED_KEPT_US,))
             rows.save(sql, transaction.kept)
-        self._reason = self._wreck = None
+        self._reason = None
+        self.database.wrecks.mark_saved()
+        self.database.wrecks.forget_old(self.clock.now_us())
         self._ballast.take()
         return transaction.kept
 
@@ -231,24 +233,34 @@ class Store:
         parent = stream.as_parent(state.stream, state.through, chain)
         transaction.fork(OpenStream(parent, state.through, None, state.epoch, "cloned"))
 
-    def _go_on_from(self, wreck: Wreck, transaction: Transaction) -> None:
-        """A new stream with what the damaged file still gave; the `started` record, its first, tells of the gap."""
-        epoch = 0
-        last_place = 1
-        for row in wreck.copied():
-            last_place = rows.insert(transaction.sql, last_place, [row])
-        rows.insert(transaction.sql, 0, [self.started("damaged", wreck.gap)])
-        transaction.sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
-        transaction.sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
-        transaction.sql.executemany("INSERT OR IGNORE INTO staff VALUES (?, ?)", wreck.staff)
-        if wreck.kept is not None:
-            epoch = wreck.kept.state.epoch
-        state = stream.new_stream(self.terminal, str(uuid.uuid4()), parent=wreck.parent, epoch=epoch)
+    def _go_on_from(self, wrecks: list[Wreck], transaction: Transaction) -> None:
+        """A new stream with what damaged files still gave; the `started` record, its first, tells of the gap.
+
+        There is more than one only where the file that was to save the first was damaged too.
+        """
+        sql, last_place = transaction.sql, 1
+        for wreck in wrecks:
+            for row in wreck.copied():
+                last_place = rows.insert(sql, last_place, [row])
+            sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
+            sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
+            sql.executemany("INSERT OR IGNORE INTO staff VALUES (?, ?)", wreck.staff)
+        known = [(wreck, wreck.kept) for wreck in wrecks if wreck.kept is not None]
+        if known:
+            last, kept = known[-1]
+            started, parent, epoch = self.started("damaged", last.gap), last.parent, kept.state.epoch
+        else:
+            started, parent, epoch = self.started("damaged_parent_unknown"), None, 0
+        rows.insert(sql, 0, [started])
+        state = stream.new_stream(self.terminal, str(uuid.uuid4()), parent=parent, epoch=epoch)
         transaction.change(state=stream.appended(state, last_place))
 
     def _begin_again(self, error: OutboxDamaged) -> None:
-        """A damaged file is moved aside and a new stream goes on from it: never a crash loop."""
+        """A damaged file is moved aside and a new stream goes on from it: never a crash loop.
+
+        Which file that is, is told by the folder, not remembered: a kill at any moment changes nothing about it.
+        """
         self.kept = None
         aside = self.database.move_aside(self.clock.now_us())
         log.error("%s It was moved to %s.", error, aside)
-        self._reason, self._wreck = "damaged", Wreck(aside)
+        self._reason = "damaged"

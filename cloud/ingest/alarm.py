@@ -19,7 +19,7 @@ PAYLOADS_KEPT: Final = 100
 
 DAMAGED: Final = "damaged"
 """A terminal began a new stream because its disk lost something, or declares that records are lost."""
-DAMAGE: Final = frozenset({"damaged", "rotted"})
+DAMAGE: Final = frozenset({"damaged", "damaged_parent_unknown", "rotted"})
 FORKED: Final = "fork"
 ROLLED_BACK: Final = frozenset({"diverged", "beyond"})
 """Its own chain differed from what is stored, or ended before it: an older copy of its disk was in use."""

@@ -6,6 +6,7 @@ strace injects both into a real process; what the process has printed must be th
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -170,3 +171,27 @@ def test_damaged_pages_are_found_at_the_start_and_moved_aside(tmp_path: Path) ->
     with closing(sqlite3.connect(file)) as connection:
         started = [json.loads(line) for (line,) in connection.execute("SELECT line FROM records WHERE type='started'")]
     assert started[0]["reason"] == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("call", "stride"),
+    [("rename", 1), ("unlink", 1), ("pwrite64", 9), ("fdatasync", 2), ("fsync", 1), ("ftruncate", 1)],
+)
+def test_killed_while_a_damaged_file_is_saved_keeps_all_that_was_promised(
+    call: str, stride: int, tmp_path: Path
+) -> None:
+    said = run_child(tmp_path / "sound.db", "20")
+    with closing(sqlite3.connect(tmp_path / "sound.db")) as connection:  # open: nobody brings its log into the file
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("DELETE FROM records WHERE place = 1")
+        connection.commit()
+        again, point = Said({}, 0, [], -1), 1
+        while again.status != 0:
+            folder = tmp_path / f"{point}"
+            folder.mkdir()
+            for suffix in ("", "-wal"):
+                shutil.copyfile(tmp_path / f"sound.db{suffix}", folder / f"outbox.db{suffix}")
+            again = run_child(folder / "outbox.db", "1", inject=f"{call}:signal=SIGKILL:when={point}")
+            assert {*said.numbers.values(), *again.numbers.values()} <= set(kept_records(folder / "outbox.db").values())
+            point += 1 if EVERY_WRITE else stride
+    assert point > stride + 1, "not one was killed"

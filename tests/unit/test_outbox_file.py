@@ -137,7 +137,7 @@ def test_newer_file_is_left_alone(outbox: Outbox, file: Path, clock: SteppedCloc
 def test_file_that_is_no_database_is_moved_aside(content: bytes, file: Path, clock: SteppedClock) -> None:
     file.write_bytes(content)
     outbox = Outbox.open(file, terminal="kiosk-1", clock=clock)
-    assert started(outbox).reason == "damaged"
+    assert started(outbox).reason == "damaged_parent_unknown"
     assert outbox.status().state == "ok"
     (aside,) = file.parent.glob("*.damaged-*")
     assert aside.read_bytes() == content
@@ -148,7 +148,7 @@ def test_other_programs_database_is_moved_aside(file: Path, clock: SteppedClock)
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE t (a)")
     outbox = Outbox.open(file, terminal="kiosk-1", clock=clock)
-    assert started(outbox).reason == "damaged"
+    assert started(outbox).reason == "damaged_parent_unknown"
     outbox.close()
 
 
@@ -199,14 +199,21 @@ def test_damaged_pages_give_what_they_still_hold_and_the_rest_is_declared(
         "DELETE FROM stream",
     ],
 )
-def test_stream_that_makes_no_sense_is_no_end(nonsense: str, outbox: Outbox, file: Path, clock: SteppedClock) -> None:
-    check_in(outbox, clock, 3)
+def test_stream_that_makes_no_sense_costs_no_record(
+    nonsense: str, outbox: Outbox, file: Path, clock: SteppedClock
+) -> None:
+    made = check_in(outbox, clock, 3)
+    outbox.save_twin(b"twin")
     outbox.close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(nonsense)
     again = Outbox.open(file, terminal="kiosk-1", clock=clock)
-    check_in(again, clock)
-    assert started(again).reason == "damaged"
+    made += check_in(again, clock)
+    first, parent = started(again), batch_of(again).header.parent
+    assert (first.reason, first.gap) == ("damaged" if parent else "damaged_parent_unknown", None)
+    assert [record.id for record in records_of(again) if isinstance(record, CheckIn)] == made
+    assert all(again.is_accepted(OCCURRENCE, [record_id]) for record_id in made)
+    assert again.load_twin() == b"twin"
     again.close()
 
 
