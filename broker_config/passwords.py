@@ -33,6 +33,15 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
+def is_password(password: str, hashed: str) -> bool:
+    """Whether `hashed` is this password's, by our number of rounds; False for any other form of hash."""
+    try:
+        _, kind, rounds, salt, _ = hashed.split("$")
+        return (kind, int(rounds)) == ("7", ITERATIONS) and hash_password(password, base64.b64decode(salt)) == hashed
+    except ValueError:
+        return False
+
+
 def read_password_file(path: Path) -> dict[str, str]:
     """User names to their hashes; none when there is no file. PasswordFileError for a line that is not so."""
     try:

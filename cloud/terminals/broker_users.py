@@ -1,11 +1,13 @@
 """Writes the terminals into Mosquitto's password file and has the broker read it again.
 
-Lines of users that are no terminals stay, except the cloud's own, which follows the settings. Called after the
-commit that changed a terminal, and when the service starts, so that a write that failed is made up for.
+Lines that an operator added stay; the cloud's own follows the settings, and terminals that the ledger knows no more,
+as after a restore, lose theirs: the names that were written here are kept beside the file. Called after the commit that
+changed a terminal, and when the service starts, so that a write that failed is made up for.
 """
 
 import fcntl
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -34,7 +36,7 @@ def publish(cloud: Cloud) -> BrokerUsers:
         return BrokerUsers.RESTART_NEEDED
     try:
         with _alone(path), cloud.reading() as session:
-            _write(path, settings, dict(service.broker_hashes(session)))
+            write_users(path, settings, dict(service.broker_hashes(session)))
         if settings.mosquitto_pid_file is not None:
             passwords.ask_for_reload(settings.mosquitto_pid_file)
     except (OSError, passwords.PasswordFileError) as error:
@@ -50,14 +52,39 @@ def publishing(cloud: Cloud) -> Iterator[None]:
     yield
 
 
-def _write(path: Path, settings: Settings, terminals: dict[str, str | None]) -> None:
+def write_users(path: Path, settings: Settings, terminals: dict[str, str | None]) -> None:
+    """Bring the file at `path` up to date with the ledger's terminals: their hashes, None for a disabled one."""
     before = passwords.read_password_file(path)
-    after = {name: hashed for name, hashed in before.items() if name not in terminals}
+    written_before = _written_here(path)
+    after = {name: hashed for name, hashed in before.items() if name not in terminals and name not in written_before}
     after |= {name: hashed for name, hashed in terminals.items() if hashed is not None}
-    if settings.mqtt_password is not None and settings.mqtt_user not in before:
-        after[settings.mqtt_user] = passwords.hash_password(settings.mqtt_password.get_secret_value())
+    if settings.mqtt_password is not None:
+        after[settings.mqtt_user] = _own_line(before, settings.mqtt_user, settings.mqtt_password.get_secret_value())
+    elif settings.mqtt_user in before:
+        after[settings.mqtt_user] = before[settings.mqtt_user]
+    if written_before != terminals.keys():
+        _names_file(path).write_text(json.dumps(sorted(written_before | terminals.keys())), "utf-8")
     if after != before:
         passwords.write_password_file(path, after)
+
+
+def _own_line(before: Mapping[str, str], user: str, password: str) -> str:
+    present = before.get(user)
+    if present is not None and passwords.is_password(password, present):
+        return present
+    return passwords.hash_password(password)
+
+
+def _written_here(path: Path) -> set[str]:
+    """Names of terminals that this file was ever given; none when nothing was kept."""
+    try:
+        return set(json.loads(_names_file(path).read_text("utf-8")))
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def _names_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.names")
 
 
 @contextmanager
