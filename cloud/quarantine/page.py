@@ -1,5 +1,7 @@
 """Console: the quarantine. Bytes are shown as text that cannot act; a decision needs a reason or a fix."""
 
+import re
+
 from markupsafe import Markup
 
 from cloud.accounts.service import Role
@@ -16,6 +18,19 @@ from cloud.quarantine.service import DiscardForm, Held, State
 
 PATH = "/quarantine"
 SHOWN_BYTES = 2048
+REASONS = {
+    "version": r"version",
+    "utf8": r"UTF-8",
+    "json": r"JSON|nested deeper",
+    "cut": r"\bcut\b",
+    "chain": r"chain|check",
+    "count": r"\d+ lines|count",
+    "large": r"bytes|too large|longer",
+    "type": r"unknown.type|Input tag|type",
+    "point": r"point|field|series",
+}
+"""The first that is found in the contract's reason names it in words."""
+
 STATES = {State.OPEN: "warn", State.REPLAYED: "done", State.DISCARDED: "cancelled"}
 
 
@@ -74,7 +89,7 @@ def _listing(view: View, found: Found[Held], wanted: State, cursor: str) -> Mark
     )
     rows = [
         [words.clock(row.received_at), link(f"/terminals/{row.terminal_id}", row.terminal_id),
-         words.known(f"quarantine.kind_{row.kind}", row.kind), row.reason,
+         words.known(f"quarantine.kind_{row.kind}", row.kind), why(words, row.reason),
          words.number(row.number) if row.number is not None else "–",
          link(f"{PATH}/{row.id}", words("quarantine.look"), class_="b")]
         for row in found.rows
@@ -134,13 +149,20 @@ class _Detail:
                     danger=True, intro=words("quarantine.discard_more"))  # fmt: skip
 
 
+def why(words: Words, reason: str) -> str:
+    """The contract's reason, which is English and exact, as a person would say it."""
+    key = next((key for key, pattern in REASONS.items() if re.search(pattern, reason)), "contract")
+    return words(f"quarantine.why_{key}")
+
+
 def _about(words: Words, held: Held) -> Markup:
     rows: list[tuple[str, str | Markup]] = [
         (words("quarantine.state"), say(STATES[held.state], words(f"quarantine.{held.state}"))),
         (words("quarantine.terminal"), link(f"/terminals/{held.terminal_id}", held.terminal_id)),
         (words("quarantine.when"), words.clock(held.received_at)),
         (words("quarantine.kind"), words.known(f"quarantine.kind_{held.kind}", held.kind)),
-        (words("quarantine.reason"), held.reason),
+        (words("quarantine.reason"), why(words, held.reason)),
+        (words("quarantine.exactly"), tag("span", held.reason, class_="mono rl-why", lang="en")),
     ]
     if held.stream is not None:
         rows.append((words("terminal.stream"), mono(f"{held.stream[:8]}…")))

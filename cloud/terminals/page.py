@@ -42,7 +42,8 @@ def register(shell: Shell) -> None:
         states = view.html(slot="states")
         with ui.element("div").classes("rl-grid"):
             tree = view.html(slot="tree").style("--c:3")
-            with ui.element("div").style("--c:9") as place:
+            with ui.element("section").classes("rl-panel").style("--c:9") as place:
+                view.html(tag("h2", words("terminals.list")), tag="header")
                 bar = ui.element("div").classes("rl-row rl-tools")
                 found = view.html(slot="list")
         asked = {"text": search, "cursor": cursor}
@@ -193,7 +194,9 @@ def _cells(view: View, row: _Line) -> list[str | Markup]:
     return [
         state,
         link(f"{PATH}/{row.id}", row.id, class_="b nowrap"),
-        join(plate(row.room[0]), " ", tag("span", words.either(*row.room[1:]), class_="lo")) if row.room[0] else "–",
+        join(plate(row.room[0]), " ", tag("span", words.either(*row.room[1:]), class_="lo mid"))
+        if row.room[0]
+        else "–",
         ago(words, row.heard_at, view.now) if row.heard_at else words("terminals.never"),
         waiting(view, row.stored[1] if row.stored else None, row.presence),
         words.number(row.stored[0]) if row.stored else "–",

@@ -1,0 +1,32 @@
+"""Every page of the console, on a stack in whose town something goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.console_stack import Stack, running_stack
+from tests.e2e.console_town import quarantine
+
+
+@contextmanager
+def busy_stack(folder: Path) -> Iterator[Stack]:
+    """A running cloud with check-ins of every kind, and something in quarantine."""
+    with running_stack(folder) as stack:
+        for number in range(9):
+            stack.town.check_in(number % 8, number % 3)
+        stack.town.check_in(None, 1)
+        stack.town.check_in(None, 0, method="guest", waits=0, credential_id=None, subject=None)
+        stack.town.check_in(4, 1, outcome="refused", reason="not_for_this_activity")
+        quarantine(stack.town.engine, "kiosk-302-a", b'{"type":"dance","x":"<script>alert(1)</script>"}\n\x00\xff')
+        yield stack
+
+
+def pages(stack: Stack) -> list[str]:
+    """Their addresses, as an admin may open them."""
+    town = stack.town
+    return [
+        "/", "/activities", f"/activities/{town.occurrences[0]}", "/members", f"/members/{town.members[0]}",
+        "/members/import", "/rooms", "/terminals", "/terminals/kiosk-302-a", "/terminals/kiosk-210-a",
+        f"/terminals?organisation={town.organisation_id}", "/quarantine", "/quarantine/1", "/audit", "/organisations",
+        "/accounts", "/tokens", "/search?q=302", "/members/mem_0000000000000000", "/members?search=%E6%97%A0%E4%BA%BA",
+    ]  # fmt: skip
