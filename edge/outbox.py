@@ -18,6 +18,7 @@ from edge.errors import LineTooLong, OutboxDamaged, OutboxError, OutboxFull, Out
 from edge.rows import Row
 from edge.store import Limits, Store, Transaction
 from edge.stream import SAMPLE_TYPE, as_parent, seen, sent, stored
+from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import Header, Record
 from firmware_specs.wire import chain_next, encode_batch, encode_header
 
@@ -238,13 +239,18 @@ class Outbox:
 
     def _mark(self, transaction: Transaction, through: int, epoch: int, rejected: list[int]) -> None:
         sql, base, state = transaction.sql, transaction.kept.base, transaction.state
-        now_us = self._store.clock.now_us()
+        now_us, quality = self._store.clock.now_us(), self._store.clock.quality()
         rows.forget_marks(sql, base + through)
         rows.mark_rejected(sql, [base + number for number in rejected if state.trimmed < number <= state.last])
+        transaction.change(state=stored(state, through, epoch))
+        if through > state.through:
+            transaction.change(last_stored_at_us=now_us)
+        if quality is Quality.UNSET:  # it cannot tell what is old: the next mark of a set clock covers this place too
+            return
+        if quality is Quality.SYNCED:
+            rows.mend_marks(sql, now_us)
         if through > state.through:
             rows.mark_stored(sql, base + through, now_us)
-            transaction.change(last_stored_at_us=now_us)
-        transaction.change(state=stored(state, through, epoch))
         old_enough = rows.stored_before(sql, now_us - self._store.limits.keep_us) - base
         transaction.trim(old_enough, at_most=TRIM_AT_ONCE)
 
@@ -308,9 +314,10 @@ class Outbox:
         return 0 if found is None else int(found[0])
 
     def probe(self) -> None:
-        """Where the last try failed, try to write again, so that the state is true once the disk is well."""
+        """Where the last try failed, try to write again, so that the state is true once the disk is well; else tidy up."""
         self._store.take_ballast()
         if self._store.problem is None and self._refused_facts is None:
+            self._store.tidy()
             return
         if self._store.run(_try_to_write):
             self._refused_facts = None

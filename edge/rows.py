@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from firmware_specs.wire import chain_next, encode_record
 NO_CHAIN: Final = bytes(32)
 """Stands in a row until its chain is fixed: the same size, so that fixing it needs no space."""
 HOUR_US: Final = 3_600_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +178,24 @@ def at_of(connection: sqlite3.Connection, place: int) -> int | None:
 
 
 def mark_stored(connection: sqlite3.Connection, place: int, now_us: int) -> None:
-    """Remember when the cloud had everything up to a place, one mark an hour."""
+    """Remember when the cloud had everything up to a place, one mark an hour; never older than that of a lower place.
+
+    Only for a clock that is set: a mark of 1970 would make everything old enough to be trimmed.
+    """
     connection.execute(
-        "INSERT INTO stored_marks VALUES (?, ?) ON CONFLICT (hour) DO UPDATE SET place = max(place, excluded.place)",
+        "INSERT INTO stored_marks SELECT max(?, ifnull(max(hour), 0)), ? FROM stored_marks WHERE true"
+        " ON CONFLICT (hour) DO UPDATE SET place = max(place, excluded.place)",
         (now_us // HOUR_US, place),
     )
+
+
+def mend_marks(connection: sqlite3.Connection, now_us: int) -> None:
+    """What a wrong clock marked as stored in the future was stored by now, at the latest."""
+    later = "FROM stored_marks WHERE hour > ?"
+    place = connection.execute(f"SELECT max(place) {later}", (now_us // HOUR_US,)).fetchone()[0]
+    if place is not None:
+        connection.execute(f"DELETE {later}", (now_us // HOUR_US,))
+        mark_stored(connection, place, now_us)
 
 
 def forget_marks(connection: sqlite3.Connection, after_place: int) -> None:
@@ -231,6 +246,21 @@ def dropped_line(sample: bytes) -> bytes:
     fields = json.loads(sample)
     stamp = {name: fields[name] for name in ("id", "at", "boot", "mono_ms", "clock", "config")}
     return encode_record(Dropped(**stamp, dropped_type=SAMPLE_TYPE, reason="space"))
+
+
+def forget_accepted(connection: sqlite3.Connection, before_us: int, most: int) -> None:
+    """Forget who was accepted for what began before an instant, and, beyond ``most`` rows, for what began first.
+
+    By the start in the occurrence's id: the rows' own times may be of a clock that was wrong. What is long, and was shown a
+    card since, stays.
+    """
+    start = (EPOCH + timedelta(microseconds=max(0, before_us))).strftime("%Y%m%dT%H%M%SZ")
+    connection.execute("DELETE FROM accepted WHERE substr(occurrence, -16) < ? AND at < ?", (start, before_us))
+    connection.execute(
+        "DELETE FROM accepted WHERE (occurrence, key) IN (SELECT occurrence, key FROM accepted"
+        " ORDER BY substr(occurrence, -16) DESC, at DESC LIMIT -1 OFFSET ?)",
+        (most,),
+    )
 
 
 # --- forks ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,10 @@ from edge.database import MEMORY, PAGE_BYTES, Database
 from edge.errors import OutboxDamaged, OutboxError, OutboxFull
 from edge.rows import Kept, Row
 from edge.salvage import Wreck
+from firmware_specs.errors import DecodeError
+from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import Gap, Started
+from firmware_specs.wire import decode_desired
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,6 +33,11 @@ DAY_US: Final = 86_400_000_000
 OWN_PAGES: Final = 32
 """Kept free for marks and the twin, so that a full outbox can still be drained."""
 ACCEPTED_KEPT_US: Final = 45 * DAY_US
+"""So long after an occurrence began it is kept who was accepted for it."""
+ACCEPTED_SHARE_BYTES: Final = 1024
+"""Of these there is one for each so many bytes of the outbox: about a tenth of it, 262,144 of 256 MiB; checked once a day."""
+TIDY_AFTER_MS: Final = 3_600_000
+TIDY_EVERY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +78,16 @@ class Transaction:
         self.change(state=stream.appended(self.state, len(added)))
 
     def make_room(self, needed_bytes: int, *, for_samples: bool = False) -> bool:
-        """Trim what is stored and then, not for samples, replace samples; whether there is room now."""
+        """Trim what is stored and then replace samples; whether there is room now. For samples, nothing makes room."""
         limits, database = self.store.limits, self.store.database
         reserved = limits.reserved_bytes // PAGE_BYTES if for_samples else 0
         most = database.max_pages - OWN_PAGES - reserved - needed_bytes // PAGE_BYTES - 1
+        if for_samples:
+            return database.pages(self.sql) <= most
         while database.pages(self.sql) > most:
             if self.trim(self.state.through, at_most=500):
                 continue
-            if for_samples or not rows.replace_samples(self.sql, self.kept.base + self.state.fixed, 500):
+            if not rows.replace_samples(self.sql, self.kept.base + self.state.fixed, 500):
                 return False
         return True
 
@@ -125,6 +135,7 @@ class Store:
         self.kept: Kept | None = None
         self._versions = dict(versions)
         self._reason: str | None = "start"
+        self._tidy_at_ms = clock.mono_ms() + TIDY_AFTER_MS
 
     def run(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
@@ -157,6 +168,19 @@ class Store:
         with self.lock:
             if self._ballast.take():
                 self.database.grow_again()
+
+    def tidy(self) -> None:
+        """Once a day, where the clock can tell: forget who was accepted for what is long over, and old damaged files.
+
+        Not soon after a start, when a clock may still be far off.
+        """
+        now_ms = self.clock.mono_ms()
+        if now_ms < self._tidy_at_ms or self.clock.quality() is not Quality.SYNCED:
+            return
+        self._tidy_at_ms = now_ms + TIDY_EVERY_MS
+        before_us, most = self.clock.now_us() - ACCEPTED_KEPT_US, self.limits.max_bytes // ACCEPTED_SHARE_BYTES
+        self.run(lambda transaction: rows.forget_accepted(transaction.sql, before_us, most))
+        self.database.wrecks.forget_old(self.clock.now_us())
 
     def read(self, work: Callable[[sqlite3.Connection, Kept], T]) -> T:
         """Single SELECT statements, without a transaction."""
@@ -209,19 +233,26 @@ class Store:
             wrecks = [] if found is not None else [Wreck(file) for file in self.database.wrecks.unsaved()]
             if wrecks:
                 self._go_on_from(wrecks, transaction)
+            self._recall_config(sql)
             if self._reason is not None and not rows.is_whole(sql, transaction.kept):
                 raise OutboxDamaged("The outbox file does not hold the records that it speaks of.")
             if transaction.state.terminal != self.terminal:
                 self._leave_clone(transaction)
             elif self._reason is not None and not wrecks and transaction.make_room(1024):
                 transaction.add([self.started(self._reason)])
-            sql.execute("DELETE FROM accepted WHERE at < ?", (self.clock.now_us() - ACCEPTED_KEPT_US,))
             rows.save(sql, transaction.kept)
         self._reason = None
         self.database.wrecks.mark_saved()
         self.database.wrecks.forget_old(self.clock.now_us())
         self._ballast.take()
         return transaction.kept
+
+    def _recall_config(self, sql: sqlite3.Connection) -> None:
+        """Records made before the twin is in force again are made under the one that is kept."""
+        found = sql.execute("SELECT document FROM twin").fetchone()
+        if self.config == (0, 0) and found is not None:
+            with contextlib.suppress(DecodeError):  # the twin's own reader says what is wrong with it
+                self.config = decode_desired(found[0]).version
 
     def _new(self) -> Kept:
         return Kept(stream.new_stream(self.terminal, str(uuid.uuid4())), base=0, connection=0, last_stored_at_us=None)
@@ -245,6 +276,7 @@ class Store:
             sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
             sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
             sql.executemany("INSERT OR IGNORE INTO staff VALUES (?, ?)", wreck.staff)
+        self._recall_config(sql)
         known = [(wreck, wreck.kept) for wreck in wrecks if wreck.kept is not None]
         if known:
             last, kept = known[-1]

@@ -7,6 +7,7 @@ import pytest
 
 from edge.clock import SteppedClock
 from edge.database import MEMORY
+from edge.errors import OutboxFull
 from edge.outbox import Limits, Outbox
 from firmware_specs.messages import (
     CheckIn,
@@ -147,6 +148,16 @@ def test_stored_records_give_way_before_anything_is_refused(small: Outbox, clock
         small.append([check_in(clock) for _ in range(200)])
         store_all(small)
     assert small.position().state.trimmed > 4000
+
+
+def test_sample_never_costs_what_is_stored(small: Outbox, clock: SteppedClock) -> None:
+    for _ in range(20):
+        small.append([check_in(clock) for _ in range(100)])
+    store_all(small)
+    with pytest.raises(OutboxFull):
+        small.append([health(clock)])
+    assert small.position().state.trimmed == 0
+    assert small.status().state == "ok"
 
 
 def test_interactions_are_facts(small: Outbox, clock: SteppedClock) -> None:
