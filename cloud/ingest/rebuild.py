@@ -1,7 +1,7 @@
 """Makes the ledger anew from the journal: facts, their ids, links and attendance, then corrections.
 
-Promises that what is older than the journal's first batch of its stream stays as it is, that what a person decided is applied
-again, and that nothing is seen half-made: one transaction, during which ingest waits. Called by `python -m cloud rebuild`.
+Promises that what the journal does not hold stays as it is, that check-ins keep their ids, that what a person decided is
+applied again, and that nothing is seen half-made: one transaction, during which ingest waits. Called by the command line.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,6 +35,8 @@ def rebuild_ledger(engine: Engine, progress: Progress = lambda _reached, _last: 
     with transaction(engine) as session:
         bulk = Bulk.of(session)
         until = last_id(bulk)  # on PostgreSQL also keeps ingest from adding to the journal until the end
+        bulk.run("CREATE TEMPORARY TABLE kept_ids AS SELECT id, stream, number FROM check_ins")
+        bulk.run("CREATE INDEX ix_kept_ids ON kept_ids (stream, number)")
         for table in TABLES:
             bulk.run(_FORGET.format(table=table))
         bulk.run("DELETE FROM attendance WHERE stream IS NULL")
@@ -45,13 +47,19 @@ def rebuild_ledger(engine: Engine, progress: Progress = lambda _reached, _last: 
             rows.write_facts(bulk, decoded)
             batches += len(entries)
             progress(after_id, until)
+        bulk.run(_GIVE_IDS_BACK)
+        bulk.run("DROP TABLE kept_ids")
         attendance.apply_corrections(session)
     log.info("ledger_rebuilt", batches=batches)
     return batches
 
 
-_FORGET: Final = """DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM (SELECT stream, MIN(first) AS first FROM journal
-GROUP BY stream) j WHERE j.stream = {table}.stream AND {table}.number >= j.first)"""
+_FORGET: Final = """DELETE FROM {table} WHERE {table}.number < (SELECT j.first + j.count FROM journal j
+WHERE j.stream = {table}.stream AND j.first <= {table}.number ORDER BY j.first DESC LIMIT 1)"""
+"""Rows whose records the journal holds: found by its index, for the batches of a stream do not overlap."""
+
+_GIVE_IDS_BACK: Final = """UPDATE check_ins SET id = kept_ids.id FROM kept_ids
+WHERE kept_ids.stream = check_ins.stream AND kept_ids.number = check_ins.number"""
 
 
 def _records(entry: Entry) -> rows.Records:

@@ -15,10 +15,10 @@ import structlog
 from sqlalchemy import Engine
 
 from cloud.bulk import Bulk
-from cloud.clock import Clock, to_us
+from cloud.clock import Clock, from_us, to_us
 from cloud.database import transaction
 from cloud.errors import Unavailable
-from cloud.journal import metrics, projector, retention
+from cloud.journal import handed, metrics, projector, retention
 from cloud.lease import PROJECTOR, Lease
 from cloud.loop import Loop
 from cloud.timeseries.port import Timeseries
@@ -26,6 +26,8 @@ from cloud.timeseries.port import Timeseries
 IDLE_S: Final = 0.25
 ROLL_UP_EVERY_S: Final = 20.0
 EXPIRE_EVERY_S: Final = 3600.0
+A_DAY_US: Final = 86_400_000_000
+MICROSECOND: Final = timedelta(microseconds=1)
 
 log = structlog.get_logger(__name__)
 
@@ -100,14 +102,31 @@ class Projecting:
         self.store().roll_up()
 
     def _expire(self) -> None:
-        if self._kept.points is not None:
-            self.store().expire(self._clock() - self._kept.points)
-        if self._kept.journal is None:
+        now_at = to_us(self._clock())
+        with transaction(self._engine, read_only=True) as session:
+            present_at = retention.present_at(Bulk.of(session), now_at)
+        if present_at is None or self._kept == Kept():
             return
-        before_at, deleted = to_us(self._clock() - self._kept.journal), 1
-        while deleted:
+        if now_at - present_at > A_DAY_US:
+            log.warning(
+                "expiry_waits", why="terminals' clocks are behind ours", seconds=(now_at - present_at) // 1_000_000
+            )
+        if self._kept.points is not None:
+            self._expire_points(present_at - self._kept.points // MICROSECOND)
+        if self._kept.journal is not None:
+            self._expire_journal(present_at - self._kept.journal // MICROSECOND)
+
+    def _expire_points(self, before_at: int) -> None:
+        """Not expected first, not there then: the reconciler may look in between."""
+        with transaction(self._engine) as session:
+            handed.let_go(Bulk.of(session), before_at)
+        self.store().expire(from_us(before_at))
+
+    def _expire_journal(self, before_at: int) -> None:
+        after_id: int | None = 0
+        while after_id is not None:
             with transaction(self._engine) as session:
-                deleted = retention.expire(Bulk.of(session), before_at)
+                _, after_id = retention.expire(Bulk.of(session), before_at, after_id)
 
     def _every(self, what: str, seconds: float, do: Callable[[], None]) -> None:
         now = time.monotonic()
