@@ -169,11 +169,11 @@ def list_tokens(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[TokenView]:
 
 @routes.post("/tokens", status_code=201)
 def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
-    """A token of one's own account, with at most the role one has now."""
+    """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that."""
     with cloud.writing() as session:
         account = service.get_account(session, by.account_id)
         token, secret = service.create_token(
-            session, cloud.change(by), by.role, account, body.name, body.role, body.expires_at
+            session, cloud.change(by), by.role, account, body.name, body.role, body.expires_at, by.until
         )
         return NewTokenView(**TokenView.model_validate(token).model_dump(), secret=secret)
 

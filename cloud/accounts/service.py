@@ -48,13 +48,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking, as found out from a session or a token."""
+    """Who is asking, as found out from a session or a token; `until` is the token's end."""
 
     account_id: str
     name: str
     role: Role
     scope: Scope = EVERYWHERE
     by_session: bool = False
+    until: datetime | None = None
 
 
 def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
@@ -147,6 +148,8 @@ def sign_in(session: Session, name: str, password: str, address: str, now: datet
     good = verify_password(account.password_hash if account else _nobodys_hash(), password)
     if account is None or not good or not account.enabled:
         session.add_all(SignInFailure(key=key, at=now) for key in keys)
+        if account is not None:  # an unknown name is not kept: people type passwords there
+            note(session, Change("-", now), "account.sign_in_failed", account.id)
         return None
     secret = secrets.token_urlsafe(32)
     session.add(SignIn(token_hash=_digest(secret), account_id=account.id, created_at=now, expires_at=now + lasts))
@@ -184,14 +187,29 @@ def principal_of_token(session: Session, secret: str, now: datetime) -> Principa
         return None
     role, most = Role(found.ApiToken.role), Role(found.Account.role)
     return Principal(
-        found.Account.id, f"{found.Account.name}/{found.ApiToken.name}", role if most.includes(role) else most
+        found.Account.id,
+        f"{found.Account.name}/{found.ApiToken.name}",
+        role if most.includes(role) else most,
+        until=found.ApiToken.expires_at,
     )
 
 
 def create_token(
-    session: Session, change: Change, most: Role, account: Account, name: str, role: Role, expires_at: datetime | None
+    session: Session,
+    change: Change,
+    most: Role,
+    account: Account,
+    name: str,
+    role: Role,
+    expires_at: datetime | None,
+    until: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """A token and its secret, which is shown this once. Forbidden for a role above `most` or the account's own."""
+    """A token and its secret, which is shown this once. Forbidden for a role above `most` or the account's own.
+
+    `until` is the end of the token that asks: what it makes does not outlive it.
+    """
+    if until is not None:
+        expires_at = until if expires_at is None else min(expires_at, until)
     if not (Role(account.role).includes(role) and most.includes(role)):
         raise Forbidden(f"A token of {account.name} cannot have the role {role} here.", code="token_role")
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)

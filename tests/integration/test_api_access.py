@@ -5,7 +5,7 @@ import pytest
 
 from cloud.accounts.service import FAILURES_BY_NAME, Role
 from cloud.guard import COOKIE
-from tests.office import PASSWORD, Office
+from tests.office import JSON, PASSWORD, Office
 
 SIGN_IN = "/api/v1/session"
 OPEN = {"/healthz", "/readyz", "/api/v1/session", "/api/v1/openapi.json", "/api/v1/docs"}
@@ -122,6 +122,31 @@ def test_a_token_has_at_most_the_role_of_its_owner(office: Office) -> None:
     with httpx.Client(base_url=office.url, headers={"Authorization": f"Bearer {made['secret']}"}) as client:
         assert client.get(SIGN_IN).json()["role"] == "viewer"
         assert client.post("/api/v1/tokens", json={"name": "t", "role": "operator"}).status_code == 403
+
+
+def test_a_token_made_by_a_token_does_not_outlive_it(office: Office) -> None:
+    in_an_hour = int((office.now().timestamp() + 3600) * 1_000_000)
+    short = office.make("/tokens", name="an hour", role="admin", expires_at=in_an_hour)
+    with httpx.Client(base_url=office.url, headers={"Authorization": f"Bearer {short['secret']}"}) as client:
+        for asked in (None, in_an_hour * 2, in_an_hour - 1_000_000):
+            body = {"name": "child", "role": "viewer", "expires_at": asked}
+            made = client.post("/api/v1/tokens", json=body).json()
+            assert made["expires_at"] == min(asked or in_an_hour, in_an_hour)
+
+
+def failed_sign_ins(office: Office) -> list[JSON]:
+    with office.client() as client:
+        entries = client.get("/api/v1/audit", params={"limit": 200}).json()["items"]
+    return [each for each in entries if each["action"] == "account.sign_in_failed"]
+
+
+def test_a_failed_sign_in_is_in_the_audit_and_a_name_that_nobody_has_is_not(office: Office) -> None:
+    before = failed_sign_ins(office)
+    sign_in(office, "viewer-1", "not the password")
+    sign_in(office, "my-secret-password-in-the-wrong-field", "not the password")
+    failed = failed_sign_ins(office)
+    assert len(failed) == len(before) + 1
+    assert "wrong-field" not in str(failed)
 
 
 def test_a_revoked_or_expired_token_opens_nothing(office: Office) -> None:
