@@ -57,6 +57,8 @@ class OutboxDamaged(OutboxError):
 class LineTooLong(EdgeError):
     """The next line does not fit into a batch of the size that the broker allows."""
 
-    def __init__(self, number: int, line_bytes: int, room_bytes: int) -> None:
+    def __init__(self, number: int, line_bytes: int, room_bytes: int, needed_bytes: int) -> None:
         super().__init__(f"Record {number} has {line_bytes} bytes; a packet of this broker has room for {room_bytes}.")
         self.number = number
+        self.needed_bytes = needed_bytes
+        """The size of a batch that holds this line alone."""

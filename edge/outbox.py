@@ -185,7 +185,7 @@ class Outbox:
         found = rows.lines_after(transaction.sql, place, max_records, room)
         if not found:
             line_bytes = rows.first_line_bytes(transaction.sql, place) or 0
-            raise LineTooLong(state.through + 1, line_bytes, max(0, room))
+            raise LineTooLong(state.through + 1, line_bytes, max(0, room), max_bytes - room + line_bytes + 1)
         lines = [line for line, _ in found]
         if not _agree(prev, found[: max(0, state.fixed - state.through)]):
             parent = as_parent(state.stream, state.through, prev)

@@ -198,7 +198,14 @@ class Uplink:
             self._shrink(flight.batch)
 
     def _next_batch(self) -> Outgoing | None:
-        return self._queue.next_batch(self._max_records, self._max_bytes)
+        """Where batches were made smaller than the next line, that line goes alone: too long is only what no packet holds."""
+        try:
+            return self._queue.next_batch(self._max_records, self._max_bytes)
+        except LineTooLong as error:
+            if self._max_bytes >= self._allowed_bytes:
+                raise
+            self._max_bytes = min(self._allowed_bytes, error.needed_bytes)
+            return self._queue.next_batch(1, self._allowed_bytes)
 
     def _resend_after_s(self) -> float:
         """Exponential, up to a quarter of jitter on top: the first repeat never comes before the timeout."""

@@ -87,6 +87,36 @@ def test_broker_that_never_answers_is_given_up_and_tried_again(outbox: Outbox, m
         assert time.monotonic() - started_s < 3
 
 
+CONNACK = b"\x20\x03\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+        b"220 smtp ready\r\n",
+        b"\x20\x05\x00\x00\x02\x99\x99",  # CONNACK with a property that there is not
+        b"\x20\x03\x00\x77\x00",  # CONNACK with a reason that there is not
+        CONNACK + b"\x90\x00",  # SUBACK without an id
+        CONNACK + b"\x30\x01\x00",  # PUBLISH without a topic
+        CONNACK + b"\xe0\x01\x33",  # DISCONNECT with a reason that there is not
+        b"\x30\xff\xff\xff\xff\xff",  # a length of five bytes
+    ],
+)
+def test_server_that_speaks_no_mqtt_costs_a_connection_and_not_the_uplink(said: bytes, outbox: Outbox) -> None:
+    with socket.create_server((HOST, 0)) as server:
+        server.settimeout(10.0)
+        terminal = Terminal(server.getsockname()[1], outbox)
+        for _ in range(2):
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(said)
+        assert wait_until(lambda: terminal.link._failures >= 2)
+        assert not terminal.connected()
+        terminal.stop()
+
+
 def test_network_that_falls_silent_is_noticed_by_the_keepalive(broker: MosquittoServer, outbox: Outbox) -> None:
     with Relay(broker.port) as relay:
         terminal = Terminal(relay.port, outbox)

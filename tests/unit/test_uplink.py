@@ -11,7 +11,7 @@ from edge.errors import OutboxFull
 from edge.outbox import Outbox
 from edge.uplink import Uplink
 from firmware_specs.fields import MAX_BATCH_BYTES
-from firmware_specs.messages import Started, Stored
+from firmware_specs.messages import Health, Started, Stored
 from firmware_specs.wire import decode_batch
 from tests.unit.uplink_line import TERMINAL, TIMEOUT_S, Line, connected_line
 
@@ -277,6 +277,32 @@ def test_connection_that_is_cut_by_every_batch_gets_smaller_ones(line: Line) -> 
     line.sent.clear()
     line.send()
     assert 0 < line.sent[0].header.count <= 16
+
+
+def test_long_line_goes_alone_where_batches_were_made_smaller_than_it(line: Line) -> None:
+    metrics = {f"metric_with_a_long_name_{index}": 123456.789 for index in range(60)}
+    line.outbox.append([Health(**line.clock.stamp((0, 0)), metrics=metrics)])
+    for _ in range(6):
+        line.uplink.step(line.now_s)
+        line.uplink.disconnected()
+        line.uplink.connected(line.now_s)
+        line.hand(line.send())
+    line.check_in(3)
+    line.run()
+    assert line.all_stored()
+
+
+def test_long_line_beyond_what_the_broker_allows_is_still_too_long(line: Line) -> None:
+    metrics = {f"metric_with_a_long_name_{index}": 123456.789 for index in range(60)}
+    line.outbox.append([Health(**line.clock.stamp((0, 0)), metrics=metrics)])
+    for _ in range(3):
+        line.uplink.step(line.now_s)
+        line.uplink.disconnected()
+        line.uplink.connected(line.now_s, 2500)
+        line.hand(line.send())
+    line.run()
+    assert line.uplink.problem is not None
+    assert "Record 2 has" in line.uplink.problem
 
 
 def test_batch_that_is_swallowed_again_and_again_gets_smaller(line: Line) -> None:
