@@ -68,7 +68,7 @@ async def activity_fields(view: View, known: Activity | None = None) -> Markup:
                       required=True),
         dialogs.field(words("activities.opens"), "opens", str(shown.opens_minutes), type="number", min=0, max=240,
                       required=True),
-        _repeats(words, shown.repeat, shown.start),
+        _repeats(words, shown.repeat),
         _audience(words, shown.audience, found.organisations),
     )  # fmt: skip
 
@@ -108,15 +108,16 @@ def _known(known: Activity) -> _Shown:
     )  # fmt: skip
 
 
-def _repeats(words: Words, repeat: Repeat, start: datetime) -> Markup:
-    days, names = repeat.days or (DAYS[start.weekday()],), repeating.names(words)
+def _repeats(words: Words, repeat: Repeat) -> Markup:
+    names = repeating.names(words)
     ends = "until" if repeat.until else "count" if repeat.count else "never"
     kinds = [(each, words(f"repeat.choose_{each}")) for each in Kind]
     endings = [(each, words(f"repeat.ends_{each}")) for each in ("never", "until", "count")]
     return join(
         dialogs.choice(words("activities.repeats"), "repeats", kinds, repeat.kind),
         shown_when("repeats", [Kind.WEEKLY], repeat.kind, dialogs.ticks(
-            words("repeat.days"), [(f"day:{day}", names[day], day in days) for day in DAYS], across=True)),
+            words("repeat.days"), [(f"day:{day}", names[day], day in repeat.days) for day in DAYS],
+            hint=words("repeat.days_hint"), across=True)),
         shown_when("repeats", repeating.COUNTED, repeat.kind, dialogs.field(
             words("repeat.every"), "every", str(repeat.every), type="number", min=1, max=100)),
         shown_when("repeats", [Kind.RULE], repeat.kind, dialogs.field(
