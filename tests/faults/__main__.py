@@ -20,7 +20,7 @@ from tests.faults.checker import Findings, check
 from tests.faults.draws import FAULTS, Fault, Round, copy_disk, restore_cloud
 from tests.faults.evidence import Damage, read_journal
 from tests.faults.recovery import RECOVER_WITHIN_S, Stuck, state_of, wait_until_stored
-from tests.faults.stack import FaultStack, Programs
+from tests.faults.stack import FaultStack, Parts
 from tests.process import wait_until
 
 ONWARD_WITHIN_S = 20.0
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"seed {seed}: {options.rounds} rounds, {options.store}")
     with tempfile.TemporaryDirectory(prefix="roomlink-faults-") as folder:
         Path(folder).chmod(0o755)
-        with FaultStack(Path(folder), options.store, options.pace, seed, options.programs) as stack:
+        parts = Parts(options.store, options.series, options.cloud, options.kiosk, options.pace)
+        with FaultStack(Path(folder), parts, seed) as stack:
             now = Round(stack, random.Random(seed), Damage())
             recovery_s = [0.0]
             stuck = _try(lambda: _run(now, options, recovery_s))
@@ -96,15 +97,16 @@ def _draw(now: Round) -> list[Fault]:
 
 
 DISKS = frozenset({"kill_agent", "fill_disk", "roll_back_disk", "clone_disk", "wipe_disk"})
-CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "lock_series", "restore_cloud", "add_worker"})
+CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "fail_series", "restore_cloud", "add_worker"})
 BROKERS = frozenset({"kill_broker", "wipe_broker"})
 
 
 def _spoils_another(fault: str, before: Sequence[str]) -> bool:
-    """Whether two faults would get into each other's way: both start the same process, or one asks a database that is away."""
+    """Whether two faults would get into each other's way: both start the same process, one asks a database that is away, or a
+    disk is taken that has just become the only place of what a restored cloud lost."""
     same_part = any(fault in part and each in part for part in (DISKS, CLOUDS, BROKERS) for each in before)
-    asks_database = fault in DISKS and "kill_database" in before
-    return same_part or asks_database
+    needs_cloud = fault in DISKS and any(each in before for each in ("kill_database", "restore_cloud"))
+    return same_part or needs_cloud
 
 
 def _close(stack: FaultStack) -> None:
@@ -138,15 +140,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--store", choices=["postgresql", "sqlite"], default="postgresql")
+    parser.add_argument("--series", choices=["duckdb", "influx"], default="duckdb", help="influx: a small double of it")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--pace", type=float, default=20.0, help="visitors per second at each kiosk")
     parser.add_argument("--draw", type=_faults, help="these faults in each round, in this order: kill_cloud,wipe_disk")
     parser.add_argument("--recover-within-s", type=float, default=RECOVER_WITHIN_S)
-    parser.add_argument("--cloud", default=Programs.cloud, help="module to start as the cloud")
-    parser.add_argument("--kiosk", default=Programs.kiosk, help="module to start as each kiosk")
-    options = parser.parse_args(arguments)
-    options.programs = Programs(options.cloud, options.kiosk)
-    return options
+    parser.add_argument("--cloud", default=Parts.cloud, help="module to start as the cloud")
+    parser.add_argument("--kiosk", default=Parts.kiosk, help="module to start as each kiosk")
+    return parser.parse_args(arguments)
 
 
 def _faults(names: str) -> list[Fault]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -70,14 +69,7 @@ def read_account(stack: FaultStack) -> CloudAccount:
             )
         )
         gaps = tuple(Gap(*row) for row in declared)
-    return CloudAccount(facts, attendance, _series(stack), gaps)
-
-
-def _series(stack: FaultStack) -> dict[str, int]:
-    with duckdb.connect(str(stack.series_file), read_only=True) as series:
-        query = "SELECT word, count(*) FROM attendance JOIN words ON words.id = attendance.stream GROUP BY word"
-        found = series.execute(query).fetchall()
-    return {str(stream): int(count) for stream, count in found}
+    return CloudAccount(facts, attendance, stack.series.attendance(), gaps)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import duckdb
 import psutil
 
 from tests.faults.account import is_written_onward, promised_ids, read_stored
@@ -165,16 +164,21 @@ def fill_cloud_disk(now: Round) -> Heal:
     return heal
 
 
-def lock_series(now: Round) -> Heal:
-    """The time series fail: another process has their file when the cloud starts. Check-ins are stored all the same."""
-    now.stack.cloud.kill()
-    other = duckdb.connect(str(now.stack.series_file))
-    now.stack.start_cloud()
+def fail_series(now: Round) -> Heal:
+    """The time series fail: a server refuses, or another process has the file when the cloud starts. Check-ins are stored all
+    the same."""
+    kind = now.chance.randrange(100)
+    if now.stack.series.needs_restart:
+        now.stack.cloud.kill()
+        heal = now.stack.series.fail(kind)
+        now.stack.start_cloud()
+    else:
+        heal = now.stack.series.fail(kind)
     if now.is_alone:
         wait_until_stored(now.stack)
         if is_written_onward(now.stack.database_url):
             raise AssertionError("the series were to fail, and do not")
-    return other.close
+    return heal
 
 
 def restore_cloud(now: Round) -> Heal:
@@ -215,7 +219,7 @@ FAULTS: tuple[Fault, ...] = (
     clone_disk,
     wipe_disk,
     fill_cloud_disk,
-    lock_series,
+    fail_series,
     restore_cloud,
     add_worker,
 )

@@ -14,6 +14,7 @@ from typing import Self
 
 from demo.world import Api, World, make_world
 from tests.faults.proxy import Proxy
+from tests.faults.series import FileSeries, SeriesStore, ServerSeries
 from tests.process import HOST, Process, accepts, free_port
 from tests.servers import CLOUD_USER, MosquittoServer, PostgresServer
 
@@ -24,11 +25,15 @@ RESEND_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
-class Programs:
-    """The modules that are started as the cloud and as the kiosks; a test starts others, which break a promise."""
+class Parts:
+    """What it is made of: `postgresql` or `sqlite`, `duckdb` or `influx`, and the modules that are started as the cloud and as
+    the kiosks; a test starts others, which break a promise. ``pace`` is visitors per second at each kiosk."""
 
+    store: str = "postgresql"
+    series: str = "duckdb"
     cloud: str = "cloud"
     kiosk: str = "tests.faults.kiosk"
+    pace: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,12 @@ class Kiosk:
 
 
 class FaultStack:
-    """All of it; ``store`` is `postgresql` or `sqlite`."""
+    """All of it."""
 
-    def __init__(self, folder: Path, store: str, pace: float, seed: int, programs: Programs) -> None:
-        self.folder, self.programs = folder, programs
-        self.postgres = PostgresServer() if store == "postgresql" else None
+    def __init__(self, folder: Path, parts: Parts, seed: int) -> None:
+        self.folder, self.parts = folder, parts
+        self.postgres = PostgresServer() if parts.store == "postgresql" else None
+        self.series: SeriesStore = ServerSeries() if parts.series == "influx" else FileSeries(folder / "series.duckdb")
         self.broker = MosquittoServer(folder / "broker")
         self.broker.set_user(CLOUD_USER)
         self.uplink = Proxy(free_port(), self.broker.port, seed)
@@ -116,7 +122,7 @@ class FaultStack:
         self.worker = Process(folder / "worker.log")
         self.backup: Path | None = None
         self.port = free_port()
-        self.kiosks = [self._kiosk(name, pace) for name in KIOSKS]
+        self.kiosks = [self._kiosk(name) for name in KIOSKS]
         self.world: World | None = None
         self.token = ""
 
@@ -133,7 +139,6 @@ class FaultStack:
         if self.postgres:
             self.postgres.start()
         self.database_url = self.postgres.create_database() if self.postgres else f"sqlite:///{self.folder}/ledger.db"
-        self.series_file = self.folder / "series.duckdb"
         self._write_cloud_settings()
         self.broker.start()
         self.uplink.start()
@@ -152,12 +157,13 @@ class FaultStack:
         self.uplink.stop()
         self.downlink.stop()
         self.broker.close()
+        self.series.close()
         if self.postgres:
             self.postgres.close()
 
     def start_cloud(self) -> None:
         """Start the service, and return when it answers."""
-        command = self.command("serve", "--migrate", program=self.programs.cloud)
+        command = self.command("serve", "--migrate", program=self.parts.cloud)
         self.cloud.spawn(command, ready=lambda: accepts(self.port))
 
     def command(self, *arguments: str, program: str = "cloud") -> list[str]:
@@ -176,15 +182,15 @@ class FaultStack:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _kiosk(self, name: str, pace: float) -> Kiosk:
+    def _kiosk(self, name: str) -> Kiosk:
         folder = self.folder / name
         (folder / "disk").mkdir(parents=True)
-        return Kiosk(name, folder, Process(folder / "kiosk.log"), pace, self.programs.kiosk)
+        return Kiosk(name, folder, Process(folder / "kiosk.log"), self.parts.pace, self.parts.kiosk)
 
     def _write_cloud_settings(self) -> None:
         settings = {
             "database_url": self.database_url,
-            "timeseries_url": f"duckdb:///{self.series_file}",
+            **self.series.settings(),
             "data_dir": str(self.folder / "cloud"),
             "port": self.port,
             "mqtt_port": self.downlink.port,
