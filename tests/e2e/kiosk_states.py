@@ -221,6 +221,11 @@ def english_accepted(stage: Stage) -> None:
     accepted(stage)
 
 
+def english_checked_out(stage: Stage) -> None:
+    english(stage)
+    checked_out(stage)
+
+
 def english_refused(stage: Stage) -> None:
     english(stage)
     expired(stage)
@@ -290,6 +295,7 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     right_to_left,
     english,
     english_accepted,
+    english_checked_out,
     english_refused,
     english_full,
     english_choose,
