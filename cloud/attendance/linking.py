@@ -32,14 +32,23 @@ _CARDS: Final = (
 )
 _SUBJECTS: Final = "SELECT subject, id, created_at FROM members WHERE erased_at IS NULL AND subject IN"
 
+_KNOWN: Final = """(EXISTS (SELECT 1 FROM credentials c WHERE c.id = f.credential_id)
+OR EXISTS (SELECT 1 FROM members m WHERE m.subject = f.subject))"""
 _WAITING: Final = f"""SELECT f.id, f.credential_id, f.subject, f.flags, f.outcome, f.occurrence_id, f.{", f.".join(COLUMNS[2:])}
-FROM check_ins f WHERE f.waits = 1 AND f.id > ? AND (EXISTS (SELECT 1 FROM credentials c WHERE c.id = f.credential_id)
-OR EXISTS (SELECT 1 FROM members m WHERE m.subject = f.subject)) ORDER BY f.id LIMIT ?"""  # noqa: S608
+FROM check_ins f WHERE f.waits = 1 AND f.id > ? AND {_KNOWN} ORDER BY f.id LIMIT ?"""  # noqa: S608
 _LINK: Final = """UPDATE check_ins SET member_id = ?, waits = 0,
 linked_at = CASE WHEN received_at > ? THEN received_at ELSE ? END WHERE id = ?"""
-_LINK_CHECK_OUTS: Final = """UPDATE check_outs SET member_id = (SELECT c.member_id FROM credentials c
-WHERE c.id = check_outs.credential_id) WHERE member_id IS NULL
-AND EXISTS (SELECT 1 FROM credentials c WHERE c.id = check_outs.credential_id)"""
+_CONFLICT: Final = "UPDATE check_ins SET waits = 0, flags = ? WHERE id = ?"
+_CHECK_OUTS: Final = f"""SELECT f.credential_id, f.stream, f.number, f.subject FROM check_outs f WHERE f.member_id IS NULL
+AND (f.credential_id, f.stream, f.number) > (?, ?, ?) AND {_KNOWN}
+ORDER BY f.credential_id, f.stream, f.number LIMIT ?"""  # noqa: S608
+_LINK_CHECK_OUT: Final = "UPDATE check_outs SET member_id = ? WHERE stream = ? AND number = ?"
+
+CARD_CONFLICT: Final = "card_conflict"
+"""The flag of a check-in whose card is one member's and whose subject is another's: it links to nobody."""
+
+After = int | tuple[str, str, int]
+"""How far `link_late` is: an id of check_ins, or card, stream and number of check_outs, which come after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +92,40 @@ def attend(bulk: Bulk, rows: Iterable[Row]) -> None:
     bulk.run_many(_UPSERT, sorted(rows, key=lambda row: (row[0], row[1])))
 
 
-def link_late(bulk: Bulk, after_id: int = 0, limit: int = 1_000) -> tuple[int, int | None]:
-    """Link what waits for a member or a card that is there now. How many, and the id to go on after; None at the end."""
-    if after_id == 0:
-        bulk.run(_LINK_CHECK_OUTS)
+def link_late(bulk: Bulk, after: After = 0, limit: int = 1_000) -> tuple[int, After | None]:
+    """Link what waits for a member or a card that is there now, by the rules of `find_links`: one part.
+
+    How many were linked, and where to go on; None at the end.
+    """
+    if not isinstance(after, int):
+        return _link_check_outs(bulk, after, limit)
+    linked, last = _link_check_ins(bulk, after, limit)
+    return linked, ("", "", 0) if last is None else last
+
+
+def _link_check_ins(bulk: Bulk, after_id: int, limit: int) -> tuple[int, int | None]:
     rows = bulk.rows(_WAITING, (after_id, limit))
     waiting = {row[0]: Reference(row[1], row[2], "not_verified" not in json.loads(row[3])) for row in rows}
     links = find_links(bulk, waiting.values())
-    linked = [(row, link) for row in rows if (link := links.get(waiting[row[0]]))]
+    found = [(row, links[waiting[row[0]]]) for row in rows if waiting[row[0]] in links]
+    linked = [(row, link) for row, link in found if link is not None]
     bulk.run_many(_LINK, [(link.member_id, link.since_at, link.since_at, row[0]) for row, link in linked])
+    bulk.run_many(_CONFLICT, [(_with_conflict(row[3]), row[0]) for row, link in found if link is None])
     attend(bulk, [_attendance(row, link) for row, link in linked if row[4] == "accepted" and row[5] is not None])
     return len(linked), rows[-1][0] if len(rows) == limit else None
+
+
+def _link_check_outs(bulk: Bulk, after: tuple[str, str, int], limit: int) -> tuple[int, After | None]:
+    rows = bulk.rows(_CHECK_OUTS, (*after, limit))
+    waiting = {row: Reference(row[0], row[3]) for row in rows}
+    links = find_links(bulk, waiting.values())
+    linked = [(link.member_id, row[1], row[2]) for row in rows if (link := links.get(waiting[row]))]
+    bulk.run_many(_LINK_CHECK_OUT, linked)
+    return len(linked), rows[-1][:3] if len(rows) == limit else None
+
+
+def _with_conflict(flags: str) -> str:
+    return json.dumps([*json.loads(flags), CARD_CONFLICT], separators=(",", ":"))
 
 
 def _attendance(row: Row, link: Link) -> Row:

@@ -7,6 +7,7 @@ One turn at a time, in the process that holds the subscription; what takes long 
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -20,7 +21,7 @@ from cloud.counters import Counts, current
 from cloud.database import transaction
 from cloud.errors import CloudError
 from cloud.ingest import state
-from cloud.ingest.state import StateBoard, Written
+from cloud.ingest.state import Heard, StateBoard, Written
 from cloud.ingest.twins import TwinPush
 
 EVERY_S: Final = 0.5
@@ -39,13 +40,14 @@ class Housekeeping:
     def __init__(self, engine: Engine, clock: Clock, board: StateBoard, twins: TwinPush, tell: Tell) -> None:
         self._engine, self._clock, self._board, self._twins, self._tell = engine, clock, board, twins, tell
         self._linked_at_change = -1
-        self._link_after: int | None = None
-        self._broker_lost = True  # the cloud did not run, which is the same to the terminals
+        self._link_after: linking.After | None = None
+        self._link_once_over: int | None = None
+        self._lost_at: int | None = self._now()  # the cloud did not run, which is the same to the terminals
         self._due: dict[str, float] = {}
 
     def broker_lost(self) -> None:
-        """The connection is gone: every terminal is suspect until it speaks. Called from paho's thread."""
-        self._broker_lost = True
+        """The connection is gone: every terminal is suspect until it speaks again. Called from paho's thread."""
+        self._lost_at = self._now()
 
     def turn(self) -> float:
         """Once around."""
@@ -59,33 +61,43 @@ class Housekeeping:
 
     def _write_states(self) -> Written:
         heard = self._board.take()
-        lost, self._broker_lost = self._broker_lost, False
-        if not lost and not heard.terminals():
+        lost_at, self._lost_at = self._lost_at, None
+        if lost_at is None and not heard.terminals():
             return Written()
         try:
             with transaction(self._engine) as session:
                 bulk = Bulk.of(session)
-                if lost:
-                    state.suspect_all(bulk, self._now())
-                return state.write(bulk, heard)
+                return state.write(bulk, heard) if lost_at is None else _write_around(bulk, heard, lost_at)
         except (CloudError, SQLAlchemyError):
             self._board.put_back(heard)
-            self._broker_lost = self._broker_lost or lost
+            self._lost_at = self._lost_at or lost_at
             raise
 
     def _link(self) -> bool:
-        """After members or credentials changed, and once at the start: the next part; whether there is more."""
-        if self._link_after is None:
-            with transaction(self._engine, read_only=True) as session:
-                change = current(session, Counts.ROSTER)
-            if change == self._linked_at_change:
-                return False
-            self._linked_at_change, self._link_after = change, 0
+        """The next part of what is due; whether there is more."""
+        if self._link_after is None and not self._begin_to_link():
+            return False
         with transaction(self._engine) as session:
-            linked, self._link_after = linking.link_late(Bulk.of(session), self._link_after)
+            linked, self._link_after = linking.link_late(Bulk.of(session), self._link_after or 0)
         if linked:
-            log.info("linked_late", check_ins=linked)
+            log.info("linked_late", facts=linked)
         return self._link_after is not None
+
+    def _begin_to_link(self) -> bool:
+        """After members or credentials changed, and once at the start. A second time when everybody is done who wrote then:
+        facts whose links were looked up before the change may be committed after the first pass has read."""
+        with transaction(self._engine, read_only=True) as session:
+            change = current(session, Counts.ROSTER)
+            over, begun = _writers(Bulk.of(session))
+        if change != self._linked_at_change:
+            self._linked_at_change = change
+            self._link_once_over = None if over == begun else begun
+        elif self._link_once_over is not None and over >= self._link_once_over:
+            self._link_once_over = None
+        else:
+            return False
+        self._link_after = 0
+        return True
 
     def _renew_twins(self) -> bool:
         """The next few; whether there are more."""
@@ -109,3 +121,24 @@ class Housekeeping:
 
     def _now(self) -> int:
         return to_us(self._clock())
+
+
+def _write_around(bulk: Bulk, heard: Heard, lost_at: int) -> Written:
+    """What was heard before the broker was lost makes nobody online any more."""
+    until, since = heard.split(lost_at)
+    before = state.write(bulk, until)
+    state.suspect_all(bulk, lost_at)
+    written = state.write(bulk, since)
+    return replace(written, born=before.born | written.born, reported={**before.reported, **written.reported})
+
+
+def _writers(bulk: Bulk) -> tuple[int, int]:
+    """Transactions that write, by number: all below the first are over, none from the second on had begun. Equal on SQLite,
+    where one who writes looks up links when nobody else writes."""
+    if not bulk.is_postgresql:
+        return 0, 0
+    (row,) = bulk.rows(
+        "SELECT CAST(CAST(pg_snapshot_xmin(now) AS text) AS bigint), CAST(CAST(pg_snapshot_xmax(now) AS text) AS bigint) "
+        "FROM pg_current_snapshot() AS now"
+    )
+    return row[0], row[1]

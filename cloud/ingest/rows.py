@@ -138,7 +138,7 @@ def _flags(entry: Entry, index: int, record: CheckIn, links: Links) -> str:
     """The kiosk's flags and ours, as JSON."""
     ours = ["room_guessed"] if entry.fixed.marks[index] & ROOM_GUESSED else []
     if _is_conflict(_reference(record), links):
-        ours.append("card_conflict")
+        ours.append(linking.CARD_CONFLICT)
     return json.dumps([*record.flags, *ours], separators=(",", ":")) if record.flags or ours else "[]"
 
 

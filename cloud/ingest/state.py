@@ -1,12 +1,15 @@
 """What terminals say of themselves beside records: births, deaths, reported twins, and when they were last heard.
 
-`hear_…` only hands over (paho's thread); `write` applies what was taken in one transaction. Bounds: MESSAGES births and
-deaths wait at most, newer ones are dropped and counted; of the rest only the newest of each terminal is kept.
+`hear_…` only hands over (paho's thread); `write` applies what was taken in one transaction. Bounds: of each terminal the
+newest STATES births and deaths wait, and the newest of the rest; of more than TERMINALS terminals, those heard last.
 """
 
+import json
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, TypeVar
 
 import structlog
@@ -19,7 +22,9 @@ from firmware_specs.errors import DecodeError
 from firmware_specs.messages import Birth, Death, Reported
 from firmware_specs.wire import decode_reported, decode_state
 
-MESSAGES: Final = 20_000
+TERMINALS: Final = 20_000
+STATES: Final = 4
+"""The newest birth is among these: a terminal's births and deaths alternate, but for a will that came late."""
 
 V = TypeVar("V")
 
@@ -38,15 +43,43 @@ class StateMessage:
 
 @dataclass(slots=True)
 class Heard:
-    """What was heard and is not written yet; times in microseconds."""
+    """What was heard and is not written yet, by terminal; times in microseconds."""
 
-    states: list[StateMessage] = field(default_factory=list)
+    states: dict[str, deque[StateMessage]] = field(default_factory=dict)
     reported: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
 
     def terminals(self) -> set[str]:
         """Whom it is about."""
-        return {each.terminal for each in self.states} | self.reported.keys() | self.live.keys()
+        return self.states.keys() | self.reported.keys() | self.live.keys()
+
+    def add_state(self, message: StateMessage) -> None:
+        """A birth or a death, the newest of its terminal."""
+        states = self.states.get(message.terminal) or deque(maxlen=STATES)
+        states.append(message)
+        _put(self.states, message.terminal, states)
+
+    def add(self, other: "Heard") -> None:
+        """What was heard after this."""
+        for states in other.states.values():
+            for message in states:
+                self.add_state(message)
+        for terminal, reported in other.reported.items():
+            _put(self.reported, terminal, reported)
+        for terminal, at in other.live.items():
+            _put(self.live, terminal, at)
+
+    def split(self, at: int) -> "tuple[Heard, Heard]":
+        """What was heard until `at`, and what was heard since."""
+        until, since = Heard(), Heard()
+        for states in self.states.values():
+            for message in states:
+                (until if message.at <= at else since).add_state(message)
+        for terminal, reported in self.reported.items():
+            (until if reported[1] <= at else since).reported[terminal] = reported
+        for terminal, heard_at in self.live.items():
+            (until if heard_at <= at else since).live[terminal] = heard_at
+        return until, since
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +102,17 @@ class StateBoard:
     def hear_state(self, message: StateMessage) -> None:
         """A birth or a death."""
         with self._lock:
-            if len(self._heard.states) < MESSAGES:
-                self._heard.states.append(message)
-            else:
-                metrics.DROPPED.inc()
+            self._heard.add_state(message)
 
     def hear_reported(self, terminal: str, payload: bytes, at: int) -> None:
         """A reported twin."""
         with self._lock:
-            self._heard.reported[terminal] = payload, at
-            _keep_newest(self._heard.reported)
+            _put(self._heard.reported, terminal, (payload, at))
 
     def hear_live(self, terminal: str, at: int) -> None:
         """Anything else, not retained."""
         with self._lock:
-            self._heard.live[terminal] = at
-            _keep_newest(self._heard.live)
+            _put(self._heard.live, terminal, at)
 
     def take(self) -> Heard:
         """Everything that waits."""
@@ -95,9 +123,8 @@ class StateBoard:
     def put_back(self, heard: Heard) -> None:
         """What could not be written, before what came since."""
         with self._lock:
-            since = self._heard
-            states = [*heard.states, *since.states][:MESSAGES]
-            self._heard = Heard(states, heard.reported | since.reported, heard.live | since.live)
+            heard.add(self._heard)
+            self._heard = heard
 
 
 def write(bulk: Bulk, heard: Heard) -> Written:
@@ -105,7 +132,7 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     standings = read_standings(bulk, heard.terminals())
     after, births, born, broken = dict(standings), {}, set(), {}
     waiting: dict[str, str] = {}
-    for each in heard.states:
+    for each in chain.from_iterable(heard.states.values()):
         if each.terminal not in standings or not each.payload:
             continue  # empty is how MQTT deletes a retained message (3.3.1.3): it says nothing of the terminal
         message = _read(each)
@@ -140,12 +167,18 @@ def suspect_all(bulk: Bulk, at: int) -> int:
 
 
 def suspect_silent(bulk: Bulk, at: int) -> int:
-    """The rule of `presence.on_time`, for all rows at once."""
-    return bulk.run(
-        "UPDATE terminals SET presence = ?, presence_at = ? WHERE presence = ? AND COALESCE(last_heard_at, 0) < ? "
+    """Time has passed: those that are online and have said nothing for longer than they may. How many."""
+    silent = bulk.rows(
+        "SELECT id, settings FROM terminals WHERE presence = ? AND COALESCE(last_heard_at, 0) < ? "
         "AND COALESCE(presence_at, 0) < ?",
-        (Presence.SUSPECT.value, at, Presence.ONLINE.value, at - presence.SILENT_US, at - presence.SILENT_US),
+        (Presence.ONLINE.value, at - presence.SILENT_US, at - presence.SILENT_US),
     )
+    may_be_silent_us = {row[0]: presence.silent_us(json.loads(row[1]).get("health_every_s")) for row in silent}
+    before = read_standings(bulk, set(may_be_silent_us))
+    after = {each: presence.on_time(before[each], at, may_be_silent_us[each]) for each in before}
+    changed = {each: new for each, new in after.items() if new != before[each]}
+    write_standings(bulk, changed)
+    return len(changed)
 
 
 def read_standings(bulk: Bulk, terminals: set[str]) -> dict[str, Standing]:
@@ -196,6 +229,10 @@ def _names(standing: Standing, birth: Birth) -> bool:
     return (standing.incarnation, standing.connection) == (birth.incarnation, birth.connection)
 
 
-def _keep_newest(by_terminal: dict[str, V]) -> None:
-    if len(by_terminal) > MESSAGES:
+def _put(by_terminal: dict[str, V], terminal: str, value: V) -> None:
+    """As the newest; the one that was heard longest ago makes room."""
+    by_terminal.pop(terminal, None)
+    by_terminal[terminal] = value
+    if len(by_terminal) > TERMINALS:
         del by_terminal[next(iter(by_terminal))]
+        metrics.DROPPED.inc()

@@ -12,7 +12,9 @@ from typing import Final
 from firmware_specs.messages import Birth, Death
 
 SILENT_US: Final = 300_000_000
-"""A terminal that is online and says nothing for so long is suspect; a health sample comes every minute."""
+"""A terminal that is online and says nothing for so long is suspect, unless its health samples are farther apart."""
+SAMPLES: Final = 2
+"""It may be silent for as long as so many of its health samples are apart: one may be late."""
 
 
 class Presence(StrEnum):
@@ -60,9 +62,14 @@ def on_broker_lost(standing: Standing, at: int) -> Standing:
     return _become(standing, Presence.SUSPECT, at) if standing.presence in CONNECTED else standing
 
 
-def on_time(standing: Standing, at: int) -> Standing:
+def silent_us(health_every_s: float | None) -> int:
+    """How long a terminal may say nothing, by its own setting."""
+    return max(SILENT_US, int(SAMPLES * (health_every_s or 0) * 1_000_000))
+
+
+def on_time(standing: Standing, at: int, may_be_silent_us: int = SILENT_US) -> Standing:
     """Time has passed."""
-    silent = at - max(standing.heard_at or 0, standing.since_at or 0) > SILENT_US
+    silent = at - max(standing.heard_at or 0, standing.since_at or 0) > may_be_silent_us
     return _become(standing, Presence.SUSPECT, at) if standing.presence is Presence.ONLINE and silent else standing
 
 

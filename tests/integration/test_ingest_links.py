@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,15 +12,44 @@ from cloud.bulk import Bulk
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.ingest.models import CheckIn, CheckOut
+from cloud.ingest.rebuild import rebuild_ledger
 from firmware_specs.messages import CheckOut as CheckOutRecord
 from firmware_specs.messages import CredentialReference, Flag
 from tests.integration.town_line import count, ingest, pen, rows
+from tests.pen import Pen
 from tests.town import KEY, Town, add_card, add_member, person
 
 
 def link_late(town: Town) -> int:
-    with transaction(town.engine) as session:
-        return linking.link_late(Bulk.of(session))[0]
+    """A whole pass; how many facts were linked."""
+    return sum(parts(town))
+
+
+def parts(town: Town, limit: int = 1_000) -> list[int]:
+    found = []
+    after: linking.After | None = 0
+    while after is not None:
+        with transaction(town.engine) as session:
+            linked, after = linking.link_late(Bulk.of(session), after, limit)
+        found.append(linked)
+    return found
+
+
+def left(kiosk: Pen, **credential: str) -> None:
+    kiosk.write(CheckOutRecord(**kiosk.stamp(credential=CredentialReference(**credential))))
+
+
+def linked_to(town: Town) -> list[tuple[Any, ...]]:
+    """How facts are linked: now, and, which must be the same, once the ledger was made anew."""
+
+    def found() -> list[tuple[Any, ...]]:
+        ins = [(row.number, row.member_id, row.waits, row.flags) for row in rows(town, CheckIn)]
+        return [*ins, *((row.number, row.member_id) for row in rows(town, CheckOut))]
+
+    before = found()
+    rebuild_ledger(town.engine)
+    assert found() == before
+    return before
 
 
 @pytest.mark.parametrize("card", [True, False], ids=["with a card", "by the subject alone"])
@@ -33,7 +63,7 @@ def test_member_who_is_registered_later_is_linked_then(town: Town, card: bool) -
     assert (rows(town, CheckIn)[0].waits, count(town, Attendance), link_late(town)) == (1, 0, 0)
     with transaction(town.engine) as session:
         add_member(session, person(9), town.now + timedelta(hours=1), card=card)
-    assert link_late(town) == 1
+    assert link_late(town) == (2 if card else 1)
     (row,) = rows(town, CheckIn)
     assert (row.member_id, row.waits, row.linked_at) == (person(9).member, 0, to_us(town.now + timedelta(hours=1)))
     (attendance,) = rows(town, Attendance)
@@ -74,17 +104,38 @@ def test_card_of_one_member_with_the_subject_of_another_is_a_conflict_and_links_
     assert (row.member_id, row.waits, json.loads(row.flags)) == (None, 0, ["card_conflict"])
 
 
-def test_more_waiting_check_ins_than_one_portion_are_linked_in_turns(town: Town) -> None:
+def test_more_waiting_facts_than_one_portion_are_linked_in_turns(town: Town) -> None:
     kiosk = pen(town)
     for _ in range(5):
         kiosk.check_in(person(9), town.occurrence)
+    for _ in range(3):
+        left(kiosk, id=person(9).card)
     ingest(town, kiosk.delivery())
     with transaction(town.engine) as session:
         add_member(session, person(9), town.now)
-    linked = []
-    after: int | None = 0
-    while after is not None:
-        with transaction(town.engine) as session:
-            found, after = linking.link_late(Bulk.of(session), after, 2)
-        linked.append(found)
-    assert linked == [2, 2, 1]
+    assert parts(town, 2) == [2, 2, 1, 2, 1]
+
+
+def test_card_that_turns_out_to_be_anothers_is_a_conflict_late_too(town: Town) -> None:
+    kiosk = pen(town)
+    card = CredentialReference(issuer="TOWN", subject=person(1).subject, id=person(9).card)
+    kiosk.check_in(person(9), town.occurrence, credential=card, flags=[Flag.NOT_VERIFIED])
+    ingest(town, kiosk.delivery())
+    assert rows(town, CheckIn)[0].waits == 1
+    with transaction(town.engine) as session:
+        add_member(session, person(9), town.now)
+    assert link_late(town) == 0
+    assert linked_to(town) == [(1, None, 0, '["not_verified","card_conflict"]')]
+
+
+def test_check_outs_are_linked_late_by_the_rules_of_ingest(town: Town) -> None:
+    kiosk = pen(town)
+    left(kiosk, id=person(1).card, subject=person(2).subject)
+    left(kiosk, id="f" * 16, subject=person(9).subject)
+    left(kiosk, id=person(9).card)
+    ingest(town, kiosk.delivery())
+    assert [row.member_id for row in rows(town, CheckOut)] == [None, None, None]
+    with transaction(town.engine) as session:
+        add_member(session, person(9), town.now)
+    assert link_late(town) == 2
+    assert linked_to(town) == [(1, None), (2, person(9).member), (3, person(9).member)]

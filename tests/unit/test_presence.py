@@ -13,6 +13,7 @@ from cloud.terminals.presence import (
     on_heard,
     on_state,
     on_time,
+    silent_us,
 )
 from firmware_specs.messages import Birth, Death
 
@@ -97,6 +98,15 @@ def test_silent_terminal_becomes_suspect() -> None:
     online = on_heard(standing(Presence.ONLINE), 100)
     assert on_time(online, 100 + SILENT_US).presence is Presence.ONLINE
     assert on_time(online, 101 + SILENT_US).presence is Presence.SUSPECT
+
+
+@pytest.mark.parametrize(("every_s", "silent_s"), [(None, 300), (5.0, 300), (60.0, 300), (3600.0, 7200)])
+def test_terminal_may_be_silent_for_two_of_its_own_samples(every_s: float | None, silent_s: int) -> None:
+    may_be = silent_us(every_s)
+    assert may_be == silent_s * 1_000_000
+    online = on_heard(standing(Presence.ONLINE), 100)
+    assert on_time(online, 100 + may_be, may_be).presence is Presence.ONLINE
+    assert on_time(online, 101 + may_be, may_be).presence is Presence.SUSPECT
 
 
 def test_time_since_which_it_is_so_does_not_move_while_it_stays_so() -> None:
