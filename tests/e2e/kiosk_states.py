@@ -221,6 +221,14 @@ def english_accepted(stage: Stage) -> None:
     accepted(stage)
 
 
+def english_overlong_accepted(stage: Stage) -> None:
+    overlong(stage)
+    assert stage.twin.desired is not None
+    stage.twin.desired = stage.twin.desired.model_copy(update={"language": "en"})
+    stage.see(code(card(1)))
+    stage.wait(1)
+
+
 def english_checked_out(stage: Stage) -> None:
     english(stage)
     checked_out(stage)
@@ -295,6 +303,7 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     right_to_left,
     english,
     english_accepted,
+    english_overlong_accepted,
     english_checked_out,
     english_refused,
     english_full,
