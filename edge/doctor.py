@@ -3,6 +3,8 @@
 Promises to change nothing and not to disturb a running agent. Called by the command line.
 """
 
+import contextlib
+import ipaddress
 import os
 import socket
 import ssl
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from edge.clock import Clock
 from edge.inspection import read_outbox
@@ -48,6 +51,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order in which they are worth mending."""
     checks: list[Callable[[Settings], Finding]] = [
         check_disk,
+        check_privacy,
         check_outbox,
         check_clock,
         check_camera,
@@ -79,6 +83,24 @@ def check_disk(settings: Settings) -> Finding:
     if write_ms > SLOW_WRITE_MS:
         return Finding("disk", False, seen, "this disk is slow or failing: check-ins will be felt as slow, replace it")
     return Finding("disk", True, seen)
+
+
+def check_privacy(settings: Settings) -> Finding:
+    """Whether records, roster, revocations and the password are for the agent's user only."""
+    files = [settings.password_file] if settings.password_file is not None else []
+    with contextlib.suppress(OSError):
+        files += [settings.data_dir, *sorted(settings.data_dir.iterdir())]
+    open_to_others = [file for file in files if _is_open_to_others(file)]
+    if open_to_others:
+        named = ", ".join(str(file) for file in open_to_others[:5])
+        return Finding("privacy", False, f"others may read {named}", "chmod go= of each, as the agent's user")
+    return Finding("privacy", True, "the folder, its files and the password are for one user only")
+
+
+def _is_open_to_others(file: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(file.stat().st_mode & 0o077)
+    return False
 
 
 def check_outbox(settings: Settings) -> Finding:
@@ -222,6 +244,9 @@ def check_cloud(settings: Settings) -> Finding:
         )
     import httpx
 
+    if _is_readable_on_the_way(settings.cloud_url):
+        advice = "use https://: the terminal's password and the roster go over the network in the clear"
+        return Finding("cloud", False, f"{settings.cloud_url} is not encrypted", advice)
     verify: ssl.SSLContext | bool = True
     try:
         if settings.cloud_ca_file is not None:
@@ -233,3 +258,13 @@ def check_cloud(settings: Settings) -> Finding:
         )
     seen = f"{settings.cloud_url} answers {answer.status_code}"
     return Finding("cloud", answer.is_success, seen, "" if answer.is_success else "see cloud_url, and the cloud's log")
+
+
+def _is_readable_on_the_way(url: str) -> bool:
+    """Plain HTTP to anywhere but this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return False
+    with contextlib.suppress(ValueError):
+        return not ipaddress.ip_address(parts.hostname or "").is_loopback
+    return parts.hostname != "localhost"

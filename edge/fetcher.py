@@ -13,11 +13,14 @@ import ssl
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.twin import KINDS, TwinStore
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import FileReference
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ FIRST_RETRY_S: Final = 1.0
 MOST_RETRY_S: Final = 300.0
 TIMEOUT_S: Final = 15.0
 PIECE_BYTES: Final = 64 * 1024
+PRIVATE: Final = 0o600
+"""The roster holds the key of its hashes, and who is revoked is nobody's business."""
 
 
 class FetchError(Exception):
@@ -53,7 +58,7 @@ class Fetcher:
         self._thread = threading.Thread(target=self._serve, name="fetcher", daemon=True)
 
     def start(self) -> None:
-        """Load what lies on the disk, then fetch what is missing."""
+        """Fetch what is missing; `load_kept` comes before, so that nobody decides without what is on the disk."""
         self._twin.listen(self._look)
         self._thread.start()
 
@@ -64,11 +69,18 @@ class Fetcher:
         self._thread.join(2.0)
 
     def _serve(self) -> None:
-        self.load_kept()
         while not self._stopping.is_set():
             self._due.clear()
             self._tried = self._twin.missing()
-            self._due.wait(None if self.fetch_missing() else self.retry_s())
+            self._due.wait(None if self._fetched_all() else self.retry_s())
+
+    def _fetched_all(self) -> bool:
+        try:
+            return self.fetch_missing()
+        except Exception:  # the thread's outermost loop: the next turn is another one
+            log.exception("the twin's files could not be fetched")
+            self._failures += 1
+            return False
 
     def _look(self) -> None:
         """Something changed in the twin; a problem that was just noted is no reason to try again at once."""
@@ -76,13 +88,17 @@ class Fetcher:
             self._due.set()
 
     def load_kept(self) -> None:
-        """The files of the last run are in force again, whichever twin named them."""
+        """The files of the last run are in force again, whichever twin named them: the revocations first. Never raises for
+        one that cannot be read."""
         for kind in KINDS:
             file = self._twin.files_dir / kind
             with contextlib.suppress(FileNotFoundError):
                 try:
+                    file.chmod(PRIVATE)
                     self._twin.put_in_force(self._twin.read_file(kind, file), _sha256(file))
-                except (DecodeError, PermissionError) as error:
+                except FileNotFoundError:
+                    raise
+                except (DecodeError, OSError, ValueError) as error:
                     self._twin.note_problem(kind, f"the kept file cannot be used: {error}")
 
     def fetch_missing(self) -> bool:
@@ -98,7 +114,7 @@ class Fetcher:
         return not failed
 
     def _fetch(self, kind: str, reference: FileReference) -> None:
-        self._twin.files_dir.mkdir(parents=True, exist_ok=True)
+        self._twin.files_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._twin.files_dir / f"{kind}.part"
         try:
             _write_checked(part, reference, self._source.pieces(reference))
@@ -128,22 +144,36 @@ class HttpSource:
 
         if not self._url:
             raise FetchError("Setting cloud_url is missing, so no file can be fetched.")
+        try:
+            address = self._address_of(reference.path)
+        except httpx.InvalidURL as error:
+            raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
         try:
             with (
                 httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify) as client,
-                client.stream("GET", self._url + reference.path) as answer,
+                client.stream("GET", address) as answer,
             ):
                 if answer.status_code != httpx.codes.OK:
                     raise FetchError(f"The cloud answered {answer.status_code} to {reference.path}.")
                 yield from answer.iter_bytes(PIECE_BYTES)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+
+    def _address_of(self, path: str) -> "httpx.URL":
+        """The password goes to the cloud that the settings name and to nobody else, whatever a path says."""
+        import httpx
+
+        cloud, address = httpx.URL(self._url), httpx.URL(self._url + path)
+        if (address.scheme, address.netloc, address.userinfo) != (cloud.scheme, cloud.netloc, cloud.userinfo):
+            raise FetchError(f"{path} does not lie at {self._url}, so it is not fetched.")
+        return address
 
 
 def _write_checked(part: Path, reference: FileReference, pieces: Iterable[bytes]) -> None:
     digest, size = hashlib.sha256(), 0
-    with part.open("wb") as file:
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE), "wb") as file:
+        os.fchmod(file.fileno(), PRIVATE)  # one that was left behind may have been open to others
         for piece in pieces:
             size += len(piece)
             if size > reference.size:

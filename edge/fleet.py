@@ -168,6 +168,7 @@ class Fleet:
 
         kiosk.twin.listen(kiosk.apply_twin)
         kiosk.twin.load()
+        kiosk.fetcher.load_kept()
         kiosk.twin.listen(wake)
         kiosk.outbox.on_append = wake
 
@@ -197,8 +198,6 @@ class Fleet:
         self._kept += kiosk.show(text)
 
     def _fetch(self) -> None:
-        for kiosk in self.kiosks:
-            kiosk.fetcher.load_kept()
         while self._settings.cloud_url and not self._stopping.wait(FILES_EVERY_S):
             for kiosk in self.kiosks:
                 if self._stopping.is_set():

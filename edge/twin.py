@@ -6,6 +6,7 @@ Called by the link (receive, reported), the kiosk (current, roster, revoked) and
 """
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 ROSTER: Final = "roster"
 REVOCATIONS: Final = "revocations"
 OCCURRENCES: Final = "occurrences"
-KINDS: Final = (OCCURRENCES, ROSTER, REVOCATIONS)
+KINDS: Final = (REVOCATIONS, OCCURRENCES, ROSTER)
+"""In the order in which they are read and fetched: a revoked card is to be refused first of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class TwinStore:
 
     def note_problem(self, kind: str, problem: str | None) -> None:
         """What stands in the way of a part of the twin, for the report; None once it is well."""
+        problem = None if problem is None else _as_text(problem)
         with self._lock:
             before = self._problems.get(kind)
             if problem is None:
@@ -218,3 +221,8 @@ class TwinStore:
         self._to_report = True
         for listener in self._listeners:
             listener()
+
+
+def _as_text(sentence: str) -> str:
+    """Fit for a report: errors carry what others wrote, control characters and halves of characters too."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", sentence.encode("utf-8", "replace").decode("utf-8"))

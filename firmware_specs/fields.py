@@ -30,6 +30,11 @@ Text = Annotated[
     StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
     Field(description="at most 200 Unicode code points, no control characters (PostgreSQL keeps no NUL)"),
 ]
+FilePath = Annotated[
+    str,
+    StringConstraints(max_length=200, pattern=r"^/[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"),
+    Field(description="below the cloud's own address: begins with one slash, so that it names no other host"),
+]
 Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$"), Field(description="base64url of 128 bits")]
 CredentialId = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{16}$"), Field(description="8 bytes, lower-case hex")

@@ -16,6 +16,7 @@ from firmware_specs.fields import (
     VERSION,
     Chain,
     CredentialId,
+    FilePath,
     HeaderCheck,
     Issuer,
     KeyId,
@@ -116,7 +117,7 @@ class Stored(Message):
     error: Annotated[StoredError | Word, Field(union_mode="left_to_right")] | None = None
     retry_after_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] | None = None
     rejected: Annotated[list[Number], Field(max_length=MAX_BATCH_RECORDS)] | None = None
-    unasked: bool | None = None
+    unasked: Annotated[bool, Field(strict=True)] | None = None
 
 
 # --- records -----------------------------------------------------------------------------------------------------
@@ -340,7 +341,7 @@ class FileReference(Message):
 
     sha256: Sha256
     size: Annotated[int, Field(strict=True, ge=0, le=1 << 30)]
-    path: Text
+    path: FilePath
 
 
 class Desired(Message):

@@ -154,6 +154,8 @@ def _refused() -> Iterator[Vector]:
     yield _refuse("chain-cut", "63 digits", "stored.chain", through=1, chain="0" * 63)
     yield _refuse("retry-negative", "before now", "stored.retry_after_s", error="busy", retry_after_s=-1)
     yield _refuse("version-2", "another major version", "stored.v", through=1, v=2)
+    yield _refuse("unasked-text", "a truth is no text", "stored.unasked", through=1, unasked="yes")
+    yield _refuse("unasked-number", "nor a number", "stored.unasked", through=1, unasked=1)
     good = _payload({"through": 1})
     yield _bytes(
         "key-twice", "which through is meant?", "stored", good.replace(b'"through":1', b'"through":1,"through":3')

@@ -177,6 +177,14 @@ def twins_and_presence() -> Iterator[Vector]:
         encode(twin.model_copy(update=cut)).replace(b"b" * 64, b"B" * 64, 1),
         "desired.occurrences_file.sha256",
     )
+    for name, path in (("host", "//evil.example/"), ("user", "@evil.example/"), ("relative", "files/")):
+        yield _bad(
+            "desired",
+            f"file-path-{name}",
+            "a path begins with one slash: the terminal's password goes to its own cloud only",
+            encode(twin).replace(b'"path":"/api/', b'"path":"' + path.encode(), 1),
+            "desired.roster.path",
+        )
     yield _ok("desired", "empty", "a terminal without a room", encode(Desired(version=samples.CONFIG)))
     yield _ok(
         "desired", "future-language", "an unknown language counts as English", encode(twin).replace(b'"zh"', b'"fr"')

@@ -4,18 +4,24 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from edge.agent import Agent
+from edge.fetcher import Fetcher
 from edge.inspection import OutboxReport, read_outbox
+from edge.kiosk.app import KioskApp
+from edge.settings import Settings
 from firmware_specs.messages import Birth, Death, Desired, Reported
 from firmware_specs.wire import decode_reported, decode_state, encode
 from tests.mqtt import MqttClient
-from tests.process import ROOT, Process, wait_until
+from tests.process import ROOT, Process, free_port, wait_until
 from tests.servers import CLOUD_USER, MosquittoServer
+from tests.unit.twin_files import Files, desired, revocations, roster
 
 TERMINAL = "kiosk-302-a"
 EDGE = [sys.executable, "-m", "edge"]
@@ -154,3 +160,38 @@ def test_agent_runs_where_its_folder_cannot_be_made(kiosk: Kiosk, cloud: MqttCli
     assert isinstance(birth, Birth)
     assert wait_until(lambda: "cannot be used" in kiosk.process.log())
     assert kiosk.process.stop(signal.SIGTERM) == 0
+
+
+def test_kiosk_begins_only_when_revocations_and_roster_are_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.model_validate(
+        {
+            "terminal": TERMINAL,
+            "data_dir": tmp_path / "data",
+            "password": "secret",
+            "broker": {"host": "127.0.0.1", "port": free_port()},
+            "kiosk": {"page_port": 0},
+        }
+    )
+    files = Files()
+    before = Agent(settings)
+    before.twin.receive(
+        desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16)))
+    )
+    Fetcher(before.twin, files).fetch_missing()
+    before.outbox.close()
+    agent, began = Agent(settings), threading.Event()
+    start = KioskApp.start
+
+    def look_and_start(kiosk: KioskApp) -> None:
+        assert agent.twin.revoked() == {"0" * 16}
+        assert agent.twin.roster() is not None
+        began.set()
+        start(kiosk)
+
+    monkeypatch.setattr(KioskApp, "start", look_and_start)
+    agent.start()
+    agent.stop()
+    assert began.is_set()
+    assert settings.data_dir.stat().st_mode & 0o077 == 0

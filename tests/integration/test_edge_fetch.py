@@ -66,3 +66,10 @@ def test_file_that_is_gone_is_named(url: str) -> None:
 def test_cloud_that_cannot_be_reached_is_named(url: str, sentence: str) -> None:
     with pytest.raises(FetchError, match=sentence):
         list(HttpSource(url, "kiosk-1", "secret").pieces(REFERENCE))
+
+
+@pytest.mark.parametrize("path", ["@127.0.0.1/x", ".example/x", ":1/x", "//evil.example/x"])
+def test_password_goes_to_no_other_host(path: str) -> None:
+    source = HttpSource("http://kiosk.invalid", "kiosk-1", "secret")
+    with pytest.raises(FetchError, match=r"does not lie at http://kiosk\.invalid|cannot be reached: \[Errno"):
+        list(source.pieces(REFERENCE.model_copy(update={"path": path})))

@@ -44,6 +44,38 @@ def test_slow_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "slow or failing" in doctor.check_disk(settings(tmp_path)).line()
 
 
+def test_what_others_may_read_is_named(tmp_path: Path) -> None:
+    folder, password = tmp_path / "data", tmp_path / "password"
+    folder.mkdir(mode=0o700)
+    Outbox.open(folder / "outbox.db", terminal="kiosk-1").close()
+    password.touch(0o600)
+    private = settings(folder, password=None, password_file=password)
+    assert doctor.check_privacy(private).well
+    password.chmod(0o640)
+    (folder / "roster").touch(0o644)
+    found = doctor.check_privacy(private)
+    assert f"others may read {password}, {folder / 'roster'} -> chmod" in found.line()
+    folder.chmod(0o755)
+    assert str(folder) in doctor.check_privacy(private).seen
+
+
+@pytest.mark.parametrize(
+    ("url", "clear"),
+    [
+        ("http://cloud.example", True),
+        ("http://10.0.0.1:8000", True),
+        ("https://cloud.invalid", False),
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1", False),
+        ("http://[::1]:1", False),
+    ],
+)
+def test_cloud_by_plain_http_is_named_unless_it_is_this_machine(url: str, clear: bool, tmp_path: Path) -> None:
+    found = doctor.check_cloud(settings(tmp_path, cloud_url=url))
+    assert not found.well
+    assert ("is not encrypted" in found.line()) == clear
+
+
 def test_outbox_is_told_of(tmp_path: Path) -> None:
     assert doctor.check_outbox(settings(tmp_path)).well
     outbox = Outbox.open(tmp_path / "outbox.db", terminal="kiosk-1")
@@ -112,6 +144,7 @@ def test_all_is_looked_at_in_order(tmp_path: Path) -> None:
     findings = doctor.examine(settings(tmp_path))
     assert [found.what for found in findings] == [
         "disk",
+        "privacy",
         "outbox",
         "clock",
         "camera",

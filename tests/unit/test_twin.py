@@ -1,7 +1,8 @@
 """The twin on a terminal: the newest whole copy is in force, over restarts, and the report says so."""
 
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from edge.database import MEMORY
 from edge.errors import OutboxFull
 from edge.fetcher import Fetcher
 from edge.outbox import Outbox
+from edge.roster import Roster
 from edge.twin import REVOCATIONS, ROSTER, TwinStore
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import Reported
+from firmware_specs.messages import FileReference, Reported
 from firmware_specs.wire import decode_reported
 from tests.process import wait_until
 from tests.unit.twin_files import MEMBER, Files, desired, revocations, roster
@@ -219,6 +221,86 @@ def test_kept_file_that_rotted_is_fetched_again(
     second.load_kept()
     assert second.fetch_missing()
     assert again.roster() is not None
+
+
+def test_kept_files_are_for_their_owner_only(twin: TwinStore, files: Files, fetcher: Fetcher) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16))))
+    assert fetcher.fetch_missing()
+    kept = [twin.files_dir, *twin.files_dir.iterdir()]
+    assert len(kept) == 3
+    assert [path.name for path in kept if path.stat().st_mode & 0o077] == []
+    (twin.files_dir / ROSTER).chmod(0o644)
+    fetcher.load_kept()
+    assert [path.name for path in kept if path.stat().st_mode & 0o077] == []
+
+
+def test_part_left_open_to_others_by_an_agent_of_before_is_closed(
+    twin: TwinStore, files: Files, fetcher: Fetcher
+) -> None:
+    twin.files_dir.mkdir()
+    (twin.files_dir / f"{ROSTER}.part").touch(0o644)
+    twin.receive(desired(4, roster=files.offer(roster("org_a"))))
+    assert fetcher.fetch_missing()
+    assert (twin.files_dir / ROSTER).stat().st_mode & 0o077 == 0
+
+
+def test_kept_file_that_is_none_holds_up_no_other(
+    twin: TwinStore, files: Files, fetcher: Fetcher, outbox: Outbox
+) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16))))
+    fetcher.fetch_missing()
+    (twin.files_dir / ROSTER).unlink()
+    (twin.files_dir / ROSTER).mkdir()
+    again = TwinStore(outbox, twin.files_dir)
+    again.load()
+    second = Fetcher(again, files)
+    second.load_kept()
+    assert again.revoked() == {"0" * 16}
+    assert "Is a directory" in report(again).problems[0]
+    assert not second.fetch_missing()
+
+
+def test_revocations_are_in_force_before_a_roster_is_read(
+    twin: TwinStore, files: Files, fetcher: Fetcher, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin.receive(desired(4, roster=files.offer(roster("org_a")), revocations=files.offer(revocations(1, "0" * 16))))
+    fetcher.fetch_missing()
+    again = TwinStore(outbox, twin.files_dir)
+    revoked_then: list[frozenset[str]] = []
+    load = Roster.load
+
+    def look_and_load(path: Path) -> Roster:
+        revoked_then.append(again.revoked())
+        return load(path)
+
+    monkeypatch.setattr(Roster, "load", look_and_load)
+    Fetcher(again, files).load_kept()
+    assert revoked_then == [{"0" * 16}]
+
+
+def test_error_that_nobody_foresaw_costs_the_fetcher_one_turn(
+    twin: TwinStore, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetcher, pieces, failed = Fetcher(twin, files, random.Random(1)), files.pieces, threading.Event()
+
+    def fail_once(reference: FileReference) -> Iterable[bytes]:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("nobody foresaw this")
+        return pieces(reference)
+
+    monkeypatch.setattr(files, "pieces", fail_once)
+    twin.receive(desired(4, revocations=files.offer(revocations(1, "0" * 16))))
+    fetcher.start()
+    assert wait_until(lambda: twin.revoked() == {"0" * 16})
+    fetcher.stop()
+
+
+def test_problem_is_reported_without_control_characters(twin: TwinStore) -> None:
+    twin.receive(desired(4))
+    twin.note_problem("roster", "cannot be read:\n\x00'\x1b[31m' \udcff " + "x" * 500)
+    (problem,) = report(twin).problems
+    assert problem.startswith("roster: cannot be read: ' [31m' ? x")
 
 
 def test_fetcher_waits_for_the_twin_and_retries_by_itself(twin: TwinStore, files: Files) -> None:
