@@ -10,7 +10,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from cloud.activities import recurrence
@@ -204,6 +204,13 @@ def list_occurrences(
     if until_at is not None:
         query = query.where(Occurrence.starts_at < until_at)
     return find(session, query, [Occurrence.starts_at, Occurrence.id], paging)
+
+
+def count_on(session: Session, scope: Scope, now: datetime) -> int:
+    """How many dates are going on, in all rooms of the scope; none that was cancelled."""
+    going_on = (Occurrence.starts_at <= now, Occurrence.ends_at > now, Occurrence.cancelled_at.is_(None))
+    query = select(func.count()).where(*going_on, organisations.within(scope, Occurrence.organisation_id))
+    return session.scalar(query) or 0
 
 
 def cancel_occurrence(session: Session, change: Change, scope: Scope, occurrence_id: str) -> Occurrence:

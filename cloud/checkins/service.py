@@ -127,26 +127,10 @@ def tally(session: Session, scope: Scope, occurrence_id: str) -> Tally:
     )
 
 
-def first_received_since(session: Session, at: datetime) -> int:
-    """The id of the first that arrived at or after `at`, found by halving; ids rise with arrival."""
-    wanted, low, high = to_us(at), 1, newest_id(session) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = session.execute(
-            select(CheckIn.id, CheckIn.received_at).where(CheckIn.id >= middle).order_by(CheckIn.id).limit(1)
-        ).first()
-        if row is None or row.received_at >= wanted:
-            high = middle
-        else:
-            low = row.id + 1
-    return low
-
-
-def count_between(session: Session, scope: Scope, first: int, until: int) -> int:
-    """Accepted, visits and repeats among the ids [first, until)."""
-    query = select(func.count()).where(
-        CheckIn.id >= first, CheckIn.id < until, CheckIn.outcome != "refused", *_within(scope)
-    )
+def count_received(session: Session, scope: Scope, from_at: datetime, until_at: datetime) -> int:
+    """Accepted, visits and repeats that arrived in [from_at, until_at), whatever the order of their ids."""
+    arrived = (CheckIn.received_at >= to_us(from_at), CheckIn.received_at < to_us(until_at))
+    query = select(func.count()).where(*arrived, CheckIn.outcome != "refused", *_within(scope))
     return session.scalar(query) or 0
 
 

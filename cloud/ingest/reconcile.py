@@ -1,11 +1,12 @@
 """Compares, stream by stream, what the terminal has said, the journal, the ledger and the time series.
 
-Promises that a difference which waiting cannot explain is told: a log line, a metric, and `wrong` in the API. Counts what is
-really there; what ought to be there was counted by ingest when it stored the batch.
+Promises that a difference which waiting cannot explain is told: a log line, a metric, and `wrong` in the API; and that what was
+counted is written down with its time, for the console. What ought to be there was counted by ingest and the projector.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -16,15 +17,23 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from cloud.bulk import Bulk
-from cloud.clock import Clock, to_us
+from cloud.clock import Clock, from_us, to_us
 from cloud.database import transaction
 from cloud.errors import CloudError
-from cloud.journal import projector
+from cloud.journal import comparison, handed, projector, retention
 from cloud.journal.models import Stream
-from cloud.timeseries.port import Timeseries, TimeseriesError
+from cloud.journal.reading import one_snapshot
+from cloud.timeseries.port import StreamCount, Timeseries, TimeseriesError
 
-STREAMS_AT_ONCE: Final = 200
+STREAMS_AT_ONCE: Final = 50
+"""Streams of one turn: some ten thousand facts each are counted along an index."""
 EVERY_S: Final = 30.0
+REST: Final = 4.0
+"""After a turn it rests this many times as long, so that it never takes more than a fifth of a core."""
+WINDOW: Final = timedelta(days=400)
+"""Points that are older are not counted again, even where they are kept."""
+STORES_LAG: Final = timedelta(hours=3)
+"""A store may let go of points a little before they are due (InfluxDB's retention is in whole hours)."""
 
 WRONG = Gauge("roomlink_reconcile_wrong_streams", "Streams whose journal, ledger and series differ, without a reason.")
 WAITING = Gauge("roomlink_reconcile_waiting_records", "Records that terminals have spoken of and that are not stored.")
@@ -43,19 +52,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """A stream's numbers, in records. None where it cannot be counted: journal shortened, points expired, store away.
+    """A stream's numbers, in records. None where it cannot be counted: journal shortened, store away.
 
-    `points` are those that the store ought to have: what it refused for ever is in quarantine and not among them.
+    `made` points the journal's records ought to become, and `handed` were handed to the store. `points` of them, of the
+    days that are compared, the store has accepted; `series` it has.
     """
 
     stream: str
     terminal: str
-    opened_at: int
     said: int
     stored: int
     journal: int | None
     facts: int
     ledger: int
+    made: int
+    handed: int
     points: int
     is_projected: bool
     series: int | None = None
@@ -66,66 +77,101 @@ class Reconciled:
         if self.journal not in {None, self.stored} or self.ledger != self.facts:
             return Verdict.WRONG
         if self.series is not None and self.series < self.points:
-            return Verdict.WRONG if self.is_projected else Verdict.BEHIND
+            return Verdict.WRONG
+        if not self.is_projected:
+            return Verdict.BEHIND
+        if self.journal is not None and self.handed < self.made:
+            return Verdict.WRONG
         return Verdict.WAITING if self.said > self.stored else Verdict.EQUAL
 
 
-def reconcile(session: Session, ids: Sequence[str]) -> list[Reconciled]:
-    """These streams, in order of their ids, without the series."""
+def window_start(bulk: Bulk, now_at: int, points_kept: timedelta | None) -> int:
+    """The UTC day from which on points are compared: all of its points are there still."""
+    present_at = retention.present_at(bulk, now_at)
+    kept = min(points_kept or WINDOW, WINDOW)
+    begin_at = from_us(now_at if present_at is None else present_at) - kept + STORES_LAG
+    return handed.first_whole_day(to_us(begin_at))
+
+
+def reconcile(session: Session, ids: Sequence[str], since_at: int) -> list[Reconciled]:
+    """These streams, in order of their ids, without the series; points of the days from `since_at` on."""
     bulk = Bulk.of(session)
     streams = sorted(
         bulk.rows_in(
-            "SELECT stream, terminal_id, opened_at, said_through, through, facts, points FROM streams WHERE stream IN",
-            ids,
+            "SELECT stream, terminal_id, said_through, through, facts, points FROM streams WHERE stream IN", ids
         )
     )
     first, journal = _journal(bulk, ids)
-    ledger, refused, unread = _ledger(bulk, ids), _refused(bulk, ids), _unread(bulk, ids)
+    ledger, unread, days = _ledger(bulk, ids), _unread(bulk, ids), _days(bulk, ids, since_at)
     return [
         Reconciled(
             stream=stream,
             terminal=terminal,
-            opened_at=opened_at,
             said=max(said, through),
             stored=through,
             journal=journal.get(stream, 0) if first.get(stream, 1) == 1 else None,
             facts=facts,
             ledger=ledger.get(stream, 0),
-            points=points - refused.get(stream, 0),
+            made=made,
+            handed=days.get(stream, (0, 0))[0],
+            points=days.get(stream, (0, 0))[1],
             is_projected=stream not in unread,
         )
-        for stream, terminal, opened_at, said, through, facts, points in streams
+        for stream, terminal, said, through, facts, made in streams
     ]
 
 
-def with_series(
-    found: Sequence[Reconciled], store: Callable[[], Timeseries], points_since_at: int | None
-) -> list[Reconciled]:
-    """The same with what the series holds, asked now. A stream opened before `points_since_at` has lost old points."""
-    try:
-        counted = store().count_by_stream()
-    except (CloudError, TimeseriesError):
-        return list(found)
-    return [
-        each
-        if points_since_at is not None and each.opened_at < points_since_at
-        else replace(each, series=counted[each.stream].points if each.stream in counted else 0)
-        for each in found
-    ]
+def with_series(found: Sequence[Reconciled], store: Callable[[], Timeseries], since_at: int) -> list[Reconciled]:
+    """The same with what the series holds, asked now; without it while the store is away."""
+    counted = _count_series(store, since_at)
+    return list(found) if counted is None else _joined(found, counted)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One time round all streams, in turns."""
+
+    began_at: int
+    since_at: int
+    found: list[Reconciled] = field(default_factory=list)
 
 
 class Reconciler:
-    """Goes round all streams; its `turn` is for a Loop."""
+    """Goes round all streams, a part in each `turn`, which is for a Loop."""
 
     def __init__(
         self, engine: Engine, clock: Clock, store: Callable[[], Timeseries], points_kept: timedelta | None
     ) -> None:
         self._engine, self._clock, self._store, self._points_kept = engine, clock, store, points_kept
         self._suspected: frozenset[str] = frozenset()
+        self._round: _Round | None = None
+        self._written: dict[str, comparison.Points] = {}
 
     def turn(self) -> float:
-        """Once round. What is wrong twice in a row is told: once may be a batch stored between two of our questions."""
-        found = with_series(self._all(), self._store, self.points_since_at())
+        """The next streams; at the end of the round what was found is written down."""
+        begun_s = time.monotonic()
+        with transaction(self._engine, read_only=True) as session:
+            one_snapshot(bulk := Bulk.of(session))
+            if self._round is None:
+                now_at = to_us(self._clock())
+                self._round = _Round(now_at, window_start(bulk, now_at, self._points_kept))
+            page = self._next(session, self._round)
+        self._round.found += page
+        if len(page) == STREAMS_AT_ONCE:
+            return REST * (time.monotonic() - begun_s)
+        self._finish(self._round)
+        self._round = None
+        return max(EVERY_S, REST * (time.monotonic() - begun_s))
+
+    def _next(self, session: Session, present: _Round) -> list[Reconciled]:
+        query = select(Stream.stream).where(Stream.stream > (present.found[-1].stream if present.found else ""))
+        ids = session.scalars(query.order_by(Stream.stream).limit(STREAMS_AT_ONCE)).all()
+        return reconcile(session, ids, present.since_at)
+
+    def _finish(self, done: _Round) -> None:
+        """What is wrong twice in a row is told: once may be a batch stored between two of our questions."""
+        counted = _count_series(self._store, done.since_at)
+        found = done.found if counted is None else _joined(done.found, counted)
         wrong = {each.stream: each for each in found if each.verdict is Verdict.WRONG}
         sure = [each for stream, each in wrong.items() if stream in self._suspected]
         WRONG.set(len(sure))
@@ -133,29 +179,46 @@ class Reconciler:
         for each in sure:
             _tell(each)
         self._suspected = frozenset(wrong)
-        return EVERY_S
+        self._write(done, found, is_series_counted=counted is not None, wrong=len(sure))
 
-    def points_since_at(self) -> int | None:
-        """Single points that are older may be gone; None where they are kept for ever."""
-        return None if self._points_kept is None else to_us(self._clock() - self._points_kept)
+    def _write(self, done: _Round, found: Sequence[Reconciled], *, is_series_counted: bool, wrong: int) -> None:
+        """The sums, and of the streams what has changed since it was written."""
+        now = {each.stream: (each.points, each.series) for each in found if each.series is not None}
+        sums = comparison.Sums(
+            began_at=done.began_at,
+            finished_at=to_us(self._clock()),
+            streams=len(found),
+            stored=sum(each.stored for each in found),
+            facts=sum(each.facts for each in found),
+            ledger=sum(each.ledger for each in found),
+            points=sum(each.points for each in found),
+            series=sum(each.series or 0 for each in found) if is_series_counted else None,
+            since_at=done.since_at,
+            behind=sum(each.verdict is Verdict.BEHIND for each in found),
+            wrong=wrong,
+        )
+        changed = {stream: points for stream, points in now.items() if self._written.get(stream) != points}
+        with transaction(self._engine) as session:
+            comparison.write(Bulk.of(session), sums, changed)
+        self._written |= changed
 
-    def _all(self) -> list[Reconciled]:
-        found: list[Reconciled] = []
-        more = True
-        while more:
-            with transaction(self._engine, read_only=True) as session:
-                query = select(Stream.stream).where(Stream.stream > (found[-1].stream if found else ""))
-                ids = session.scalars(query.order_by(Stream.stream).limit(STREAMS_AT_ONCE)).all()
-                page = reconcile(session, ids)
-            found += page
-            more = len(page) == STREAMS_AT_ONCE
-        return found
+
+def _count_series(store: Callable[[], Timeseries], since_at: int) -> Mapping[str, StreamCount] | None:
+    try:
+        return store().count_by_stream(from_us(since_at))
+    except (CloudError, TimeseriesError):
+        return None
+
+
+def _joined(found: Sequence[Reconciled], counted: Mapping[str, StreamCount]) -> list[Reconciled]:
+    none = StreamCount(0, 0)
+    return [replace(each, series=counted.get(each.stream, none).points) for each in found]
 
 
 def _tell(each: Reconciled) -> None:
     log.error(
         "records_differ", terminal=each.terminal, stream=each.stream, stored=each.stored, journal=each.journal,
-        facts=each.facts, ledger=each.ledger, points=each.points, series=each.series,
+        facts=each.facts, ledger=each.ledger, made=each.made, handed=each.handed, points=each.points, series=each.series,
     )  # fmt: skip
 
 
@@ -176,15 +239,23 @@ def _ledger(bulk: Bulk, ids: Sequence[str]) -> dict[str, int]:
     return counted
 
 
-def _refused(bulk: Bulk, ids: Sequence[str]) -> dict[str, int]:
-    """Points that the store will never take."""
-    statement = "SELECT stream, COUNT(*) FROM quarantine WHERE kind = 'point' AND state <> 'replayed' AND stream IN"
-    return dict(bulk.rows_in(statement, ids, tail=" GROUP BY stream"))
+def _days(bulk: Bulk, ids: Sequence[str], since_at: int) -> dict[str, tuple[int, int]]:
+    """Points handed to the store ever, and those of them that it has to have; none while it is about to be made anew."""
+    if projector.cursor(bulk) == projector.STARTS_OVER:
+        return {}
+    rows = bulk.rows_in(
+        "SELECT stream, SUM(handed), SUM(CASE WHEN day_at >= ? THEN accepted ELSE 0 END) FROM series_days WHERE stream IN",
+        ids,
+        (since_at,),
+        tail=" GROUP BY stream",
+    )
+    return {stream: (int(all_of), int(kept)) for stream, all_of, kept in rows}
 
 
 def _unread(bulk: Bulk, ids: Sequence[str]) -> set[str]:
-    """Streams with batches that the projector has not read yet."""
+    """Streams with batches that the projector has not read yet, or has to read again."""
     rows = bulk.rows_in(
         "SELECT DISTINCT stream FROM journal WHERE id > ? AND stream IN", ids, (projector.cursor(bulk),)
     )
-    return {row[0] for row in rows}
+    again = bulk.rows("SELECT DISTINCT j.stream FROM projector_again a JOIN journal j ON j.id = a.journal_id")
+    return {row[0] for row in (*rows, *again)}

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import PlainSerializer, WithJsonSchema
 
 from cloud.api import PageOf, Pages, TheCloud, View, problems, router
+from cloud.bulk import Bulk
 from cloud.clock import to_us
 from cloud.forms import InstantUs
 from cloud.ingest import reconcile
@@ -54,7 +55,8 @@ class StreamView(View):
 class ReconciledView(View):
     """A stream's records as each part counts them; null where a part cannot be asked, or has let go of old ones.
 
-    `facts` ought to be in the ledger, and `ledger` are; `points` ought to be in the time series, and `series` are.
+    `facts` ought to be in the ledger, and `ledger` are; `points`, of the days whose points are kept, ought to be in the
+    time series, and `series` are.
     """
 
     stream: str
@@ -99,11 +101,12 @@ def get_reconciliation(
 ) -> PageOf[ReconciledView]:
     """The numbers of streams in your scope, counted now, by stream id."""
     days = cloud.settings.points_days
-    points_since_at = None if days is None else to_us(cloud.clock() - timedelta(days=days))
+    kept = None if days is None else timedelta(days=days)
     with cloud.reading() as session:
+        since_at = reconcile.window_start(Bulk.of(session), to_us(cloud.clock()), kept)
         found = list_streams(session, by.scope, pages, terminal_id=terminal_id)
-        counted = reconcile.reconcile(session, [row.stream for row in found.rows])
-    counted = reconcile.with_series(counted, cloud.timeseries, points_since_at)
+        counted = reconcile.reconcile(session, [row.stream for row in found.rows], since_at)
+    counted = reconcile.with_series(counted, cloud.timeseries, since_at)
     return PageOf[ReconciledView].of(Found(counted, found.next_cursor))
 
 

@@ -29,7 +29,7 @@ from cloud.console.widgets import (
     timeline,
 )
 from cloud.console.words import Words
-from cloud.overview.positions import Standing
+from cloud.overview.positions import NOT_COUNTED, Compared, Standing
 from cloud.overview.service import Pulse, RoomNow, Trouble
 
 
@@ -123,29 +123,64 @@ def _where(words: Words, standing: Standing, view: View) -> Markup:
     if standing.waiting and standing.waiting_since:
         age = words.duration(now - standing.waiting_since)
         waiting = words("overview.stored_waiting", n=standing.waiting, age=age)
-    series = words("overview.series_equal")
+    ledger, ledger_why = ledger_said(words, standing.compared, now)
+    series, series_why = series_said(words, standing.compared, now)
     if standing.series_behind and standing.series_behind_since:
         age = words.duration(now - standing.series_behind_since)
-        series = words("overview.series_behind", n=standing.series_behind, age=age)
+        series_why = words("overview.series_behind", n=standing.series_behind, age=age)
     stops = [
         Stop(words("overview.said"), words.number(standing.said), words("overview.said_why"),
              behind=standing.waiting > 0),
         Stop(words("overview.stored"), words.number(standing.stored), waiting),
-        Stop(words("overview.ledger"), words.number(standing.ledger), _in_ledger(words, standing),
-             behind=standing.series_behind > 0),
-        Stop(words("overview.series"), words.number(standing.series), series),
+        Stop(words("overview.ledger"), ledger, ledger_why, behind=standing.series_behind > 0),
+        Stop(words("overview.series"), series, series_why),
     ]  # fmt: skip
-    read_at = view.live.read_at or now
-    state, says = "cut" if view.live.failing else "ok", words("overview.reconciled", time=words.clock(read_at))
-    if standing.differing:
-        state, says = "bad", words("overview.differing", n=standing.differing)
+    state, says = comparison_said(words, standing.compared, now)
+    if view.live.failing:
+        state, says = "cut", words("overview.reconciled", time=words.clock(view.live.read_at or now))
     return panel(words("overview.where"), line(stops), beside=chip(state, says))
 
 
-def _in_ledger(words: Words, standing: Standing) -> str:
-    """Facts are a part of the records: check-ins, check-outs, touches."""
-    missing = standing.facts - standing.ledger
-    return words("terminal.missing", n=abs(missing)) if missing else words("overview.ledger_why")
+def ledger_said(words: Words, compared: Compared | None, now: datetime) -> tuple[str, str]:
+    """How many facts were counted in the ledger, and whether that is all of them."""
+    if compared is None:
+        return NOT_COUNTED, words("overview.not_counted")
+    if compared.ledger != compared.facts:
+        return words.number(compared.ledger), words("overview.ledger_differs", n=abs(compared.facts - compared.ledger))
+    if compared.is_stale(now):
+        return words.number(compared.ledger), _since(words, compared)
+    return words.number(compared.ledger), words("overview.ledger_all")
+
+
+def series_said(words: Words, compared: Compared | None, now: datetime) -> tuple[str, str]:
+    """How many points were counted in the time series, and whether that is all of them."""
+    if compared is None:
+        return NOT_COUNTED, words("overview.not_counted")
+    if compared.series is None:
+        return NOT_COUNTED, words("overview.series_away")
+    if compared.series < compared.points:
+        return words.number(compared.series), words("overview.series_missing", n=compared.points - compared.series)
+    if compared.is_stale(now):
+        return words.number(compared.series), _since(words, compared)
+    return words.number(compared.series), words("overview.series_all")
+
+
+def _since(words: Words, compared: Compared) -> str:
+    return words("overview.not_compared_since", time=words.minute(compared.finished_at))
+
+
+def comparison_said(words: Words, compared: Compared | None, now: datetime) -> tuple[str, str]:
+    """State and words of the chip: what was compared when, and what was not."""
+    if compared is None:
+        return "late", words("overview.never_compared")
+    if compared.is_stale(now):
+        return "late", _since(words, compared)
+    if compared.differing:
+        return "bad", words("overview.differing", n=compared.differing)
+    time = words.clock(compared.finished_at)
+    if compared.series is None:
+        return "late", words("overview.series_not_compared", time=time)
+    return "ok", words("overview.compared", time=time)
 
 
 def _tiles(words: Words, pulse: Pulse) -> Markup:

@@ -1,57 +1,70 @@
 """How far records have come: what terminals have said, the journal, the ledger, the time series.
 
-Sums over streams. A stream that its terminal has left behind can bring nothing more, so only the newest waits.
+Sums over streams. A stream that its terminal has left behind can bring nothing more, so only the newest waits. What is
+in ledger and series is what the reconciler counted there, with the time of its counting, and never computed.
 """
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from cloud.clock import from_us, to_us
-from cloud.ingest.models import CheckIn, CheckOut, Interaction
-from cloud.ingest.reconcile import WRONG, Reconciled, reconcile
+from cloud.ingest.reconcile import Reconciled, reconcile
+from cloud.journal import comparison
 from cloud.journal.models import Cursor, JournalBatch, Stream
 
-FACTS = (CheckIn, CheckOut, Interaction)
-"""The ledger's tables that records become rows of."""
+NOT_COUNTED: Final = "–"
+"""Shown in the place of a number that nobody has counted."""
+
+STALE: Final = timedelta(minutes=10)
+"""A comparison that is older is not called one any more: a round takes half a minute, or a few where there is much."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the reconciler counted over all streams. `series` is None where the time series could not be asked."""
+
+    finished_at: datetime
+    facts: int
+    ledger: int
+    points: int
+    series: int | None
+    differing: int
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it says nothing about now."""
+        return now - self.finished_at > STALE
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The four numbers, in records; of the ledger, in facts, which are a part of the records.
+    """The numbers of all streams, in records. `waiting_since` is when the longest-waiting stream was last stored.
 
-    `facts` is how many the journal's batches brought, `ledger` how many are there. `waiting_since` is when the
-    longest-waiting stream was last stored.
+    `series_behind` records were not handed to the time series yet. `compared` is None before the first comparison.
     """
 
     stored: int
-    facts: int
-    ledger: int
     waiting: int
     waiting_since: datetime | None
     series_behind: int
     series_behind_since: datetime | None
     per_second: float
     last_minute: int
-    differing: int
+    compared: Compared | None
 
     @property
     def said(self) -> int:
         """What terminals have said they recorded."""
         return self.stored + self.waiting
 
-    @property
-    def series(self) -> int:
-        """What the time series has been given."""
-        return self.stored - self.series_behind
-
 
 @dataclass(frozen=True)
 class StreamStanding:
-    """One stream's numbers."""
+    """One stream's numbers. `ledger` is counted now; `points` ought to be in the time series, and `series` were counted
+    there `compared_at`; None where they were not."""
 
     stream: str
     chain: str
@@ -59,9 +72,12 @@ class StreamStanding:
     said_at: datetime
     stored: int
     stored_at: datetime
-    series: int
+    behind: int
     facts: int
     ledger: int
+    points: int
+    series: int | None
+    compared_at: datetime | None
     parent: str | None
     gap: str | None
 
@@ -75,32 +91,18 @@ class StreamStanding:
         """By how many facts journal and ledger differ: none, unless something is broken."""
         return abs(self.facts - self.ledger)
 
+    @property
+    def missing(self) -> int:
+        """Points that were not there when they were counted."""
+        return 0 if self.series is None else max(self.points - self.series, 0)
 
-class LedgerCount:
-    """Counts the ledger's facts for the overview, as rarely as counting takes long: a count reads every row.
-
-    Promises that both numbers are of one moment, so that a difference is one.
-    """
-
-    def __init__(self, share: float = 0.02) -> None:
-        self._share = share
-        self._next_s = 0.0
-        self._counted = (0, 0)
-
-    def read(self, session: Session) -> tuple[int, int]:
-        """(facts that the journal brought, facts that are there), at most a few counts old."""
-        begun = time.monotonic()
-        if begun >= self._next_s:
-            there = sum(session.scalar(select(func.count()).select_from(table)) or 0 for table in FACTS)
-            self._counted = (int(session.scalar(select(func.sum(Stream.facts))) or 0), there)
-            ended = time.monotonic()
-            self._next_s = ended + (ended - begun) / self._share
-        return self._counted
+    def is_stale(self, now: datetime) -> bool:
+        """Whether its points were not counted of late."""
+        return self.compared_at is None or now - self.compared_at > STALE
 
 
-def standing(session: Session, now: datetime, ledger: LedgerCount) -> Standing:
+def standing(session: Session, now: datetime) -> Standing:
     """Of the whole cloud."""
-    facts, there = ledger.read(session)
     waiting, since = session.execute(
         select(func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at)).where(
             Stream.said_through > Stream.through, _is_newest()
@@ -109,30 +111,25 @@ def standing(session: Session, now: datetime, ledger: LedgerCount) -> Standing:
     behind, behind_since = _behind(session)
     return Standing(
         stored=int(session.scalar(select(func.sum(Stream.through))) or 0),
-        facts=facts,
-        ledger=there,
         waiting=int(waiting or 0),
         waiting_since=from_us(since) if since else None,
         series_behind=behind,
         series_behind_since=behind_since,
         per_second=_received(session, now - timedelta(seconds=10)) / 10,
         last_minute=_received(session, now - timedelta(seconds=60)),
-        differing=differing(),
+        compared=_compared(session),
     )
 
 
 def streams_of(session: Session, terminal_id: str, limit: int = 5) -> list[StreamStanding]:
     """A terminal's streams, newest first."""
     query = select(Stream).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(limit)
-    cursor = _cursor(session)
+    cursor, compared = _cursor(session), _compared(session)
     rows = session.scalars(query).all()
-    counted = {each.stream: each for each in reconcile(session, [row.stream for row in rows])}
-    return [_stream(session, row, counted[row.stream], cursor) for row in rows]
-
-
-def differing() -> int:
-    """How many streams the reconciler of this process found to differ without a reason, when it last went round."""
-    return int(sum(sample.value for metric in WRONG.collect() for sample in metric.samples))
+    ids = [row.stream for row in rows]
+    counted = {each.stream: each for each in reconcile(session, ids, 0)}
+    points = comparison.points_of(session, ids)
+    return [_stream(session, row, counted[row.stream], points.get(row.stream), compared, cursor) for row in rows]
 
 
 def waiting_by_terminal(session: Session, terminal_ids: list[str]) -> dict[str, tuple[int, int]]:
@@ -157,11 +154,19 @@ def waiting_longest(session: Session, before: datetime) -> tuple[str, datetime, 
     return first.terminal_id, from_us(first.last_stored_at), count
 
 
-def _stream(session: Session, row: Stream, counted: Reconciled, cursor: int) -> StreamStanding:
+def _stream(
+    session: Session,
+    row: Stream,
+    counted: Reconciled,
+    points: comparison.Points | None,
+    compared: Compared | None,
+    cursor: int,
+) -> StreamStanding:
     first_unread = session.scalar(
         select(func.min(JournalBatch.first)).where(JournalBatch.stream == row.stream, JournalBatch.id > cursor)
     )
     gap = None if row.gap_reason is None else f"{row.gap_first}–{row.gap_last} ({row.gap_reason})"
+    is_counted = points is not None and compared is not None and compared.series is not None
     return StreamStanding(
         stream=row.stream,
         chain=row.chain,
@@ -169,12 +174,22 @@ def _stream(session: Session, row: Stream, counted: Reconciled, cursor: int) -> 
         said_at=from_us(row.said_at),
         stored=row.through,
         stored_at=from_us(row.last_stored_at),
-        series=row.through if first_unread is None else first_unread - 1,
+        behind=0 if first_unread is None else row.through - first_unread + 1,
         facts=counted.facts,
         ledger=counted.ledger,
+        points=points[0] if points else 0,
+        series=points[1] if points and is_counted else None,
+        compared_at=compared.finished_at if compared and is_counted else None,
         parent=row.parent_stream,
         gap=gap,
     )
+
+
+def _compared(session: Session) -> Compared | None:
+    row = comparison.latest(session)
+    if row is None:
+        return None
+    return Compared(from_us(row.finished_at), row.facts, row.ledger, row.points, row.series, row.wrong)
 
 
 def _is_newest() -> ColumnElement[bool]:

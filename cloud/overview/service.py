@@ -25,6 +25,9 @@ from cloud.terminals import fleet as terminals
 QUIET = timedelta(minutes=5)
 """A terminal that is connected and has had records for so long without any being stored needs a look."""
 
+A_MOMENT = timedelta(minutes=5)
+"""What other processes received by clocks that are a little ahead of ours is of today, too."""
+
 SHOWN = 12
 """Check-ins on the board."""
 
@@ -91,53 +94,36 @@ class Pulse:
 
 
 class Overview:
-    """Reads pulses. Remembers where in the ids the days begin, so that each second costs what came since."""
+    """Reads pulses. Remembers for each scope what was at this time yesterday, which changes slowly."""
 
     def __init__(self) -> None:
-        self._days: dict[datetime, int] = {}
         self._yesterday: dict[Scope, tuple[datetime, int]] = {}
-        self._ledger = positions.LedgerCount()
 
     def pulse(self, session: Session, scope: Scope, now: datetime) -> Pulse:
         """The present one."""
         frame = frame_of(session, scope)
-        on = _rooms_now(session, scope, now)
-        terminals_now = terminals.summary(session, scope)
+        fleet = terminals.summary(session, scope)
         return Pulse(
             frame=frame,
-            standing=positions.standing(session, now, self._ledger),
+            standing=positions.standing(session, now),
             newest_check_in=checkins.newest_id(session),
             check_ins=tuple(checkins.latest(session, scope, SHOWN)),
-            today=self._today(session, scope, now, frame.zone),
+            today=checkins.count_received(session, scope, _midnight(now, frame.zone), now + A_MOMENT),
             yesterday_until_now=self._until_now_yesterday(session, scope, now, frame.zone),
-            activities_now=len(on),
-            rooms_now=on[:ROOMS],
+            activities_now=activities.count_on(session, scope, now),
+            rooms_now=_rooms_now(session, scope, now)[:ROOMS],
             rooms=rooms.count(session, scope),
-            presence=terminals_now.presence,
-            troubles=_troubles(session, scope, now, frame),
-            heard_at=terminals_now.heard_at,
+            presence=fleet.presence,
+            troubles=_troubles(session, scope, now, frame, fleet),
+            heard_at=fleet.heard_at,
         )
 
-    def _today(self, session: Session, scope: Scope, now: datetime, zone: ZoneInfo) -> int:
-        first = self._first_of(session, _midnight(now, zone))
-        return checkins.count_between(session, scope, first, checkins.newest_id(session) + 1)
-
     def _until_now_yesterday(self, session: Session, scope: Scope, now: datetime, zone: ZoneInfo) -> int:
-        """At most half a minute old: it changes slowly, and nobody acts upon it."""
-        if scope not in self._yesterday or now - self._yesterday[scope][0] > timedelta(seconds=30):
-            until = checkins.first_received_since(session, now - timedelta(days=1))
-            first = self._first_of(session, _midnight(now - timedelta(days=1), zone))
-            self._yesterday[scope] = (now, checkins.count_between(session, scope, first, until))
+        """At most half a minute old: nobody acts upon it."""
+        if scope not in self._yesterday or abs(now - self._yesterday[scope][0]) > timedelta(seconds=30):
+            until = now - timedelta(days=1)
+            self._yesterday[scope] = (now, checkins.count_received(session, scope, _midnight(until, zone), until))
         return self._yesterday[scope][1]
-
-    def _first_of(self, session: Session, midnight: datetime) -> int:
-        if midnight not in self._days:
-            first = checkins.first_received_since(session, midnight)
-            if first > checkins.newest_id(session):
-                return first  # nothing yet: what comes may get this id or a higher one
-            self._days = {day: known for day, known in self._days.items() if midnight - day < timedelta(days=3)}
-            self._days[midnight] = first
-        return self._days[midnight]
 
 
 def frame_of(session: Session, scope: Scope) -> Frame:
@@ -167,7 +153,9 @@ def _rooms_now(session: Session, scope: Scope, now: datetime) -> tuple[RoomNow, 
     return tuple(sorted(shown, key=lambda room: (-room.here, room.number, room.occurrence_id)))
 
 
-def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tuple[Trouble, ...]:
+def _troubles(
+    session: Session, scope: Scope, now: datetime, frame: Frame, fleet: terminals.Fleet
+) -> tuple[Trouble, ...]:
     """Marks first, then terminals that are away, then those that store nothing, then the quarantine."""
     found = [
         Trouble("mark", terminal.id, mark=mark, since=terminal.presence_at)
@@ -177,7 +165,7 @@ def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tu
     away = terminals.away(session, scope)
     if away:
         since = min((each.presence_at for each in away if each.presence_at), default=None)
-        found.append(Trouble("away", away[0].id, since=since, count=len(away)))
+        found.append(Trouble("away", away[0].id, since=since, count=dict(fleet.presence).get("offline", 1)))
     waiting = positions.waiting_longest(session, now - QUIET)
     if waiting is not None:
         terminal_id, since_at, count = waiting

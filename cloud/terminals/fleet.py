@@ -35,8 +35,10 @@ def summary(session: Session, scope: Scope) -> Fleet:
 
 
 def marked(session: Session, scope: Scope, limit: int) -> Sequence[Terminal]:
-    """Terminals with a mark: something that a person should look at."""
-    query = select(Terminal).where(func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id))
+    """Enabled terminals with a mark: something that a person should look at."""
+    query = select(Terminal).where(
+        Terminal.enabled, func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id)
+    )
     return session.scalars(query.order_by(Terminal.id).limit(limit)).all()
 
 

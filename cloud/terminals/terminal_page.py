@@ -33,7 +33,7 @@ from cloud.console.widgets import (
 from cloud.console.words import Words
 from cloud.errors import Unavailable
 from cloud.overview import positions
-from cloud.overview.positions import StreamStanding
+from cloud.overview.positions import NOT_COUNTED, StreamStanding
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
 from cloud.terminals import broker_users, service, terminal_form, twin, twin_table
@@ -222,7 +222,7 @@ def _evidence(view: View, known: _Known) -> Markup:
     title = words("terminal.evidence")
     if not known.streams:
         return panel(title, none(words("terminal.no_stream"), words("terminal.no_stream_more")))
-    newest, behind = known.streams[0], known.streams[0].stored - known.streams[0].series
+    newest = known.streams[0]
     waits = words("terminal.waits_none")
     if newest.waiting:
         waits = words("terminal.waits", n=newest.waiting)
@@ -231,14 +231,18 @@ def _evidence(view: View, known: _Known) -> Markup:
     stops = [
         Stop(words("terminal.said"), words.number(newest.said), waits, behind=newest.waiting > 0),
         Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now)),
-        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest), behind=behind > 0),
-        Stop(words("overview.series"), words.number(newest.series),
-             words("terminal.behind", n=behind) if behind else words("overview.series_equal")),
+        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest), behind=newest.behind > 0),
+        Stop(words("overview.series"), NOT_COUNTED if newest.series is None else words.number(newest.series),
+             _in_series(words, newest, view.now)),
     ]  # fmt: skip
     state = chip("ok", words("terminal.equal"))
     if newest.differing:
         state = chip("bad", words("terminal.differs"))
-    elif newest.waiting or behind:
+    elif newest.missing:
+        state = chip("bad", words("terminal.points_missing"))
+    elif newest.is_stale(view.now):
+        state = chip("late", _not_compared(words, newest))
+    elif newest.waiting or newest.behind:
         state = chip("late", words("terminal.catching_up"))
     chain = f"{newest.chain[:4]} {newest.chain[4:8]} … {newest.chain[-4:]}"
     about = tag(
@@ -253,6 +257,21 @@ def _in_ledger(words: Words, newest: StreamStanding) -> str:
     if newest.differing:
         return words("terminal.missing", n=newest.differing)
     return words("terminal.facts")
+
+
+def _in_series(words: Words, newest: StreamStanding, now: datetime) -> str:
+    """Points are what is drawn of the records: samples, check-ins, touches; the reconciler counted them."""
+    if newest.behind:
+        return words("terminal.behind", n=newest.behind)
+    if newest.missing:
+        return words("overview.series_missing", n=newest.missing)
+    return _not_compared(words, newest) if newest.is_stale(now) else words("overview.series_all")
+
+
+def _not_compared(words: Words, newest: StreamStanding) -> str:
+    if newest.compared_at is None:
+        return words("overview.not_counted")
+    return words("overview.not_compared_since", time=words.minute(newest.compared_at))
 
 
 def _forks(words: Words, streams: list[StreamStanding]) -> Markup | None:

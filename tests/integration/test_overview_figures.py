@@ -1,0 +1,174 @@
+"""The overview's figures are counted, and what was not counted of late is said so; on both databases."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select, text
+
+from cloud.activities.models import Occurrence
+from cloud.clock import to_us, utc_now
+from cloud.console.words import Language, Words
+from cloud.database import transaction
+from cloud.ingest.accept import Delivery
+from cloud.ingest.line import Line
+from cloud.ingest.rebuild import rebuild_ledger
+from cloud.ingest.reconcile import Reconciler
+from cloud.overview import page, positions
+from cloud.overview.positions import NOT_COUNTED, STALE, Compared, Standing
+from cloud.overview.service import Overview, Pulse
+from cloud.paging import MAX_LIMIT
+from cloud.scope import EVERYWHERE
+from cloud.terminals.models import Terminal
+from cloud.timeseries.memory import MemoryTimeseries
+from cloud.timeseries.port import TimeseriesUnavailable
+from tests.integration.town_journal import busy_day, pen, project, series
+from tests.town import ACTIVITY, ORGANISATION, ROOM, Town
+
+DAY_US = 86_400_000_000
+KEPT = timedelta(days=180)
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def standing(town: Town) -> Standing:
+    with transaction(town.engine, read_only=True) as session:
+        return positions.standing(session, utc_now())
+
+
+def pulse(town: Town, now: datetime, overview: Overview | None = None) -> Pulse:
+    with transaction(town.engine, read_only=True) as session:
+        return (overview or Overview()).pulse(session, EVERYWHERE, now)
+
+
+def compare(town: Town, store: MemoryTimeseries, times: int = 1) -> Compared:
+    reconciler = Reconciler(town.engine, utc_now, lambda: store, KEPT)
+    for _ in range(times):
+        reconciler.turn()
+    found = standing(town).compared
+    assert found is not None
+    return found
+
+
+def test_nothing_is_called_counted_before_the_first_comparison(town: Town) -> None:
+    busy_day(town)
+    assert standing(town).compared is None
+    with transaction(town.engine, read_only=True) as session:
+        (newest,) = positions.streams_of(session, "kiosk-2")
+    assert (newest.series, newest.compared_at, newest.is_stale(utc_now())) == (None, None, True)
+
+
+def test_ledger_and_series_show_what_is_there_and_not_what_ought_to_be(town: Town) -> None:
+    busy_day(town)
+    store = series()
+    project(town, store)
+    found = compare(town, store)
+    assert (found.facts, found.ledger, found.points, found.series, found.differing) == (7, 7, 12, 12, 0)
+    with transaction(town.engine) as session:
+        session.execute(text("DELETE FROM check_ins"))
+        session.execute(text("DELETE FROM journal"))
+    store.clear()
+    found = compare(town, store, times=2)
+    assert (found.facts, found.ledger, found.points, found.series, found.differing) == (7, 2, 12, 0, 3)
+    with transaction(town.engine, read_only=True) as session:
+        (newest,) = positions.streams_of(session, "kiosk-2")
+    assert (newest.points, newest.series, newest.missing, newest.differing) == (8, 0, 8, 2)
+
+
+def test_store_that_is_away_leaves_the_series_uncounted(town: Town) -> None:
+    busy_day(town)
+
+    def away() -> MemoryTimeseries:
+        raise TimeseriesUnavailable("gone for lunch")
+
+    Reconciler(town.engine, utc_now, series, KEPT).turn()
+    Reconciler(town.engine, utc_now, away, KEPT).turn()
+    found = standing(town).compared
+    assert found is not None
+    assert (found.ledger, found.series) == (7, None)
+    with transaction(town.engine, read_only=True) as session:
+        (newest,) = positions.streams_of(session, "kiosk-2")
+    assert newest.series is None
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_comparison_is_said_in_words(language: Language) -> None:
+    words = Words(language, ZoneInfo("UTC"))
+    well = Compared(NOON, 7, 7, 12, 12, 0)
+    said = {
+        "none": (
+            page.comparison_said(words, None, NOON),
+            page.ledger_said(words, None, NOON),
+            page.series_said(words, None, NOON),
+        ),
+        "well": (
+            page.comparison_said(words, well, NOON),
+            page.ledger_said(words, well, NOON),
+            page.series_said(words, well, NOON),
+        ),
+    }
+    assert said["none"][0][0] == "late"
+    assert said["none"][1] == said["none"][2] == (NOT_COUNTED, words("overview.not_counted"))
+    assert said["well"][0][0] == "ok"
+    assert (said["well"][1][0], said["well"][2][0]) == ("7", "12")
+    late, since = NOON + STALE + timedelta(seconds=1), words("overview.not_compared_since", time=words.minute(NOON))
+    assert page.comparison_said(words, well, late) == ("late", since)
+    assert (page.ledger_said(words, well, late), page.series_said(words, well, late)) == (("7", since), ("12", since))
+    assert page.comparison_said(words, replace(well, differing=2), NOON)[0] == "bad"
+    assert page.comparison_said(words, replace(well, series=None), NOON)[0] == "late"
+    assert page.series_said(words, replace(well, series=None), NOON) == (NOT_COUNTED, words("overview.series_away"))
+    assert page.series_said(words, replace(well, series=5), NOON) == ("5", words("overview.series_missing", n=7))
+    assert page.ledger_said(words, replace(well, ledger=5), NOON) == ("5", words("overview.ledger_differs", n=2))
+
+
+def test_today_counts_by_arrival_and_stays_over_a_rebuild(town: Town) -> None:
+    kiosk = pen(town)
+    for _ in range(4):
+        kiosk.check_in(None, town.occurrence)
+    now = utc_now().replace(hour=20)
+    today_at = to_us(now.replace(hour=0, minute=0, second=0, microsecond=0))
+    hour = 3_600_000_000
+    for number, at in enumerate((now, now, now), 1):
+        # the second arrived while our clock was three days behind: ids do not rise with time
+        received_at = to_us(at) - hour - (3 * DAY_US if number == 2 else 0)
+        Line(town.engine).ingest([Delivery(kiosk.terminal, kiosk.batch(number, 1), received_at)])
+    Line(town.engine).ingest([Delivery(kiosk.terminal, kiosk.batch(4, 1), today_at - 5 * hour)])
+    with transaction(town.engine) as session:
+        session.execute(text("UPDATE organisations SET timezone = 'UTC'"))
+    overview = Overview()
+    assert (pulse(town, now, overview).today, pulse(town, now, overview).yesterday_until_now) == (2, 1)
+    rebuild_ledger(town.engine)
+    assert pulse(town, now, overview).today == 2
+
+
+def test_activities_that_are_on_are_all_counted(town: Town) -> None:
+    with transaction(town.engine) as session:
+        for minute in range(MAX_LIMIT + 5):
+            starts = town.now - timedelta(minutes=30, seconds=minute + 1)
+            session.add(
+                Occurrence(
+                    id=f"{ACTIVITY}/{starts:%Y%m%dT%H%M%S%fZ}", activity_id=ACTIVITY, room_id=ROOM, starts_at=starts,
+                    organisation_id=ORGANISATION, ends_at=town.now + timedelta(hours=1),
+                    cancelled_at=town.now if minute == 0 else None,
+                )
+            )  # fmt: skip
+    on = pulse(town, town.now)
+    assert on.activities_now == MAX_LIMIT + 5
+    assert len(on.rooms_now) <= 8
+
+
+def test_terminals_that_are_away_are_all_counted_and_disabled_ones_need_no_hand(town: Town) -> None:
+    with transaction(town.engine) as session:
+        for number in range(250):
+            session.add(
+                Terminal(
+                    id=f"away-{number:03}", kind="kiosk", profile="kiosk", room_id=ROOM, password_hash="",
+                    mqtt_password_hash="", created_at=town.now, presence="offline", presence_at=town.now,
+                )
+            )  # fmt: skip
+        for terminal in session.scalars(select(Terminal).where(Terminal.id.in_(["kiosk-1", "kiosk-2"]))):
+            terminal.marks = ["fork"]
+            terminal.enabled = terminal.id == "kiosk-1"
+    troubles = pulse(town, town.now).troubles
+    assert [each.count for each in troubles if each.kind == "away"] == [250]
+    assert [each.terminal_id for each in troubles if each.kind == "mark"] == ["kiosk-1"]
