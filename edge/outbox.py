@@ -132,6 +132,16 @@ class Outbox:
         kept = self._store.kept
         return 0 if kept is None else kept.state.epoch
 
+    @property
+    def on_wait(self) -> Callable[[], None]:
+        """Called by whichever thread waits for the file longer than 0.2 s, while it waits, as at a fork; it must not use the
+        outbox itself."""
+        return self._store.on_wait
+
+    @on_wait.setter
+    def on_wait(self, listener: Callable[[], None]) -> None:
+        self._store.on_wait = listener
+
     # --- appending ------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], *, accepted: Sequence[Accepted] = ()) -> int:
@@ -141,7 +151,7 @@ class Outbox:
         """
         request = _Request([rows.row_of(record) for record in records], tuple(accepted))
         self._waiting.append(request)
-        with self._store.lock:
+        with self._store.held():
             if request.outcome is None:
                 self._commit_waiting()
         if not isinstance(request.outcome, int):

@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,6 +36,8 @@ ACCEPTED_KEPT_US: Final = 45 * DAY_US
 """So long after an occurrence began it is kept who was accepted for it."""
 ACCEPTED_SHARE_BYTES: Final = 1024
 """Of these there is one for each so many bytes of the outbox: about a tenth of it, 262,144 of 256 MiB; checked once a day."""
+PATIENCE_S: Final = 0.2
+"""Whoever waits for the file so long is told: a new stream for 100,000 records takes a second, more on a slow disk."""
 TIDY_AFTER_MS: Final = 3_600_000
 TIDY_EVERY_MS: Final = 86_400_000
 
@@ -128,7 +130,8 @@ class Store:
         self.limits = limits
         self.clock = clock
         self.config = (0, 0)
-        self.lock = threading.RLock()
+        self.on_wait: Callable[[], None] = lambda: None
+        self._lock = threading.RLock()
         self.database = Database(path, limits.max_bytes)
         self._ballast = Ballast(Path(f"{path}.ballast"), 0 if path == MEMORY else limits.ballast_bytes)
         self.problem: OutboxError | None = None
@@ -137,9 +140,20 @@ class Store:
         self._reason: str | None = "start"
         self._tidy_at_ms = clock.mono_ms() + TIDY_AFTER_MS
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else uses the file meanwhile. ``on_wait`` is called, in the same thread, where that takes long to get."""
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            self.on_wait()
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def run(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Do ``work`` in one transaction. A damaged file is moved aside, and the work done on the new one."""
-        with self.lock:
+        with self.held():
             try:
                 return self._attempt(work, durable=durable)
             except OutboxDamaged as error:
@@ -165,7 +179,7 @@ class Store:
 
     def take_ballast(self) -> None:
         """Where the disk has room again, hold some back for the next time, and let the file grow."""
-        with self.lock:
+        with self.held():
             if self._ballast.take():
                 self.database.grow_again()
 
@@ -184,7 +198,7 @@ class Store:
 
     def read(self, work: Callable[[sqlite3.Connection, Kept], T]) -> T:
         """Single SELECT statements, without a transaction."""
-        with self.lock:
+        with self.held():
             try:
                 return self._look(work)
             except OutboxDamaged as error:
@@ -193,7 +207,7 @@ class Store:
 
     def close(self) -> None:
         """Close the file and let another agent use it."""
-        with self.lock:
+        with self.held():
             self.database.close()
 
     def started(self, reason: str, gap: Gap | None = None) -> Row:

@@ -1,5 +1,6 @@
 """The outbox in memory: a new stream after a fork, and what goes along."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -109,6 +110,30 @@ def test_large_fork_in_little_space_fits(small: Outbox, clock: SteppedClock) -> 
     small.open_stream(verdict_of(small, 0))
     assert small.status().depth == count + 2
     assert small.status().state == "full"
+
+
+def test_whoever_waits_long_for_the_file_is_told_in_the_own_thread(outbox: Outbox, clock: SteppedClock) -> None:
+    told: list[str] = []
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def tell() -> None:
+        told.append(threading.current_thread().name)
+        may_end.set()
+
+    def fork() -> None:
+        with outbox._store.held():
+            is_held.set()
+            assert may_end.wait(10)
+
+    outbox.on_wait = tell
+    thread = threading.Thread(target=fork)
+    thread.start()
+    assert is_held.wait(10)
+    assert outbox.append([check_in(clock)]) == 2
+    thread.join()
+    assert told == [threading.current_thread().name]
+    outbox.append([check_in(clock)])
+    assert len(told) == 1
 
 
 def test_line_that_rotted_after_it_was_sent_leads_to_a_new_stream(outbox: Outbox, clock: SteppedClock) -> None:
