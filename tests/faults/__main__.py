@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"seed {seed}: {options.rounds} rounds, {options.store}")
     with tempfile.TemporaryDirectory(prefix="roomlink-faults-") as folder:
         Path(folder).chmod(0o755)
-        parts = Parts(options.store, options.series, options.cloud, options.kiosk, options.pace)
+        parts = Parts(
+            options.store, options.series, options.cloud, options.kiosk, options.pace, options.resend_timeout_s
+        )
         with FaultStack(Path(folder), parts, seed) as stack:
             now = Round(stack, random.Random(seed), Damage())
             recovery_s = [0.0]
@@ -143,6 +145,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--series", choices=["duckdb", "influx"], default="duckdb", help="influx: a small double of it")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--pace", type=float, default=20.0, help="visitors per second at each kiosk")
+    parser.add_argument("--resend-timeout-s", type=float, default=Parts.resend_timeout_s, help="the product has 20")
     parser.add_argument("--draw", type=_faults, help="these faults in each round, in this order: kill_cloud,wipe_disk")
     parser.add_argument("--recover-within-s", type=float, default=RECOVER_WITHIN_S)
     parser.add_argument("--cloud", default=Parts.cloud, help="module to start as the cloud")

@@ -21,7 +21,6 @@ from tests.servers import CLOUD_USER, MosquittoServer, PostgresServer
 KIOSKS = ("kiosk-fault-a", "kiosk-fault-b", "kiosk-fault-c")
 MEMBERS = 40
 FIRST_VISITORS = 10
-RESEND_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Parts:
     cloud: str = "cloud"
     kiosk: str = "tests.faults.kiosk"
     pace: float = 20.0
+    resend_timeout_s: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,9 @@ class FaultStack:
         token.run(self.command("token", "add", "faults", "--name", "faults", "--role", "admin"))
         self.token = token.log().strip().splitlines()[-1]
         api = Api(f"http://{HOST}:{self.port}", self.token)
-        self.world = make_world(api, list(KIOSKS), MEMBERS, lambda _line: None, resend_timeout_s=RESEND_TIMEOUT_S)
+        self.world = make_world(
+            api, list(KIOSKS), MEMBERS, lambda _line: None, resend_timeout_s=self.parts.resend_timeout_s
+        )
         api.close()
         cards = json.dumps([{"text": card.text, "member_id": card.member_id} for card in self.world.cards])
         for kiosk, terminal in zip(self.kiosks, self.world.terminals, strict=True):
@@ -218,7 +220,7 @@ class FaultStack:
                 "data_dir": str(kiosk.disk),
                 "password": terminal.password,
                 "cloud_url": f"http://{HOST}:{self.port}",
-                "resend_timeout_s": RESEND_TIMEOUT_S,
+                "resend_timeout_s": self.parts.resend_timeout_s,
                 "clock_offset_file": str(kiosk.clock_offset),
                 "broker": {"host": HOST, "port": self.uplink.port, "keepalive_s": 5},
             }

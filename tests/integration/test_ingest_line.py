@@ -10,15 +10,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud.attendance.models import Attendance
 from cloud.database import transaction
 from cloud.errors import Unavailable
-from cloud.ingest.accept import Delivery
+from cloud.ingest.accept import Delivery, question
 from cloud.ingest.effective import Basis
-from cloud.ingest.line import Line
+from cloud.ingest.line import MOST_AHEAD, Line
 from cloud.ingest.models import CheckIn, FactId, Quarantine
+from cloud.ingest.slots import Slots
+from cloud.ingest.worker import Worker
 from cloud.journal.models import JournalBatch, Stream
 from cloud.terminals.models import Terminal
 from firmware_specs.messages import StoredError
 from tests.integration.town_line import answers, count, ingest, marks, pen, rows
 from tests.pen import Pen, now_us
+from tests.process import wait_until
 from tests.town import ORGANISATION, ROOM, Town, person
 
 # --- stored once ------------------------------------------------------------------------------------------------------
@@ -135,6 +138,20 @@ def test_question_is_always_answered_and_stores_nothing(town: Town) -> None:
     assert count(town, JournalBatch) == 1
 
 
+def test_position_told_unasked_is_that_of_a_question_and_says_so(town: Town) -> None:
+    kiosk = pen(town)
+    kiosk.health()
+    assert answers(ingest(town, question("kiosk-1", kiosk.stream, now_us())))[0].through == 0
+    ingest(town, kiosk.delivery())
+    (told,) = answers(ingest(town, question("kiosk-1", kiosk.stream, now_us())))
+    (asked,) = answers(ingest(town, kiosk.delivery(2, 0)))
+    assert (told.unasked, asked.unasked) == (True, None)
+    assert told.model_copy(update={"unasked": None}) == asked
+    (foreign,) = answers(ingest(town, question("kiosk-2", kiosk.stream, now_us())))
+    assert (foreign.error, foreign.unasked) == (StoredError.FOREIGN_STREAM, True)
+    assert count(town, JournalBatch) == 1
+
+
 def test_fork_is_refused_marked_and_told(town: Town) -> None:
     kiosk = pen(town)
     kiosk.health()
@@ -200,3 +217,74 @@ def test_payloads_in_quarantine_are_bounded_by_terminal(town: Town, monkeypatch:
         b"rubbish 5",
         b"rubbish",
     ]
+
+
+# --- what terminals say they have -----------------------------------------------------------------------------------
+
+
+def said(town: Town) -> int:
+    (stream,) = rows(town, Stream)
+    return int(stream.said_through)
+
+
+def test_what_a_terminal_says_it_has_is_kept_until_it_says_otherwise(town: Town) -> None:
+    kiosk = pen(town)
+    for _ in range(6):
+        kiosk.health()
+    ingest(town, kiosk.delivery(1, 2))
+    assert said(town) == 2
+    ingest(town, kiosk.delivery(4, 3))
+    assert said(town) == 6
+    ingest(town, question("kiosk-1", kiosk.stream, now_us()))
+    ingest(town, kiosk.delivery(3, 1))
+    assert said(town) == 6
+    ingest(town, kiosk.delivery(4, 0))
+    assert said(town) == 3
+
+
+def test_number_that_no_outbox_reaches_is_not_believed(town: Town) -> None:
+    kiosk = pen(town)
+    kiosk.health()
+    ingest(town, kiosk.delivery())
+    for first in (2**53 - 1, MOST_AHEAD + 3):
+        ingest(town, Delivery("kiosk-1", kiosk.batch(1, 0, first=first, prev="a" * 64, chain="a" * 64), now_us()))
+        assert said(town) == 1
+
+
+def test_repeat_beside_a_batch_that_lost_is_told_what_is_stored(town: Town) -> None:
+    kiosk, other = pen(town), pen(town)
+    other.stream = kiosk.stream
+    kiosk.health()
+    kiosk.health()
+    other.health()
+
+    class Late(Line):
+        """Between its reading and its writing another worker stores other records of the stream."""
+
+        def _store(self, *arguments: Any) -> Any:
+            ingest(town, other.delivery())
+            return super()._store(*arguments)
+
+    result = Late(town.engine).ingest([kiosk.delivery(1, 1), kiosk.delivery(1, 1), kiosk.delivery(2, 0)])
+    assert {(each.through, each.chain, each.error) for each in answers(result)} == {(1, other.chain(1), None)}
+
+
+# --- what the schema refuses ------------------------------------------------------------------------------------------
+
+
+def test_batch_that_the_schema_refuses_holds_up_no_other_terminal(town: Town) -> None:
+    bad, good = pen(town), pen(town, "kiosk-2")
+    bad.check_in(None, None)
+    good.health()
+    ingest(town, bad.delivery())
+    with transaction(town.engine) as session:
+        for table in ("streams", "fact_ids", "journal"):  # its row in check_ins stays, and refuses it again
+            session.execute(text(f"DELETE FROM {table}"))  # noqa: S608
+    slots, answered = Slots(), list[str]()
+    for each in (bad, good):
+        slots.put(each.delivery())
+    worker = Worker(Line(town.engine), slots, lambda some: answered.extend(each.terminal for each in some))
+    worker.start()
+    assert wait_until(lambda: answered == ["kiosk-2"])
+    worker.stop()
+    assert worker.trouble is None
