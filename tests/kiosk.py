@@ -141,7 +141,7 @@ class BreakableOutbox(Outbox):
 class Stage:
     """A session with everything around it in hand. Time passes only by `wait`."""
 
-    def __init__(self, folder: Path, desired: Desired | None = None) -> None:
+    def __init__(self, folder: Path, desired: Desired | None = None, *, has_camera: bool = True) -> None:
         self.clock = SteppedClock(to_us(START))
         self.twin = HandTwin(desired)
         self.outbox = BreakableOutbox.open(folder / "outbox.db", terminal="kiosk-302-a", clock=self.clock)
@@ -156,6 +156,7 @@ class Stage:
             clock=self.clock,
             connected=lambda: self.connected,
             camera=lambda: self.camera,
+            has_camera=has_camera,
             show=self._show,
             mono_s=lambda: self.now_s,
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OUT_OF_VIEW_S: Final = 3.0
+OUT_OF_VIEW_S: Final = 0.0  # every reading: the session alone knows when a card begins to count again
 CAMERA_GRACE_S: Final = 5.0  # a camera that starts or comes back is not called broken for so long
 CALM_S: Final = 1.0  # after a fault in reading a frame
 
@@ -60,6 +60,7 @@ class KioskApp:
             clock=clock,
             connected=lambda: uplink_status().connected,
             camera=self.has_picture,
+            has_camera=self._camera is not None,
             show=self._screen.show,
         )
 

@@ -27,6 +27,7 @@ from edge.kiosk.views import Touch
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 2.0
+HTTP_PORT: Final = 80  # browsers leave it out of the Host header (RFC 9110, section 7.2)
 SILENT_S: Final = 10.0  # a page that says nothing for so long is taken for dead
 MAX_PAGES: Final = 8
 MAX_MESSAGE_BYTES: Final = 1024
@@ -139,7 +140,8 @@ class Screen:
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         """An HTTP answer, or None where a WebSocket may begin."""
-        hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        names = ("127.0.0.1", "localhost", "[::1]")
+        hosts = {f"{name}:{self.port}" for name in names} | (set(names) if self.port == HTTP_PORT else set())
         if request.headers.get("Host") not in hosts:  # a foreign name that was made to lead here (DNS rebinding)
             return _response(HTTPStatus.MISDIRECTED_REQUEST, b"This page is not served under that name.\n")
         path = request.path.partition("?")[0]

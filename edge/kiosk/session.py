@@ -4,6 +4,7 @@ Promises that the screen turns green only after the record is on the disk, that 
 and that a card held in view is one check-in. Called by the app; fed from any thread through one bounded queue.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -28,7 +29,7 @@ from firmware_specs.credentials import Credential
 
 log = logging.getLogger(__name__)
 
-QUEUE: Final = 64  # inputs waiting; more are let go, they can only be a flood of touches
+QUEUE: Final = 64  # inputs waiting; of more, touches are let go and cards take their place
 HOLD_S: Final = 3.0  # a code that was seen so recently is still the same showing
 FOREIGN_HOLD_S: Final = 15.0  # the same for a code that is no card of anybody's: a poster in the picture
 MAX_SEEN: Final = 32
@@ -36,6 +37,7 @@ REFRESH_S: Final = 0.5
 EXTEND_S: Final = 10.0  # what a touch adds to a countdown
 LONGEST_S: Final = 60.0
 STOPPED_AT_LEAST_S: Final = 5.0
+RETRY_S: Final = 1.0  # after a card could not be kept, the next one is tried again
 DIM_AFTER_S: Final = 600.0
 KEPT_TIMINGS: Final = 1_000
 
@@ -80,6 +82,7 @@ class Session:
         clock: Clock,
         connected: Callable[[], bool],
         camera: Callable[[], bool],
+        has_camera: bool = True,
         show: Callable[[dict[str, Any]], None],
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +90,7 @@ class Session:
         self._terminal, self._language = terminal, language
         self._outbox, self._twin, self._clock = outbox, twin, clock
         self._connected, self._camera, self._show, self._mono_s = connected, camera, show, mono_s
+        self._has_camera = has_camera
         self._inputs: queue.Queue[Seen | Touched] = queue.Queue(QUEUE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -98,7 +102,7 @@ class Session:
         self._view_of: Seen | None = None
         self._deadline_s: float | None = None
         self._shown: dict[str, Any] | None = None
-        self._stopped_until_s = self._refresh_at_s = 0.0
+        self._stopped_until_s = self._refresh_at_s = self._retry_at_s = float("-inf")
         self._active_at_s = mono_s()
         self._around = self._look_around()
         self._view = views.waiting(camera=self._around.camera)
@@ -119,12 +123,17 @@ class Session:
         self._keep_touches(everything=True)
 
     def put(self, happened: Seen | Touched) -> bool:
-        """Hand over a code or a touch; False where it was let go because too many wait."""
-        try:
-            self._inputs.put_nowait(happened)
-        except queue.Full:
-            return False
-        return True
+        """Hand over a code, as often as it is read, or a touch; False where it was let go because too many wait."""
+        while True:
+            try:
+                self._inputs.put_nowait(happened)
+            except queue.Full:
+                if isinstance(happened, Touched):
+                    return False
+                with contextlib.suppress(queue.Empty):
+                    self._inputs.get_nowait()
+            else:
+                return True
 
     def moved(self) -> None:
         """Something moved before the camera: a dimmed screen lights up."""
@@ -158,11 +167,12 @@ class Session:
             self._refresh_at_s = now_s + REFRESH_S
             self._around = self._look_around()
             self._keep_touches()
+            self._publish()
         ended = self._deadline_s is not None and now_s >= self._deadline_s
         at_rest = self._view.screen in {Screen.WAITING, Screen.STOP}
         if (ended or at_rest) and self._view != self._home():
+            self._gate.forget()  # nobody answered: whoever stands there now need not be staff
             self._turn_to(self._home())
-        self._publish()
 
     def _look_around(self) -> Surroundings:
         status = self._outbox.status()
@@ -179,6 +189,7 @@ class Session:
             storage=status,
             connected=self._connected(),
             camera=self._camera(),
+            has_camera=self._has_camera,
             terminal=self._terminal,
             language=self._language,
             dim=self._mono_s() - self._active_at_s >= DIM_AFTER_S,
@@ -188,7 +199,8 @@ class Session:
 
     def _saw(self, seen: Seen) -> None:
         now_s = self._mono_s()
-        self.moved()
+        if now_s < self._retry_at_s:
+            return
         ours = seen.text.startswith(credentials.PREFIX)
         last_s = self._seen.get(seen.text)
         self._remember_seen(seen.text, now_s)
@@ -196,6 +208,8 @@ class Session:
             return
         if not ours and self._view.screen is not Screen.WAITING:
             return  # a poster in the picture does not wipe out somebody's result
+        self.moved()
+        self._gate.forget()
         presented = self._register.read(seen.text)
         if self._view.screen is Screen.LEAVE and isinstance(presented, Credential):
             self._check_out(presented, seen)
@@ -226,9 +240,10 @@ class Session:
         self._turn_to(views.checked_out(left.occurrence), seen, left.decided_mono_s)
 
     def _say_stop(self, error: OutboxError) -> None:
-        """Nothing was kept, so nobody is green; the same card may try again at once."""
+        """Nothing was kept, so nobody is green; a card that is still there is tried again."""
         log.warning("nothing can be recorded: %s", error)
         self._seen.clear()
+        self._retry_at_s = self._mono_s() + RETRY_S
         self._stopped_until_s = self._mono_s() + STOPPED_AT_LEAST_S
         self._turn_to(views.stop())
 
@@ -243,6 +258,7 @@ class Session:
         if not offered:
             if self._deadline_s is not None:
                 self._deadline_s = min(self._deadline_s + EXTEND_S, now_s + LONGEST_S)
+                self._publish()
             return
         if touched.touch is Touch.PIN:
             self._try_pin(touched.digits, now_s)

@@ -35,7 +35,10 @@ class StorageStatus(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the session knows at a moment beside the view; ``connected`` is the uplink's word, ``camera`` the camera's."""
+    """What the session knows at a moment beside the view.
+
+    ``connected`` is the uplink's word, ``camera`` whether there is a picture, ``has_camera`` whether there should be one.
+    """
 
     now_us: int
     quality: Clock
@@ -46,6 +49,7 @@ class Surroundings:
     terminal: str
     language: Literal["zh", "en"] = "zh"  # until the twin says another
     dim: bool = False
+    has_camera: bool = True
 
 
 def take(view: View, around: Surroundings) -> dict[str, Any]:
@@ -74,11 +78,11 @@ def state_line(around: Surroundings, now: datetime) -> tuple[str, bool, Words]:
     if storage.state != "ok":
         sentence = {"full": words.FULL, "read_only": words.READ_ONLY, "damaged": words.DAMAGED}[storage.state]
         return "bad", False, sentence.fill(n=count)
-    if not around.camera:
-        return "warn", True, words.NO_PICTURE
     since_us = _unstored_since_us(around)
     if since_us is not None:
         return "cut", True, words.NOT_STORED_SINCE.fill(date=words.say_date(local_time(since_us, now)))
+    if around.has_camera and not around.camera:
+        return "warn", True, words.NO_PICTURE
     if not around.connected:
         return "cut", True, words.OFFLINE_WAITING.fill(n=count) if storage.depth else words.OFFLINE
     if storage.depth:

@@ -167,8 +167,11 @@ def result(decision: Decision, now: datetime) -> View:
 
 
 def local_time(at_us: int, like: datetime) -> datetime:
-    """An instant of the contract in the time zone of ``like``."""
-    return datetime.fromtimestamp(at_us // 1_000_000, like.tzinfo)
+    """An instant of the contract in the time zone of ``like``; the last there is, where the calendar ends before it."""
+    try:
+        return datetime.fromtimestamp(at_us // 1_000_000, like.tzinfo)
+    except (OverflowError, ValueError):
+        return datetime.max.replace(tzinfo=like.tzinfo)
 
 
 # --- inside ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import OutboxFull, OutboxReadOnly
+from edge.kiosk import session as module
 from edge.kiosk.session import Seen
 from edge.kiosk.views import Touch
 from tests.kiosk import PHONES, TALK, Stage, card, code, hash_pin, twin
@@ -32,6 +33,8 @@ def test_stop_ends_by_itself_and_the_same_card_is_green_then(stage: Stage) -> No
     stage.outbox.broken = OutboxFull("full")
     stage.see(code(card()))
     stage.outbox.broken = None
+    assert stage.see(code(card()))["field"] == "stop"  # the same frame again: no hundred tries a second
+    stage.wait(module.RETRY_S)
     assert stage.see(code(card()))["field"] == "yes"
     stage.wait(20)
     assert stage.view["screen"] == "waiting"
@@ -70,12 +73,27 @@ def test_state_line_says_what_needs_a_hand_first(stage: Stage) -> None:
     assert say() == "网络断开，签到照常。12 条稍后上传"
     stage.outbox.depth = 0
     assert say() == "网络断开，签到照常"
-    stage.outbox.depth, stage.outbox.oldest_at_us = 12, stage.clock.wall_us - 21 * 86_400_000_000
-    assert say() == "自 11月2日 起没有存到云端，签到照常"
     stage.camera = False
     assert say() == "摄像头没有画面，请按下面的按钮"
+    stage.outbox.depth, stage.outbox.oldest_at_us = 12, stage.clock.wall_us - 21 * 86_400_000_000
+    assert say() == "自 11月2日 起没有存到云端，签到照常"
     stage.outbox.broken = OutboxReadOnly("read-only")
     assert say() == "存储不能写入，12 条待上传"
+
+
+def test_kiosk_that_is_to_have_no_camera_does_not_miss_one(tmp_path: Path) -> None:
+    with Stage(tmp_path, twin(TALK), has_camera=False) as stage:
+        stage.camera, stage.outbox.depth = False, 0
+        stage.wait(1)
+        assert stage.line == "在线，记录已全部存好"
+
+
+def test_a_card_left_in_view_does_not_keep_the_screen_lit(stage: Stage) -> None:
+    for _ in range(610):
+        stage.wait(1)
+        stage.see(code(card()))
+    stage.wait(1)
+    assert stage.snapshot["dim"]
 
 
 def test_screen_dims_after_ten_minutes_and_lights_up_for_motion(stage: Stage) -> None:

@@ -170,6 +170,21 @@ def test_leaving_is_a_touch_and_then_the_card(stage: Stage) -> None:
     assert len(stage.check_ins()) == 1
 
 
+def test_card_that_never_left_the_view_leaves_too(stage: Stage) -> None:
+    for _ in range(4):
+        stage.see(code(card()))
+        stage.wait(1)
+    stage.touch(Touch.NO_CODE)
+    stage.touch(Touch.LEAVE)
+    assert stage.see(code(card()))["title"]["zh"] == "签退成功"
+
+
+def test_time_at_the_end_of_the_calendar_does_not_stop_the_screen(tmp_path: Path) -> None:
+    last = TALK.model_copy(update={"starts_at": 253_402_300_799_000_000, "ends_at": 253_402_300_799_999_999})
+    with Stage(tmp_path, twin(last)) as stage:
+        assert stage.see(code(card()))["screen"] == "result"
+
+
 def test_bad_code_while_leaving_is_refused_like_any(stage: Stage) -> None:
     stage.touch(Touch.NO_CODE)
     stage.touch(Touch.LEAVE)

@@ -85,7 +85,15 @@ def test_touches_are_kept_at_the_end_and_over_a_full_disk(stage: Stage) -> None:
 def test_flood_of_inputs_is_let_go_beyond_a_bound(stage: Stage) -> None:
     taken = [stage.session.put(Touched(Touch.SCREEN, 0)) for _ in range(module.QUEUE + 5)]
     assert taken == [True] * module.QUEUE + [False] * 5
-    assert not stage.session.put(Seen("x", 0.0))
+
+
+def test_a_card_takes_the_place_of_a_flood_of_touches(stage: Stage) -> None:
+    for _ in range(module.QUEUE + 5):
+        stage.session.put(Touched(Touch.SCREEN, 0))
+    assert stage.session.put(Seen(code(card()), stage.now_s))
+    for _ in range(module.QUEUE):
+        stage.session.step()
+    assert stage.view["title"]["zh"] == "签到成功"
 
 
 def number_of(index: int) -> str:
@@ -127,6 +135,18 @@ def test_number_without_the_pin_is_not_taken(stage: Stage) -> None:
     stage.session.put(Touched(Touch.NUMBER, stage.view["number"], number_of(1)))
     stage.session.step()
     assert stage.check_ins() == []
+
+
+@pytest.mark.parametrize("first", ["time", "another's card"])
+def test_whoever_comes_after_staff_has_left_is_asked_for_the_pin(stage: Stage, first: str) -> None:
+    enter_staff(stage)
+    stage.touch(Touch.NUMBER, number_of(1))
+    if first == "another's card":
+        stage.see(code(card(2)))
+    stage.wait(30)
+    assert stage.view["screen"] == "waiting"
+    stage.touch(Touch.NO_CODE)
+    assert stage.touch(Touch.STAFF)["screen"] == "pin"
 
 
 def test_going_back_asks_for_the_pin_again(stage: Stage) -> None:

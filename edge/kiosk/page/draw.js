@@ -1,5 +1,5 @@
 // A snapshot onto the page. Parts that did not change stay as they are, so that focus and motion are kept.
-import { keypad } from "./keypad.js";
+import { forgetDigits, keypad } from "./keypad.js";
 
 const main = document.querySelector("main");
 const starting = [...main.childNodes];
@@ -23,6 +23,7 @@ export function draw(snapshot, touch) {
 }
 
 export function drawStarting() {
+  forgetDigits();
   for (const name of Object.keys(parts)) parts[name] = null;
   document.documentElement.lang = "zh-CN";
   mark(document.body, "verdict", "stop");
@@ -79,6 +80,7 @@ function words(view) {
 
 function acts(view, touch) {
   if (view.digits) return keypad(view, touch, pair);
+  forgetDigits();
   if (!view.buttons.length) return null;
   const buttons = view.buttons.map((b) => {
     const button = element("button", "rl-btn", ...pair(b.words, "span"));

@@ -8,6 +8,12 @@ const WORDS = {
 let typed = "";
 let last = "";
 
+// Another view was drawn: who comes next sees no digits of the one before.
+export function forgetDigits() {
+  typed = last = "";
+  onkeydown = null;
+}
+
 export function keypad(view, touch, pair) {
   if (view.hidden || last !== view.screen) typed = ""; // a number with a wrong digit may be corrected
   last = view.screen;
@@ -28,7 +34,7 @@ export function keypad(view, touch, pair) {
       touch("screen");
     },
     back() {
-      typed = last = "";
+      forgetDigits();
       touch("back");
     },
     confirm() {
