@@ -66,7 +66,7 @@ def test_held_outbox_is_a_sentence(
 def test_doctor_ends_with_1_where_something_is_wrong(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["doctor", "--config", str(config)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert any(line.startswith("WRONG broker: ") and " -> " in line for line in lines)
 
 
