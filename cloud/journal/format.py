@@ -24,6 +24,9 @@ UNREADABLE: Final = 2
 ROOM_GUESSED: Final = 4
 """The record's twin is unknown here: it counts for the terminal's newest known room."""
 
+OCCURRENCE_FOREIGN: Final = 8
+"""The terminal named an occurrence that was never in the record's room: it is not believed about that."""
+
 Place = tuple[str | None, str | None]
 """Room and organisation."""
 

@@ -18,7 +18,8 @@ OLDER: Final = -1
 
 def add(bulk: Bulk, handed: Iterable[Point], accepted: Iterable[Point]) -> None:
     """Points that were handed over the first time, and points that the store newly keeps."""
-    all_of, kept = _by_day(handed), _by_day(accepted)
+    all_of = _by_day(handed)
+    kept = all_of if accepted is handed else _by_day(accepted)
     rows = [(*key, all_of[key], kept[key]) for key in sorted(all_of.keys() | kept.keys())]
     bulk.run_many(_ADD, rows)
 

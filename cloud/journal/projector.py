@@ -188,6 +188,9 @@ def _advance(bulk: Bulk, place: _Place, to: int) -> bool:
 
 def _count(bulk: Bulk, work: _Work, fresh: Sequence[Point], again: Sequence[Point], refused: Sequence[Refused]) -> None:
     """What came the first time. A batch that the cursor had not passed has its replayed record in it, counted with it."""
+    if not refused and not work.replays:
+        handed.add(bulk, fresh, fresh)
+        return
     streams = {journal_id: entry.stream for journal_id, entry in work.again}
     replayed = {
         (streams[journal_id], number): kind
