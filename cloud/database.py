@@ -26,6 +26,12 @@ from cloud.errors import Conflict, Stale, StartError, Unavailable
 BUSY_TIMEOUT_MS = 15_000
 """How long a SQLite writer waits for the one before it."""
 
+CACHE_KIB = 16 * 1024
+"""Of each SQLite connection; with its own 2 MiB ingest read five times as much from the file (docs/benchmarks.md)."""
+
+CHECKPOINT_PAGES = 4_000
+"""16 MiB of log until a writer copies it into the file; with SQLite's own 1,000 pages are copied more often."""
+
 POOL_SIZE = 10
 """PostgreSQL connections per process; beyond it callers wait `POOL_TIMEOUT_S`, then get Unavailable."""
 
@@ -144,6 +150,8 @@ def _sqlite(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
+            f"cache_size=-{CACHE_KIB}",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

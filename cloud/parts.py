@@ -67,8 +67,10 @@ class Parts:
 
 def ingest_of(settings: Settings, engine: Engine) -> AbstractContextManager[Held]:
     """Ingest as the settings want it. StartError where they contradict each other."""
-    if settings.ingest_processes and engine.dialect.name != "postgresql":
-        raise StartError("ROOMLINK_INGEST_PROCESSES needs PostgreSQL: SQLite has one writer at a time anyway.")
+    if settings.ingest_processes > 1 and engine.dialect.name != "postgresql":
+        raise StartError(
+            "More than one of ROOMLINK_INGEST_PROCESSES needs PostgreSQL: SQLite has one writer at a time."
+        )
     password = settings.mqtt_password
     broker = Broker(
         settings.mqtt_host,

@@ -108,7 +108,9 @@ class Settings(BaseSettings):
         "here", "Whether serve also takes in what terminals send, or `python -m cloud worker` does.", "apart"
     )
     ingest_processes: Annotated[int, Field(ge=0, le=32)] = _setting(
-        0, "Processes that store what the one subscriber hears; 0: a thread of it. PostgreSQL only.", "2"
+        0,
+        "Processes that store what the one subscriber hears; 0: a thread of it. More than 1 with PostgreSQL only.",
+        "1",
     )
     streams_per_day: Annotated[int, Field(ge=2, le=10_000)] = _setting(
         20, "How many streams a terminal may begin within 24 hours; each loss of its disk begins one.", "20"

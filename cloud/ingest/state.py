@@ -149,7 +149,7 @@ def write(bulk: Bulk, heard: Heard) -> Written:
         else:
             waiting.pop(each.terminal, None)
     for terminal, at in heard.live.items():
-        if terminal in standings:
+        if terminal in standings and not presence.is_no_news(after[terminal], at):
             after[terminal] = presence.on_heard(after[terminal], at)
     write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])

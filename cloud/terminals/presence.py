@@ -15,6 +15,8 @@ SILENT_US: Final = 300_000_000
 """A terminal that is online and says nothing for so long is suspect, unless its health samples are farther apart."""
 SAMPLES: Final = 2
 """It may be silent for as long as so many of its health samples are apart: one may be late."""
+HEARD_EVERY_US: Final = 5_000_000
+"""How exactly the time when a terminal was last heard is kept."""
 
 
 class Presence(StrEnum):
@@ -55,6 +57,12 @@ def on_heard(standing: Standing, at: int) -> Standing:
     if standing.presence in {Presence.SUSPECT, Presence.NEVER}:
         return _become(heard, Presence.ONLINE if standing.presence is Presence.SUSPECT else Presence.SUSPECT, at)
     return heard
+
+
+def is_no_news(standing: Standing, at: int) -> bool:
+    """Whether hearing it now changes nothing that anybody would notice: it saves a row written twice a second."""
+    known = standing.presence not in {Presence.SUSPECT, Presence.NEVER}
+    return known and standing.heard_at is not None and 0 <= at - standing.heard_at < HEARD_EVERY_US
 
 
 def on_broker_lost(standing: Standing, at: int) -> Standing:

@@ -1,15 +1,14 @@
 """How many records a second the cloud takes from real terminals' connections, until each terminal was told "stored".
 
 `single`: one record in a batch, over what a bare paho subscriber receives and answers in the same run. `backlog`: full batches
-after an outage, on SQLite or PostgreSQL. The time series is written beside it, by the same service, in all of them.
+after an outage, on SQLite or PostgreSQL. Always `serve`, with console and projector; what is heard is stored by a process of its
+own (two on PostgreSQL), and for `in_a_thread_ratio` in a thread of the service, which is the default.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import mean
 
 from tests.bench.payloads import Mix
@@ -26,9 +25,9 @@ from tests.bench.stage import (
     spoken_to,
 )
 from tests.cloud import CloudServer
-from tests.servers import MosquittoServer, PostgresServer
+from tests.servers import PostgresServer
 
-SINGLE = Crowd(terminals=1_000, members=5_000, mix=Mix(records=60, per_batch=1, check_in_every=1))
+SINGLE = Crowd(terminals=1_000, members=5_000, mix=Mix(records=40, per_batch=1, check_in_every=1))
 BACKLOG = Crowd(terminals=200, members=5_000, mix=Mix(records=3_000))
 Figures = dict[str, float | str]
 
@@ -36,7 +35,8 @@ Figures = dict[str, float | str]
 def measure_single(crowd: Crowd = SINGLE) -> Figures:
     """`ingest_single.ratio` and what it is made of: the bare subscriber before and after the cloud."""
     bare = [_bare(crowd)]
-    cloud = _through_cloud(crowd, None)
+    thread = _through_cloud(crowd, None, 0)
+    cloud = _through_cloud(crowd, None, 1)
     bare.append(_bare(crowd))
     bare_per_s = mean(run.answers / run.seconds for run in bare)
     cloud_per_s = cloud.answers / cloud.seconds
@@ -44,6 +44,7 @@ def measure_single(crowd: Crowd = SINGLE) -> Figures:
         "ingest_single.ratio": cloud_per_s / bare_per_s,
         "ingest_single.records_per_s": cloud_per_s,
         "ingest_single.bare_per_s": bare_per_s,
+        "ingest_single.in_a_thread_ratio": thread.answers / thread.seconds / bare_per_s,
         "ingest_single.bottleneck": cloud.bottleneck,
         "ingest_single.bare_bottleneck": bare[0].bottleneck,
         **_shares("ingest_single", cloud),
@@ -52,7 +53,7 @@ def measure_single(crowd: Crowd = SINGLE) -> Figures:
 
 def measure_backlog(crowd: Crowd = BACKLOG) -> Figures:
     """`ingest_backlog.records_per_s`, on SQLite."""
-    return _backlog("ingest_backlog", _through_cloud(crowd, None), crowd)
+    return _backlog("ingest_backlog", _through_cloud(crowd, None, 1), crowd)
 
 
 def measure_postgres(crowd: Crowd = BACKLOG) -> Figures:
@@ -60,7 +61,7 @@ def measure_postgres(crowd: Crowd = BACKLOG) -> Figures:
     postgres = PostgresServer()
     try:
         postgres.start()
-        return _backlog("ingest_postgres", _through_cloud(crowd, postgres), crowd)
+        return _backlog("ingest_postgres", _through_cloud(crowd, postgres, 2), crowd)
     finally:
         postgres.close()
 
@@ -95,14 +96,15 @@ def _bare(crowd: Crowd) -> Run:
         return run
 
 
-def _through_cloud(crowd: Crowd, postgres: PostgresServer | None, settings: Mapping[str, str] | None = None) -> Run:
+def _through_cloud(crowd: Crowd, postgres: PostgresServer | None, processes: int) -> Run:
     password = secrets.token_urlsafe(12)
     with ExitStack() as stack:
         place = stack.enter_context(folder())
         broker = stack.enter_context(open_broker(place / "broker", crowd, password))
         url = postgres.create_database() if postgres else f"sqlite:///{place}/ledger.db"
         town = settled(url, crowd)
-        cloud = stack.enter_context(_cloud(place / "cloud", url, broker, settings))
+        settings = {"ROOMLINK_INGEST_PROCESSES": str(processes)}
+        cloud = stack.enter_context(CloudServer(place / "cloud", url, broker, settings))
         settle_down(cloud.process.pid)
         watched = {"cloud": cloud.process.pid, "broker": broker.process.pid}
         if postgres:
@@ -111,7 +113,3 @@ def _through_cloud(crowd: Crowd, postgres: PostgresServer | None, settings: Mapp
         check_stored(town.engine, crowd)
         town.engine.dispose()
         return run
-
-
-def _cloud(place: Path, url: str, broker: MosquittoServer, settings: Mapping[str, str] | None) -> CloudServer:
-    return CloudServer(place, url, broker, settings)

@@ -56,7 +56,21 @@ def test_lines_in_processes_of_their_own_store_what_one_subscription_hears(
     town.engine.dispose()
 
 
-def test_processes_are_for_postgresql_only(tmp_path: Path) -> None:
+def test_one_process_of_its_own_stores_on_sqlite(town_broker: MosquittoServer, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    town = settle(migrated(url))
+    settings = {"ROOMLINK_INGEST_PROCESSES": "1"}
+    with (
+        CloudServer(tmp_path / "cloud", url, town_broker, settings, command="worker"),
+        kiosk_of(town_broker, town) as kiosk,
+    ):
+        kiosk.pen.check_in(person(1), town.occurrence)
+        assert kiosk.ask(kiosk.pen.batch()).through == 1
+        assert count(town) == 1
+    town.engine.dispose()
+
+
+def test_several_processes_are_for_postgresql_only(tmp_path: Path) -> None:
     migrated(f"sqlite:///{tmp_path}/ledger.db").dispose()
     environment = os.environ | {
         "ROOMLINK_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",

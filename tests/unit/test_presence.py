@@ -9,6 +9,7 @@ from cloud.terminals.presence import (
     SILENT_US,
     Presence,
     Standing,
+    is_no_news,
     on_broker_lost,
     on_heard,
     on_state,
@@ -143,3 +144,11 @@ def test_only_a_live_word_of_the_terminal_makes_it_online(
             assert live_birth or (what == "heard" and before.presence is Presence.SUSPECT)
         if before.presence is Presence.OFFLINE and what == "heard":
             assert now.presence is Presence.OFFLINE
+
+
+def test_hearing_a_terminal_again_at_once_is_no_news() -> None:
+    online = Standing(Presence.ONLINE, 0, heard_at=10_000_000)
+    assert is_no_news(online, 14_999_999)
+    assert not is_no_news(online, 15_000_000)
+    assert not is_no_news(Standing(Presence.SUSPECT, 0, heard_at=10_000_000), 10_000_001)
+    assert not is_no_news(Standing(Presence.ONLINE, 0), 1)
