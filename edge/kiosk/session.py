@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -95,6 +95,7 @@ class Session:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[str, float] = {}
+        self._keeper: int | None = None
         self._gate, self._touches = StaffGate(outbox.save_pin_failures), TouchCounter()
         self._gate.resume(outbox.pin_failures(), mono_s())
         self._register = Register(outbox, twin, clock, mono_s)
@@ -106,6 +107,7 @@ class Session:
         self._active_at_s = mono_s()
         self._around = self._look_around()
         self._view = views.waiting(camera=self._around.camera)
+        outbox.on_wait = self._say_moment
 
     # --- from other threads ---------------------------------------------------------------------------------------
 
@@ -224,7 +226,8 @@ class Session:
 
     def _check_in(self, presented: Presented, seen: Seen | None = None) -> None:
         try:
-            kept = self._register.check_in(presented)
+            with self._keeping():
+                kept = self._register.check_in(presented)
         except OutboxError as error:
             self._say_stop(error)
             return
@@ -233,11 +236,25 @@ class Session:
 
     def _check_out(self, card: Credential, seen: Seen) -> None:
         try:
-            left = self._register.check_out(card)
+            with self._keeping():
+                left = self._register.check_out(card)
         except OutboxError as error:
             self._say_stop(error)
             return
         self._turn_to(views.checked_out(left.occurrence), seen, left.decided_mono_s)
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        self._keeper = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._keeper = None
+
+    def _say_moment(self) -> None:
+        """The outbox's file is in use for long, as at a fork. Others wait for it too, in threads of their own."""
+        if self._keeper == threading.get_ident():
+            self._turn_to(views.one_moment())
 
     def _say_stop(self, error: OutboxError) -> None:
         """Nothing was kept, so nobody is green; a card that is still there is tried again."""

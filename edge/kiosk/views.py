@@ -138,6 +138,11 @@ def stop() -> View:
     return View(Screen.STOP, words.STOPPED, words.SIGN_AT_DESK, field="stop", symbol="full")
 
 
+def one_moment() -> View:
+    """A card was seen, and the disk takes long; the verdict follows."""
+    return View(Screen.RESULT, words.ONE_MOMENT, words.BEING_KEPT, field="note", symbol="wait", back_s=LONG_S)
+
+
 def checked_out(occurrence: Occurrence | None) -> View:
     """The time of leaving is kept."""
     activity = words.title(occurrence) if occurrence else None

@@ -48,6 +48,7 @@ REFUSED: Final = {
     Reason.FORGED: Words("不是本处的码", "Not one of our codes"),
     Reason.UNREADABLE: Words("请再试一次", "Please try again"),
 }
+ONE_MOMENT: Final = Words("请稍等", "One moment")
 HELP_CALLED: Final = Words("已请工作人员", "Staff have been called")
 HELP_UNHEARD: Final = Words("请到服务台", "Please go to the desk")
 
@@ -62,6 +63,7 @@ TO_DESK: Final = Words("请到服务台，工作人员会帮您。", "Please go 
 SIGN_AT_DESK: Final = Words(
     "请到服务台登记，您的到场不会漏记。", "Please sign in at the desk. Your visit will be recorded."
 )
+BEING_KEPT: Final = Words("看到您的码了，正在记录。", "Your code was seen and is being recorded.")
 STARTING_WAIT: Final = Words("请稍候，或到服务台登记。", "Please wait, or sign in at the desk.")
 NEXT_STEP: Final = {
     Reason.NOT_FOR_THIS_ACTIVITY: TO_DESK,

@@ -20,7 +20,7 @@ from tests.kiosk import PHONES, PIN, START, TALK, hash_pin, occurrence, twin
 
 TITLES = [
     words.ACCEPTED, words.GUEST_ACCEPTED, words.STAFF_ACCEPTED, words.ALREADY_IN, words.VISIT, words.CHECKED_OUT,
-    words.STOPPED, words.STARTING, words.HELP_CALLED, words.HELP_UNHEARD, words.SHOW, words.TOUCH, words.CHOOSE,
+    words.STOPPED, words.ONE_MOMENT, words.STARTING, words.HELP_CALLED, words.HELP_UNHEARD, words.SHOW, words.TOUCH, words.CHOOSE,
     *words.REFUSED.values(),
 ]  # fmt: skip
 LINES = [

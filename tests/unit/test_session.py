@@ -1,7 +1,9 @@
 """The kiosk's session: a disk that refuses, the state line, dimming, and the thread that decides."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,27 @@ def test_stop_ends_by_itself_and_the_same_card_is_green_then(stage: Stage) -> No
     assert stage.see(code(card()))["field"] == "yes"
     stage.wait(20)
     assert stage.view["screen"] == "waiting"
+
+
+def test_card_that_must_wait_for_the_disk_is_told_so_and_then_green(stage: Stage) -> None:
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def fork() -> None:
+        with stage.outbox._store.held():
+            is_held.set()
+            assert may_end.wait(10)
+
+    def look(snapshot: dict[str, Any]) -> None:
+        if snapshot["view"]["title"]["zh"] == "请稍等":
+            may_end.set()
+
+    stage.listeners.append(look)
+    thread = threading.Thread(target=fork)
+    thread.start()
+    assert is_held.wait(10)
+    assert stage.see(code(card()))["field"] == "yes"
+    thread.join()
+    assert [shown["view"]["field"] for shown in stage.shown[-2:]] == ["note", "yes"]
 
 
 def test_full_disk_is_said_before_anybody_shows_a_card(stage: Stage) -> None:
