@@ -79,6 +79,7 @@ class Visitor:
         self.page.fill("[name=password]", password)
         self.page.click("button[data-kind=main]")
         self.page.wait_for_selector(".rl-nav", state="attached")  # on a phone it is a drawer
+        self.page.wait_for_load_state()
 
     def another(self, path: str) -> Page:
         """Open one more page of the same browser, and wait until it is alive."""

@@ -33,18 +33,18 @@ OVER = """() => {
 """What runs out of the page or its column, or lies over its neighbour."""
 
 SAID = """() => {
-  const texts = [], own = "script, style, template, pre, .mono, [lang], #popup";
+  const texts = [], own = "script, style, template, pre, .mono, [lang], .nicegui-error-popup";
   const skip = (element) => { const inner = element.closest(own); return inner && inner !== document.documentElement; };
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const { data, parentElement: element } = walk.currentNode;
-    if (!skip(element) && element.checkVisibility()) texts.push(data);
+    if (!skip(element) && element.checkVisibility({ visibilityProperty: true })) texts.push(data);
   }
   for (const element of document.querySelectorAll("[aria-label], [placeholder], [title]"))
     if (!skip(element)) for (const name of ["aria-label", "placeholder"]) texts.push(element.getAttribute(name) ?? "");
   return [document.title, ...texts].map((text) => text.trim()).filter(Boolean);
 }"""
-"""All that a person or a reading voice is told; not code, what says that it is another language, and NiceGUI's popup."""
+"""All that a person or a reading voice is told; not code, what says that it is another language, and NiceGUI's popups."""
 
 DATA = [
     *PEOPLE, *(name for room in ROOMS for name in room), *(name for each in ACTIVITIES for name in each),
