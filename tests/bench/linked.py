@@ -51,22 +51,27 @@ class Follower:
 
 
 def measure(
-    kiosks: int = KIOSKS, members: int = MEMBERS, rate_per_s: float = RATE_PER_S, seconds: float = MEASURED_S
+    kiosks: int = KIOSKS,
+    members: int = MEMBERS,
+    rate_per_s: float = RATE_PER_S,
+    seconds: float = MEASURED_S,
+    *,
+    warm_up_s: float = WARM_UP_S,
 ) -> dict[str, float | str]:
     """`checkin_to_linked_ms.p50`, `.p95`, `.p99`, `.max`, and the rate that was really there."""
     names = [f"kiosk-{number:03d}" for number in range(1, kiosks + 1)]
     with folder() as place, service(place, names, members) as whole:
         config = write_fleet(whole, place / "fleet", rate_per_s)
         with agent(config, "fleet"):
-            return _follow(whole, kiosks, seconds)
+            return _follow(whole, kiosks, seconds, warm_up_s)
 
 
-def _follow(whole: Service, kiosks: int, seconds: float) -> dict[str, float | str]:
+def _follow(whole: Service, kiosks: int, seconds: float, warm_up_s: float) -> dict[str, float | str]:
     api = whole.api()
     try:
         until("every kiosk is online", 60, lambda: _online(api) == kiosks)
         follower = Follower(api, time.time_ns() // 1000)
-        _look_for(follower, WARM_UP_S, counted=False)
+        _look_for(follower, warm_up_s, counted=False)
         before, began = len(follower.linked), time.monotonic()
         _look_for(follower, seconds, counted=True)
         rate = (len(follower.linked) - before) / (time.monotonic() - began)
