@@ -41,12 +41,13 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a stream is stored: its terminal, the last number, the chain there (hex)."""
+    """How far a stream is stored: its terminal, the last number, the chain there (hex); how far its terminal has spoken."""
 
     terminal: str
     through: int
     chain: str
     last: Neighbour | None = None
+    said: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from firmware_specs.wire import encode
 RETRY_AFTER_S: Final = 10.0
 """Senders that were told to come later come back within one to two of these, spread by chance."""
 
+MOST_AHEAD: Final = 1_000_000
+"""No terminal keeps so many records: its outbox is bounded by its disk budget."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -121,13 +124,15 @@ class Line:
     ) -> bytes:
         stream, position, error = verdict.reading.stream, verdict.position, verdict.error
         unasked = verdict.delivery.unasked or None
+        if stream is not None and stream in now:
+            # What the verdict held for stored was not: an earlier batch lost. So it may be no fork either.
+            position, error = now[stream], None if error == StoredError.FORK else error
         if verdict.taken:
             done = stored.get((verdict.batch.header.stream, verdict.batch.header.first))
             if done is not None and done.verdict is verdict:
                 through, chain = verdict.batch.last, verdict.batch.header.chain
                 rejected = _rejected(done)
                 return encode(Stored(epoch=epoch, stream=stream, through=through, chain=chain, rejected=rejected))
-            position = now.get(verdict.batch.header.stream, position)
         if position is None or position.terminal != verdict.delivery.terminal:
             error = error or StoredError.FOREIGN_STREAM
             later = RETRY_AFTER_S * (1 + self.jitter()) if error == StoredError.TOO_MANY_STREAMS else None
@@ -137,11 +142,17 @@ class Line:
 
 
 def _said(verdict: Verdict) -> Row | None:
-    """Stream, number and time, where a terminal speaks of records that are not stored and cannot be taken yet."""
-    position, batch = verdict.position, verdict.reading.batch
-    if verdict.taken or position is None or batch is None or batch.last <= position.through:
+    """Stream, number and time, where a terminal speaks of records that are not stored and cannot be taken yet.
+
+    Nothing proves the number: one that no outbox reaches is passed over, and the stream's next question takes it back.
+    """
+    position, batch, delivery = verdict.position, verdict.reading.batch, verdict.delivery
+    if verdict.taken or position is None or batch is None or delivery.unasked:
         return None
-    return batch.header.stream, batch.last, verdict.delivery.received_at
+    through = max(batch.last, position.through)
+    more = position.said < through <= position.through + MOST_AHEAD
+    taken_back = batch.header.count == 0 and through < position.said
+    return (batch.header.stream, through, delivery.received_at) if more or taken_back else None
 
 
 def _rejected(prepared: Prepared) -> list[int] | None:

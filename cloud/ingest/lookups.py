@@ -19,6 +19,8 @@ V = TypeVar("V")
 
 MAX_TWINS: Final = 20_000
 MAX_TERMINALS: Final = 50_000
+NEWEST_TWINS: Final = 100
+"""So many twins back a terminal stood where it stood lately."""
 TERMINAL_FRESH_S: Final = 3.0
 DEFAULT_RESEND_TIMEOUT_US: Final = 20_000_000
 A_WEEK_US: Final = 7 * 86_400_000_000
@@ -84,9 +86,24 @@ class Lookups:
         _keep_within(self._twins, MAX_TWINS, wanted)
         return {each: self._twins[each] for each in wanted if each in self._twins}
 
-    def occurrences(self, bulk: Bulk, ids: Iterable[str]) -> set[str]:
-        """Those of `ids` that exist."""
-        return {row[0] for row in bulk.rows_in("SELECT id FROM occurrences WHERE id IN", set(ids))}
+    def occurrences(self, bulk: Bulk, ids: Iterable[str]) -> dict[str, str]:
+        """The rooms of those of `ids` that exist."""
+        return dict(bulk.rows_in("SELECT id, room_id FROM occurrences WHERE id IN", set(ids)))
+
+    def told(self, bulk: Bulk, version: tuple[int, int], occurrence: str) -> bool:
+        """Whether a twin, or the file of occurrences that it names, tells of this occurrence: it was in its room then."""
+        for (document,) in bulk.rows("SELECT document FROM twins WHERE epoch = ? AND number = ?", version):
+            if f'"{occurrence}"' in document:
+                return True
+            file = json.loads(document).get("occurrences_file")
+            rows = bulk.rows("SELECT content FROM twin_files WHERE sha256 = ?", (file["sha256"],)) if file else []
+            return any(f'"{occurrence}"'.encode() in bytes(content) for (content,) in rows)
+        return False
+
+    def stood_in(self, bulk: Bulk, terminal: str, room_id: str) -> bool:
+        """Whether one of the terminal's newest twins is of this room."""
+        newest = "SELECT room_id FROM twins WHERE terminal_id = ? ORDER BY number DESC LIMIT ?"
+        return (room_id,) in bulk.rows(newest, (terminal, NEWEST_TWINS))
 
     def held(self, bulk: Bulk, room_id: str, from_at: int, until_at: int) -> list[Held]:
         """The room's occurrences whose hours touch the interval, at most 100, those that were cancelled left out."""

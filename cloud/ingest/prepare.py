@@ -12,7 +12,7 @@ from cloud.ingest.accept import Neighbour, Verdict
 from cloud.ingest.effective import Sending, effective_times, neighbour_of
 from cloud.ingest.lookups import DEFAULT_RESEND_TIMEOUT_US, Lookups, TerminalFacts, TwinFacts
 from cloud.ingest.occurrences import choose
-from cloud.journal.format import ROOM_GUESSED, UNREADABLE, Fixed, Place
+from cloud.journal.format import OCCURRENCE_FOREIGN, ROOM_GUESSED, UNREADABLE, Fixed, Place
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import CheckIn, CheckOut, Clock, Outcome, Record
 from firmware_specs.wire import decode_records
@@ -117,24 +117,45 @@ def _with_occurrences(bulk: Bulk, lookups: Lookups, prepared: list[Prepared]) ->
         for record in each.records
         if isinstance(record, CheckIn | CheckOut) and record.occurrence is not None
     }
-    there = lookups.occurrences(bulk, said) if said else set()
-    return [replace(each, fixed=replace(each.fixed, occurrences=_of(bulk, lookups, each, there))) for each in prepared]
+    rooms = lookups.occurrences(bulk, said) if said else {}
+    return [replace(each, fixed=_with_its_own(bulk, lookups, each, rooms)) for each in prepared]
 
 
-def _of(bulk: Bulk, lookups: Lookups, prepared: Prepared, there: set[str]) -> dict[int, str]:
-    """By index, the occurrence that each check-in and check-out counts for."""
-    found = {}
+def _with_its_own(bulk: Bulk, lookups: Lookups, prepared: Prepared, rooms: dict[str, str]) -> Fixed:
+    """With the occurrence that each check-in and check-out counts for, and a mark on those that named a foreign one."""
+    found, marks = {}, list(prepared.fixed.marks)
     for index, record in enumerate(prepared.records):
         if not isinstance(record, CheckIn | CheckOut):
             continue
-        trusted = record.clock == Clock.SYNCED and record.occurrence in there
-        if trusted or (isinstance(record, CheckIn) and record.outcome not in COUNTS_FOR_AN_OCCURRENCE):
-            occurrence = record.occurrence if record.occurrence in there else None
+        there = rooms.get(record.occurrence or "")
+        trusted = there is not None and _was_in_its_room(bulk, lookups, record, prepared, index, there)
+        if there is not None and not trusted:
+            marks[index] |= OCCURRENCE_FOREIGN
+        its_word = isinstance(record, CheckIn) and record.outcome not in COUNTS_FOR_AN_OCCURRENCE
+        if its_word or (trusted and record.clock == Clock.SYNCED):
+            occurrence = record.occurrence if trusted else None
         else:
             occurrence = _chosen(bulk, lookups, record, prepared.fixed, index)
         if occurrence is not None:
             found[index] = occurrence
-    return found
+    return replace(prepared.fixed, occurrences=found, marks=marks)
+
+
+def _was_in_its_room(
+    bulk: Bulk, lookups: Lookups, record: CheckIn | CheckOut, prepared: Prepared, index: int, there: str
+) -> bool:
+    """Whether the occurrence, which is in the room `there` now, may be what the kiosk had on.
+
+    It is in the record's room, or was when the record's twin was made: an activity may move. Under a twin that is unknown
+    here it may be in any room in which the kiosk stood lately.
+    """
+    fixed = prepared.fixed
+    room, _organisation = fixed.places[fixed.place[index]]
+    if there == room or record.occurrence is None:
+        return True
+    if fixed.marks[index] & ROOM_GUESSED:
+        return lookups.stood_in(bulk, prepared.verdict.delivery.terminal, there)
+    return lookups.told(bulk, record.config, record.occurrence)
 
 
 def _chosen(bulk: Bulk, lookups: Lookups, record: CheckIn | CheckOut, fixed: Fixed, index: int) -> str | None:

@@ -12,7 +12,7 @@ from typing import Final
 from cloud.attendance import linking
 from cloud.attendance.linking import Link, Links, Reference
 from cloud.bulk import Bulk, Row
-from cloud.journal.format import REPEAT, ROOM_GUESSED
+from cloud.journal.format import OCCURRENCE_FOREIGN, REPEAT, ROOM_GUESSED
 from cloud.journal.reading import Entry
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import (
@@ -52,6 +52,7 @@ _INTERACTIONS: Final = (
     "effective_at",
 )  # fmt: skip
 
+_OUR_FLAGS: Final = ((ROOM_GUESSED, "room_guessed"), (OCCURRENCE_FOREIGN, "foreign_occurrence"))
 
 Records = Sequence[Record | DecodeError]
 """A batch's records in order, an error in the place of each that is not understood."""
@@ -136,7 +137,8 @@ def _reference(record: CheckIn | CheckOut) -> Reference | None:
 
 def _flags(entry: Entry, index: int, record: CheckIn, links: Links) -> str:
     """The kiosk's flags and ours, as JSON."""
-    ours = ["room_guessed"] if entry.fixed.marks[index] & ROOM_GUESSED else []
+    mark = entry.fixed.marks[index]
+    ours = [flag for bit, flag in _OUR_FLAGS if mark & bit]
     if _is_conflict(_reference(record), links):
         ours.append(linking.CARD_CONFLICT)
     return json.dumps([*record.flags, *ours], separators=(",", ":")) if record.flags or ours else "[]"

@@ -34,12 +34,13 @@ def positions_of(bulk: Bulk, streams: Iterable[str], *, lock: bool = False) -> d
     """Where these streams are; those that were never stored are left out."""
     tail = " ORDER BY stream FOR UPDATE" if lock and bulk.is_postgresql else ""
     found = bulk.rows_in(
-        "SELECT stream, terminal_id, through, chain, last_effective_at, last_uncertainty_us, last_boot, last_mono_ms "
-        "FROM streams WHERE stream IN",
+        "SELECT stream, terminal_id, through, chain, last_effective_at, last_uncertainty_us, last_boot, last_mono_ms, "
+        "said_through FROM streams WHERE stream IN",
         sorted(set(streams)),
         tail=tail,
     )
-    return {row[0]: Position(row[1], row[2], row[3], None if row[6] is None else Neighbour(*row[4:])) for row in found}
+    last = {row[0]: None if row[6] is None else Neighbour(*row[4:8]) for row in found}
+    return {row[0]: Position(row[1], row[2], row[3], last[row[0]], row[8]) for row in found}
 
 
 def opened_since(bulk: Bulk, terminals: Iterable[str], since_at: int) -> dict[str, int]:
@@ -97,10 +98,10 @@ def journal(bulk: Bulk, prepared: Sequence[Prepared], epoch: int) -> None:
 
 
 def note_said(bulk: Bulk, said: Sequence[Row]) -> None:
-    """Rows of stream, number, time: terminals have spoken of records up to there, which are not stored."""
+    """Rows of stream, number, time: so far terminals have spoken of records, whatever they said before."""
     bulk.run_many(
-        "UPDATE streams SET said_through = ?, said_at = ? WHERE stream = ? AND said_through < ?",
-        [(through, at, stream, through) for stream, through, at in sorted(said)],
+        "UPDATE streams SET said_through = CASE WHEN through > ? THEN through ELSE ? END, said_at = ? WHERE stream = ?",
+        [(through, through, at, stream) for stream, through, at in sorted(said)],
     )
 
 

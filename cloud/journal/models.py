@@ -13,7 +13,7 @@ class Stream(Base):
     """How far a stream is stored, and whose it is for ever. Times are microseconds since 1970, UTC.
 
     `last_…` tells of the newest stored record: the neighbour from which a later one's time may be bounded.
-    `said_through` is the highest number that the terminal has spoken of. `gap_…` is what `started` declared.
+    `said_through` is how far the terminal says it has records, unproven. `gap_…` is what `started` declared.
     `facts` and `points` count what the journal's records must have become in the ledger and in the time series.
     """
 

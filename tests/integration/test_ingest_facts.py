@@ -6,19 +6,20 @@ from datetime import timedelta
 
 import pytest
 
+from cloud.activities.models import Occurrence
 from cloud.attendance.models import Attendance
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.ingest.effective import Basis
 from cloud.ingest.models import CheckIn, CheckOut, Interaction, Quarantine
 from cloud.journal.models import Stream
-from cloud.terminals.models import Terminal
+from cloud.terminals.models import Terminal, Twin, TwinFile
 from firmware_specs.messages import CheckOut as CheckOutRecord
 from firmware_specs.messages import Clock, CredentialReference, Flag, Gap, Outcome, Parent, Reason
 from firmware_specs.messages import Interaction as InteractionRecord
 from tests.integration.town_line import answers, count, ingest, marks, pen, rows
 from tests.pen import now_us
-from tests.town import OTHER_ROOM, ROOM, Town, person
+from tests.town import ACTIVITY, ORGANISATION, OTHER_ROOM, ROOM, Town, person
 
 # --- facts ------------------------------------------------------------------------------------------------------------
 
@@ -111,6 +112,68 @@ def test_room_is_that_of_the_twin_the_record_was_made_under(town: Town) -> None:
         (OTHER_ROOM, ["room_guessed"]),
         (OTHER_ROOM, ["room_guessed"]),
     ]
+
+
+# --- whose occurrence ---------------------------------------------------------------------------------------------
+
+
+def other_rooms(town: Town, document: str | None = None) -> str:
+    """An occurrence that is in the other room now; `document` is what the kiosk's twin says."""
+    there = f"{ACTIVITY}/20260101T000000Z"
+    with transaction(town.engine) as session:
+        session.add(
+            Occurrence(id=there, activity_id=ACTIVITY, room_id=OTHER_ROOM, organisation_id=ORGANISATION,
+                       starts_at=town.now - timedelta(hours=1), ends_at=town.now + timedelta(hours=1))
+        )  # fmt: skip
+        if document is not None:
+            twin = session.get(Twin, town.twins["kiosk-1"])
+            assert twin is not None
+            twin.document = document.replace("OCCURRENCE", there)
+    return there
+
+
+def counted(town: Town) -> list[tuple[str | None, str]]:
+    return [(row.occurrence_id, row.flags) for row in rows(town, CheckIn)]
+
+
+def test_occurrence_that_was_never_in_the_kiosks_room_is_not_believed(town: Town) -> None:
+    there, kiosk = other_rooms(town), pen(town)
+    kiosk.check_in(person(1), there)
+    kiosk.check_in(person(2), there, outcome=Outcome.REFUSED, reason=Reason.NOT_FOR_THIS_ACTIVITY)
+    kiosk.config = town.twins["kiosk-2"]
+    kiosk.check_in(person(3), there)
+    ingest(town, kiosk.delivery())
+    assert counted(town) == [
+        (town.occurrence, '["foreign_occurrence"]'),
+        (None, '["foreign_occurrence"]'),
+        (town.occurrence, '["room_guessed","foreign_occurrence"]'),
+    ]
+    assert {row.occurrence_id for row in rows(town, Attendance)} == {town.occurrence}
+
+
+@pytest.mark.parametrize("in_file", [False, True], ids=["in the twin", "in its file"])
+def test_occurrence_that_the_kiosks_twin_told_of_is_believed_after_it_moved(town: Town, in_file: bool) -> None:
+    said = '{"occurrences":[{"id":"OCCURRENCE"}]}'
+    sha256 = "0" * 64
+    there = other_rooms(town, f'{{"occurrences_file":{{"sha256":"{sha256}"}}}}' if in_file else said)
+    with transaction(town.engine) as session:
+        content = said.replace("OCCURRENCE", there).encode()
+        session.add(TwinFile(sha256=sha256, size=len(content), content=content, created_at=town.now))
+    kiosk = pen(town)
+    kiosk.check_in(person(1), there)
+    ingest(town, kiosk.delivery())
+    assert counted(town) == [(there, "[]")]
+
+
+def test_kiosk_that_was_moved_fills_the_room_its_record_was_made_in(town: Town) -> None:
+    with transaction(town.engine) as session:
+        row = session.get(Terminal, "kiosk-1")
+        assert row is not None
+        row.room_id = OTHER_ROOM
+    kiosk = pen(town)
+    kiosk.check_in(person(1), town.occurrence)
+    ingest(town, kiosk.delivery())
+    assert counted(town) == [(town.occurrence, "[]")]
 
 
 # --- what counts ------------------------------------------------------------------------------------------------------
