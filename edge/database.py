@@ -87,6 +87,7 @@ class Database:
             return
         with translated(self.path):
             self._hold()
+            self.wrecks.adopt_log()
             self._make_private()
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
             try:
@@ -128,7 +129,6 @@ class Database:
             os.close(descriptor)
             raise OutboxInUse(f"Another agent is using {self.path}: stop it first.") from None
         self._lock_fd = descriptor
-        self.wrecks.adopt_log()
 
     def _make_private(self) -> None:
         """It tells who was where: made here for its owner only; SQLite gives its log the same mode."""

@@ -1,6 +1,7 @@
 """Takes out of a damaged outbox file what can still be read, so that a new stream goes on from it.
 
-Promises never to fail: what cannot be read is missing, and declared as a gap. Called by the store, once per damaged file.
+Promises that damage is no failure: what cannot be read is missing, and declared as a gap. What may pass, such as a full disk, is
+raised, so that nothing is given up for it. Called by the store, once per damaged file.
 """
 
 import contextlib
@@ -26,6 +27,17 @@ log = logging.getLogger(__name__)
 
 MOST_FAILURES: Final = 20_000
 """So many places are tried one by one where pages cannot be read."""
+MAY_PASS: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+"""Primary result codes that tell of the disk or the machine, not of the file."""
 
 
 class Wreck:
@@ -44,6 +56,7 @@ class Wreck:
             with closing(self._connect()) as connection:
                 self._read(connection)
         except sqlite3.Error as error:
+            _raise_what_may_pass(error)
             log.info("no more can be read from %s: %s", file, error)
 
     @property
@@ -81,7 +94,12 @@ class Wreck:
             self._missing += [max(first, self.kept.state.through + 1), last]
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)
+        connection = sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)
+        with contextlib.suppress(
+            sqlite3.DatabaseError
+        ):  # its log is read without an index on the disk, which may be full
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return connection
 
     def _read(self, connection: sqlite3.Connection) -> None:
         self._read_stream(connection)
@@ -95,7 +113,8 @@ class Wreck:
             if kept is None or not 0 <= kept.state.trimmed <= kept.state.through <= kept.state.last:
                 return
             self.parent = _parent_of(connection, kept)
-        except (sqlite3.Error, OutboxDamaged, ValidationError, TypeError, ValueError, AttributeError):
+        except (sqlite3.Error, OutboxDamaged, ValidationError, TypeError, ValueError, AttributeError) as error:
+            _raise_what_may_pass(error)
             log.info("the stream's row in %s makes no sense", self._file)
             return
         self.kept = kept
@@ -106,17 +125,20 @@ def _parent_of(connection: sqlite3.Connection, kept: Kept) -> Parent:
     state, chain = kept.state, None
     try:
         chain = rows.chain_at(connection, kept, state.through)
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        _raise_what_may_pass(error)
         log.info("the chain at %d cannot be read", state.through)
     return as_parent(state.stream, state.through if chain else 0, chain or state.start)
 
 
 def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
     """The first place and the last; where these cannot be read, all that may be."""
-    with contextlib.suppress(sqlite3.Error):
+    try:
         first, last = connection.execute("SELECT min(place), max(place) FROM records").fetchone()
-        return (first, last) if first is not None else (1, 0)
-    return 1, MAX_NUMBER
+    except sqlite3.Error as error:
+        _raise_what_may_pass(error)
+        return 1, MAX_NUMBER
+    return (first, last) if first is not None else (1, 0)
 
 
 def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator[tuple[int, Row]]:
@@ -129,7 +151,8 @@ def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator
                 (after, last),
             ).fetchone()
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+            _raise_what_may_pass(error)
+            if _code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
                 return  # no database, or one without this table: it is the same at every place
             failures, after = failures + 1, after + 1
             continue
@@ -154,6 +177,18 @@ def _all(connection: sqlite3.Connection, query: str) -> list[Any]:
     found: list[Any] = []
     try:
         found.extend(connection.execute(query))
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        _raise_what_may_pass(error)
         log.info("not all can be read: %s", query)
     return found
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code; 0 for an error of another kind."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _raise_what_may_pass(error: Exception) -> None:
+    """Raise an error that is none of the file itself; it becomes the store's own (edge.database.translated)."""
+    if _code(error) in MAY_PASS:
+        raise error

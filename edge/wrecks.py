@@ -91,7 +91,7 @@ class Wrecks:
             return []
         named = re.compile(re.escape(f"{self._path.name}.damaged-") + rf"\d{{8}}T\d{{12}}({re.escape(SAVED)})?")
         found = [(file, named.fullmatch(file.name)) for file in sorted(self._path.parent.glob(f"{self._path.name}.*"))]
-        return [(file, match[1] is not None) for file, match in found if match]
+        return [(file, match[1] is not None) for file, match in found if match and file.is_file()]
 
     def _free_name(self, now_us: int) -> Path:
         while True:

@@ -1,5 +1,6 @@
 """Damaged files beside the outbox: saved at whichever moment the agent was killed, for their owner only, and not for ever."""
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -119,6 +120,42 @@ def test_mark_that_was_not_made_in_time_is_made_at_the_next_start(
     outbox = open_outbox(file, clock)
     assert check_ins(outbox) == made
     assert Wrecks(file, 1).unsaved() == []
+    outbox.close()
+
+
+def test_full_disk_while_it_is_saved_gives_nothing_up(
+    made: list[str], file: Path, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refuse(_: sqlite3.Connection) -> None:
+        raise full
+
+    Wrecks(file, 1).move_aside(clock.now_us())
+    with monkeypatch.context() as disk:
+        disk.setattr("edge.salvage.rows.load", refuse)
+        outbox = open_outbox(file, clock)
+        assert outbox.status().state == "full"
+        assert Wrecks(file, 1).unsaved()
+    outbox.probe()
+    assert check_ins(outbox) == made
+    outbox.close()
+
+
+def test_log_that_could_not_be_moved_at_first_is_moved_before_a_new_file_is_made(
+    made: list[str], file: Path, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Wrecks) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    file.rename(f"{file}.damaged-20261123T080000000000")
+    with monkeypatch.context() as disk:
+        disk.setattr(Wrecks, "adopt_log", refuse)
+        outbox = open_outbox(file, clock)
+        assert outbox.status().state == "damaged"
+    outbox.probe()
+    assert check_ins(outbox) == made
     outbox.close()
 
 
