@@ -16,7 +16,7 @@ from cloud.ingest.line import Line
 from cloud.journal import projector
 from cloud.journal.epoch import current_epoch
 from firmware_specs.wire import decode_stored
-from tests.integration.test_ingest_journal import everything
+from tests.integration.town_journal import everything
 from tests.pen import Pen
 from tests.town import Town, migrated, person
 
