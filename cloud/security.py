@@ -29,7 +29,10 @@ def check_role(principal: Principal | None, role: Role) -> Principal:
         raise Unauthenticated("Sign in, or send an API token.", code="sign_in")
     if not principal.role.includes(role):
         raise Forbidden(
-            f"This needs the role {role}; {principal.name} is {principal.role}.", code="role", role=role, has=principal.role
+            f"This needs the role {role}; {principal.name} is {principal.role}.",
+            code="role",
+            role=role,
+            has=principal.role,
         )
     return principal
 
