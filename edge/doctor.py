@@ -21,6 +21,7 @@ from edge.clock import Clock
 from edge.inspection import read_outbox
 from edge.settings import Settings
 from edge.tls import client_context
+from edge.twin import KINDS
 from firmware_specs.messages import Clock as Quality
 
 TIMEOUT_S: Final = 5.0
@@ -88,8 +89,8 @@ def check_disk(settings: Settings) -> Finding:
 def check_privacy(settings: Settings) -> Finding:
     """Whether records, roster, revocations and the password are for the agent's user only."""
     files = [settings.password_file] if settings.password_file is not None else []
-    with contextlib.suppress(OSError):
-        files += [settings.data_dir, *sorted(settings.data_dir.iterdir())]
+    folder, outbox = settings.data_dir, settings.outbox_file
+    files += [folder, *(folder / kind for kind in KINDS), *sorted(folder.glob(f"{outbox.name}*"))]
     open_to_others = [file for file in files if _is_open_to_others(file)]
     if open_to_others:
         named = ", ".join(str(file) for file in open_to_others[:5])

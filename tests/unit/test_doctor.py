@@ -48,6 +48,7 @@ def test_what_others_may_read_is_named(tmp_path: Path) -> None:
     folder, password = tmp_path / "data", tmp_path / "password"
     folder.mkdir(mode=0o700)
     Outbox.open(folder / "outbox.db", terminal="kiosk-1").close()
+    (folder / "clock-synced").touch(0o644)  # tells nobody anything
     password.touch(0o600)
     private = settings(folder, password=None, password_file=password)
     assert doctor.check_privacy(private).well
