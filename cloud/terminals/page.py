@@ -35,41 +35,55 @@ def register(shell: Shell) -> None:
     async def listing(
         view: View, search: str = "", presence: str = "", organisation: str = "", cursor: str = ""
     ) -> None:
-        words = view.words
         wanted = presence if presence in fleet.STATES else ""
-        add = button(words("terminals.add"), "add", kind="main") if view.may(Role.ADMIN) else None
-        top = view.html(on_act=lambda *_: _add(view))
-        states = view.html(slot="states")
+        await _Listing(view, search, wanted, organisation, cursor).show()
+
+
+class _Listing:
+    """The page: states above, the tree of organisations beside the list."""
+
+    def __init__(self, view: View, search: str, presence: str, organisation: str, cursor: str) -> None:
+        self.view = view
+        self.search = search
+        self.presence = presence
+        self.organisation = organisation
+        self.cursor = cursor
+
+    async def show(self) -> None:
+        """Build it, and keep it live."""
+        view, words = self.view, self.view.words
+        self.top = view.html(on_act=lambda *_: _add(view))
+        self.states = view.html(slot="states")
         with ui.element("div").classes("rl-grid"):
-            tree = view.html(slot="tree").style("--c:3")
-            with ui.element("section").classes("rl-panel").style("--c:9") as place:
+            self.tree = view.html(slot="tree").style("--c:3")
+            with ui.element("section").classes("rl-panel").style("--c:9") as self.place:
                 view.html(tag("h2", words("terminals.list")), tag="header")
-                bar = ui.element("div").classes("rl-row rl-tools")
-                found = view.html(slot="list")
-        asked = {"text": search, "cursor": cursor}
+                with ui.element("div").classes("rl-row rl-tools"):
+                    lists.searchable(view, words("terminals.search"), self.search, PATH, self._search,
+                                     presence=self.presence, organisation=self.organisation)  # fmt: skip
+                self.list = view.html(slot="list")
+        await self._draw()
+        view.keep_live(view.at_most_every(EVERY_S, self._draw))
 
-        async def show(text: str, at: str = "") -> None:
-            asked.update(text=text, cursor=at)
-            await draw()
+    async def _search(self, text: str) -> None:
+        self.search, self.cursor = text, ""
+        await self._draw()
 
-        async def draw() -> None:
-            known = await view.read(
-                lambda session, scope: _page(session, scope, organisation, asked["text"], wanted, asked["cursor"])
-            )
-            count = words.number(sum(count for _, count in known.presence))
-            top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
-            states.set_content(str(_states(view, known.presence, wanted, organisation)))
-            tree.set_visibility(len(known.branches) > 1)
-            tree.set_content(str(_tree(view, known, organisation, wanted)))
-            place.style(f"--c:{9 if len(known.branches) > 1 else 12}")
-            found.set_content(str(_listing(view, known.found, asked["text"], wanted, organisation, asked["cursor"])))
-
-        with bar:
-            lists.searchable(
-                view, words("terminals.search"), search, PATH, show, presence=wanted, organisation=organisation
-            )
-        await draw()
-        view.keep_live(view.at_most_every(EVERY_S, draw))
+    async def _draw(self) -> None:
+        view, words = self.view, self.view.words
+        known = await view.read(
+            lambda session, scope: _page(session, scope, self.organisation, self.search, self.presence, self.cursor)
+        )
+        count = words.number(sum(count for _, count in known.presence))
+        add = button(words("terminals.add"), "add", kind="main") if view.may(Role.ADMIN) else None
+        self.top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
+        self.states.set_content(str(_states(view, known.presence, self.presence, self.organisation)))
+        several = len(known.branches) > 1
+        self.tree.set_visibility(several)
+        self.tree.set_content(str(_tree(view, known, self.organisation, self.presence)))
+        self.place.style(f"--c:{9 if several else 12}")
+        shown = _listing(view, known.found, self.search, self.presence, self.organisation, self.cursor)
+        self.list.set_content(str(shown))
 
 
 @dataclass(frozen=True)
