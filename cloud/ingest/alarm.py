@@ -48,15 +48,16 @@ def keep_payloads(bulk: Bulk, refused: Iterable[Verdict]) -> None:
             _keep_payload(bulk, verdict)
 
 
-def mark(bulk: Bulk, marks: Mapping[str, set[str]]) -> None:
-    """Add marks to terminals' rows."""
-    found = bulk.rows_in("SELECT id, marks FROM terminals WHERE id IN", sorted(marks))
+def mark(bulk: Bulk, marks: Mapping[str, set[str]], at: int) -> None:
+    """Add marks to terminals' rows, set `at` (microseconds). Those that are there keep their time."""
+    tail = " ORDER BY id FOR UPDATE" if bulk.is_postgresql else ""  # an operator may take marks away meanwhile
+    found = bulk.rows_in("SELECT id, marks FROM terminals WHERE id IN", sorted(marks), tail=tail)
     changed = [
-        (json.dumps(sorted({*json.loads(have), *marks[terminal]})), terminal)
+        (json.dumps(sorted({*json.loads(have), *marks[terminal]})), at, terminal)
         for terminal, have in found
         if not marks[terminal] <= set(json.loads(have))
     ]
-    bulk.run_many("UPDATE terminals SET marks = ? WHERE id = ?", changed)
+    bulk.run_many("UPDATE terminals SET marks = ?, marked_at = ? WHERE id = ?", changed)
 
 
 def _confessed(record: object) -> str | None:

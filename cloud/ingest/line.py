@@ -112,7 +112,10 @@ class Line:
             fresh = store.single(bulk, store.advance(bulk, ready))
             store.journal(bulk, fresh, epoch)
             store.record(bulk, fresh)
-            alarm.mark(bulk, alarm.marks_of(refused, fresh))
+            if marks := alarm.marks_of(refused, fresh):
+                alarm.mark(
+                    bulk, marks, max(each.delivery.received_at for each in (*refused, *(e.verdict for e in fresh)))
+                )
             alarm.keep_payloads(bulk, refused)
             store.note_said(bulk, said)
             stored = {(each.stream, each.first): each for each in fresh}

@@ -153,7 +153,8 @@ def write(bulk: Bulk, heard: Heard) -> Written:
             after[terminal] = presence.on_heard(after[terminal], at)
     write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])
-    alarm.mark(bulk, broken)
+    if broken:
+        alarm.mark(bulk, broken, max(states[-1].at for states in heard.states.values()))
     return Written(frozenset(born), _write_reported(bulk, heard.reported, standings), waiting)
 
 

@@ -158,7 +158,7 @@ def _troubles(
 ) -> tuple[Trouble, ...]:
     """Marks first, then terminals that are away, then those that store nothing, then the quarantine."""
     found = [
-        Trouble("mark", terminal.id, mark=mark, since=terminal.presence_at)
+        Trouble("mark", terminal.id, mark=mark, since=terminal.marked_at)
         for terminal in terminals.marked(session, scope, 10)
         for mark in terminal.marks[:2]
     ]

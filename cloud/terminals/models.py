@@ -1,7 +1,7 @@
 """Terminals, the twins they were given, the files their twins name.
 
 The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service` and
-`.twin`.
+`.twin`. An operator who has looked takes marks away again. `marked_at` is when the newest of them was set.
 """
 
 from datetime import datetime
@@ -42,6 +42,7 @@ class Terminal(Base):
     reported: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     reported_at: Mapped[datetime | None] = mapped_column(Instant)
     marks: Mapped[list[str]] = mapped_column(JsonText, default=list, server_default="[]")
+    marked_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class Twin(Base):

@@ -13,7 +13,7 @@ from cloud.rooms.service import RoomId
 from cloud.security import Admin, Operator, TerminalCredentials, Viewer
 from cloud.terminals import broker_users, service, twin
 from cloud.terminals.broker_users import BrokerUsers
-from cloud.terminals.service import Kind, NewTerminalForm, PinForm, TerminalForm
+from cloud.terminals.service import Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
 
 routes = router("/terminals", "terminals")
 
@@ -41,6 +41,7 @@ class TerminalView(View):
     reported: dict[str, Any] | None
     reported_at: InstantUs | None
     marks: list[str]
+    marked_at: InstantUs | None
     stored_settings: dict[str, Any] = Field(validation_alias="settings", exclude=True)
 
     @computed_field  # type: ignore[prop-decorator]  # mypy issue 1362: a decorator over property
@@ -134,6 +135,13 @@ def set_staff_pin(cloud: TheCloud, by: Operator, terminal_id: Id, form: PinForm)
     with cloud.writing() as session:
         terminal = service.set_pin(session, cloud.change(by), by.scope, terminal_id, form)
         return TerminalView.model_validate(terminal)
+
+
+@routes.post("/{terminal_id}/marks/seen", responses=problems(404, 409))
+def see_marks(cloud: TheCloud, by: Operator, terminal_id: Id, form: SeenForm) -> TerminalView:
+    """Somebody has looked at what the terminal is marked for: take these marks away, with what was found."""
+    with cloud.writing() as session:
+        return TerminalView.model_validate(service.see_marks(session, cloud.change(by), by.scope, terminal_id, form))
 
 
 @routes.post("/{terminal_id}/password", responses=problems(404))

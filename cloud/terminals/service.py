@@ -21,7 +21,7 @@ from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.database import next_version
 from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unfit
-from cloud.forms import Form
+from cloud.forms import Form, Sentence
 from cloud.paging import Found, Paging, find
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
@@ -72,6 +72,16 @@ class NewTerminalForm(TerminalForm):
     """The same, with the id that it has for ever."""
 
     id: TerminalId
+
+
+Mark = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$", examples=["fork"])]
+
+
+class SeenForm(Form):
+    """Which marks somebody has looked at, and what was found; a mark set since then stays."""
+
+    marks: Annotated[list[Mark], Field(min_length=1, max_length=20)]
+    reason: Sentence
 
 
 class PinForm(Form):
@@ -177,6 +187,19 @@ def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, fo
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "terminal.set_pin", terminal_id, removed=form.pin is None)
+    return terminal
+
+
+def see_marks(session: Session, change: Change, scope: Scope, terminal_id: str, form: SeenForm) -> Terminal:
+    """Take marks away that somebody has looked at. Conflict when none of them is there any more."""
+    terminal = get(session, scope, terminal_id, to_edit=True)
+    seen = [mark for mark in terminal.marks if mark in form.marks]
+    if not seen:
+        raise Conflict("The terminal has none of these marks any more.", code="not_marked")
+    terminal.marks = [mark for mark in terminal.marks if mark not in seen]
+    terminal.marked_at = terminal.marked_at if terminal.marks else None
+    session.flush()
+    note(session, change, "terminal.see_marks", terminal_id, marks=seen, reason=form.reason)
     return terminal
 
 

@@ -40,6 +40,7 @@ from cloud.terminals import broker_users, service, terminal_form, twin, twin_tab
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.models import Terminal
 from cloud.terminals.pin_dialog import ask_pin
+from cloud.terminals.seen_dialog import ask_seen
 from cloud.timeseries.port import Bucket, Measurement, Timeseries, TimeseriesError, Where
 
 PATH = "/terminals"
@@ -105,7 +106,7 @@ class _Page:
                 self.health = view.html(slot="health")
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.now = view.html(slot="now")
-                self.marks = view.html(slot="marks")
+                self.marks = view.html(slot="marks", on_act=self._act)
         await self._read()
         await self._chart()
         view.keep_live(view.at_most_every(EVERY_S, self._read))
@@ -118,7 +119,7 @@ class _Page:
         self.evidence.set_content(str(_evidence(self.view, known)))
         self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
         self.now.set_content(str(_now(words, known)))
-        self.marks.set_content(str(_marks(words, known.terminal)))
+        self.marks.set_content(str(_marks(self.view, known.terminal)))
 
     def _head(self, words: Words, known: _Known) -> Markup:
         terminal = known.terminal
@@ -160,6 +161,8 @@ class _Page:
             await terminal_form.edit(self.view, self.known.terminal, self._read)
         elif act == "pin":
             ask_pin(self.view, self.view.words("terminal.pin_title", terminal=self.id), [self.id], self._read)
+        elif act == "seen":
+            ask_seen(self.view, self.id, self.known.terminal.marks, self._read)
         elif act == "password":
             await self._new_password()
         elif act == "enable":
@@ -309,7 +312,8 @@ def _now(words: Words, known: _Known) -> Markup:
     return panel(words("terminal.now"), pairs(rows))
 
 
-def _marks(words: Words, terminal: Terminal) -> Markup:
+def _marks(view: View, terminal: Terminal) -> Markup:
+    words = view.words
     title = words("terminal.marks")
     if not terminal.marks:
         return panel(title, none(words("terminal.no_marks"), words("terminal.no_marks_more")))
@@ -317,4 +321,6 @@ def _marks(words: Words, terminal: Terminal) -> Markup:
     for mark in terminal.marks:
         said = words.known(f"mark.{mark}", mark)
         notes.append(note("warn", said[:1].upper() + said[1:], words("trouble.kept_more")))
-    return panel(title, tag("div", notes))
+    since = words.minute(terminal.marked_at) if terminal.marked_at else None
+    seen = button(words("terminal.seen"), "seen") if view.may(Role.OPERATOR) else None
+    return panel(title, join(tag("div", notes), seen), beside=since)

@@ -11,7 +11,10 @@ import pytest
 
 from broker_config.passwords import hash_password, read_password_file
 from cloud.accounts.service import Role
+from cloud.bulk import Bulk
 from cloud.clock import to_us
+from cloud.database import transaction
+from cloud.ingest import alarm
 from cloud.terminals.twin import renew_twins
 from firmware_specs.fields import MAX_TWIN_BYTES
 from firmware_specs.messages import Desired
@@ -245,3 +248,32 @@ def test_mosquittos_password_file_follows_and_keeps_foreign_users(tmp_path: Path
             path.write_text("not a password file")
             answer = client.post(f"/api/v1/terminals/{terminal_id}/enable")
     assert answer.json()["broker_users"] == "failed"
+
+
+def marked(office: Office, terminal: str, mark: str, at: int) -> None:
+    with transaction(office.engine) as session:
+        alarm.mark(Bulk.of(session), {terminal: {mark}}, at)
+
+
+def test_marks_carry_their_time_and_go_when_somebody_says_what_was_found(office: Office, settled: JSON) -> None:
+    kiosk = settled["kiosk"]
+    at = to_us(office.now())
+    marked(office, kiosk, "fork", at)
+    marked(office, kiosk, "fork", at + 1)
+    with office.client(Role.VIEWER) as viewer, office.client(Role.OPERATOR) as operator:
+        shown = viewer.get(f"/api/v1/terminals/{kiosk}").json()
+        assert (shown["marks"], shown["marked_at"]) == (["fork"], at)
+        seen = {"marks": shown["marks"], "reason": "its disk was copied"}
+        assert viewer.post(f"/api/v1/terminals/{kiosk}/marks/seen", json=seen).status_code == 403
+        assert operator.post(f"/api/v1/terminals/{kiosk}/marks/seen", json={"marks": ["fork"]}).status_code == 422
+        marked(office, kiosk, "broken", at + 2)
+        left = operator.post(f"/api/v1/terminals/{kiosk}/marks/seen", json=seen).json()
+        assert (left["marks"], left["marked_at"]) == (["broken"], at + 2)
+        again = operator.post(f"/api/v1/terminals/{kiosk}/marks/seen", json=seen)
+        assert again.status_code == 409
+        left = operator.post(f"/api/v1/terminals/{kiosk}/marks/seen", json=seen | {"marks": ["broken"]}).json()
+        assert (left["marks"], left["marked_at"]) == ([], None)
+    with office.client() as admin:
+        noted = admin.get("/api/v1/audit", params={"limit": 200}).json()
+    entries = [each for each in noted["items"] if each["action"] == "terminal.see_marks"]
+    assert {"marks": ["fork"], "reason": "its disk was copied"} in [each["detail"] for each in entries]
