@@ -6,8 +6,7 @@ import pytest
 
 from edge.agent import address_of, limits_of
 from edge.errors import SettingsError
-from edge.settings import FleetSettings
-from edge.settings import Settings, described, load_settings
+from edge.settings import FleetSettings, Settings, described, load_settings
 
 LEAST = """
 terminal = "kiosk-302-a"
