@@ -37,8 +37,9 @@ def test_batch_that_never_arrived_goes_again_soon_and_not_after_the_resend_timeo
 
 def test_answer_that_comes_after_all_spares_the_repeat(line: Line) -> None:
     line.check_in(3)
-    answer = line.send()
-    line.hand(birth_seen(line).model_copy(update={"through": 1, "chain": line.outbox.position().chain_at(1).hex()}))
+    answer, chain = line.send(), line.outbox.position().chain_at(1)
+    assert chain is not None
+    line.hand(birth_seen(line).model_copy(update={"through": 1, "chain": chain.hex()}))
     line.hand(answer)
     line.pass_s(TIMEOUT_S)
     line.run()
