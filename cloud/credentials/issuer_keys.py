@@ -133,7 +133,7 @@ def private_key(key: IssuerKey, box: KeyBox) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(box.decrypt(key.private_key_encrypted, key.key_id))
 
 
-def _may_sign(issuer: str, now: datetime) -> Select[tuple[IssuerKey]]:
+def _may_sign(issuer: str, now: datetime) -> Select[IssuerKey]:
     query = select(IssuerKey).where(IssuerKey.issuer == issuer, IssuerKey.signs_until_at > now)
     return query.order_by(IssuerKey.created_at, IssuerKey.key_id)
 

@@ -49,7 +49,12 @@ def branch(office: Office) -> Branch:
     with transaction(office.engine, read_only=True) as session:
         (occurrence,) = activities.list_occurrences(session, EVERYWHERE, PAGE, activity_id=activity["id"]).rows
         occurrence_id = occurrence.id
-    body = {"kind": "attendance_add", "occurrence_id": occurrence_id, "member_id": member["id"], "reason": "签到机没有记上"}
+    body = {
+        "kind": "attendance_add",
+        "occurrence_id": occurrence_id,
+        "member_id": member["id"],
+        "reason": "签到机没有记上",
+    }
     office.make("/corrections", **body)
     _keep_facts(office, terminal_id, room["id"], organisation["id"])
     ids = (organisation["id"], room["id"], member["id"], activity["id"], terminal_id, credential["id"], occurrence_id)

@@ -54,8 +54,8 @@ def test_every_error_that_a_page_can_meet_has_its_words_in_chinese() -> None:
         code = codes[0].value if codes and isinstance(codes[0], ast.Constant) else None
         if codes and code is None:
             continue  # a page's own words
-        if f"refused.{code}" not in known:
-            missing.append(f"{place} {code}")
+        if f"refused.{code!s}" not in known:
+            missing.append(f"{place} {code!s}")
     assert not missing
 
 
@@ -70,7 +70,7 @@ def test_every_fault_has_its_words_in_both_languages() -> None:
             continue
         assert isinstance(code, ast.Constant), place
         for language in Language:
-            assert f"fault.{code.value}" in catalogue(language), f"{place} {code.value}"
+            assert f"fault.{code.value!s}" in catalogue(language), f"{place} {code.value!s}"
 
 
 @pytest.mark.parametrize(
