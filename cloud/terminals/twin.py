@@ -45,6 +45,9 @@ STEP = timedelta(days=1)
 BEFORE = timedelta(hours=2)
 """What ended so shortly before the window is in it, for records on their way."""
 
+LONGEST_OPENING = timedelta(hours=4)
+"""No check-in opens longer before its start (the activity's form): the window holds whatever opens in it."""
+
 FILES = ("occurrences_file", "roster", "revocations")
 """A twin's fields that name a file."""
 
@@ -206,9 +209,11 @@ def _same(document: str, facts: Desired) -> bool:
 
 
 def _occurrences(session: Session, now: datetime, until_at: datetime, room_id: str | None) -> list[Occurrence]:
+    """What opens before the window ends, so that at its end nothing is on of which the terminal was not told."""
     if room_id is None:
         return []
-    return [
+    taking_place = activities.coming(session, room_id, _window_start(now) - BEFORE, until_at + LONGEST_OPENING)
+    known = [
         Occurrence(
             id=occurrence.id,
             title=activity.title,
@@ -218,8 +223,9 @@ def _occurrences(session: Session, now: datetime, until_at: datetime, room_id: s
             opens_at=to_us(occurrence.starts_at - timedelta(seconds=activity.opens_before_s)),
             audience=activity.audience,
         )
-        for occurrence, activity in activities.coming(session, room_id, _window_start(now) - BEFORE, until_at)
+        for occurrence, activity in taking_place
     ]
+    return [each for each in known if each.opens_at < to_us(until_at)]
 
 
 def _window_start(now: datetime) -> datetime:
