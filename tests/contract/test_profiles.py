@@ -34,8 +34,14 @@ def test_what_is_never_dropped_is_among_the_records_and_health_is_not(name: str)
     profile = profiles.load(name)
     assert set(profile.never_dropped) <= set(profile.records)
     assert "health" not in profile.never_dropped
-    assert (FACT_TYPES - {"interaction"}) & set(profile.records) <= set(profile.never_dropped)
+    assert FACT_TYPES & set(profile.records) <= set(profile.never_dropped)
     assert profile.limits.reserved_bytes < profile.limits.outbox_bytes
+
+
+def test_a_kiosk_makes_every_kind_of_fact_and_never_drops_one() -> None:
+    kiosk = profiles.load("kiosk")
+    assert set(kiosk.records) >= FACT_TYPES
+    assert set(kiosk.never_dropped) == FACT_TYPES | {"started"}
 
 
 def test_unknown_profile_is_refused_with_the_names_there_are() -> None:
