@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,17 +22,18 @@ class Page:
         self._url, self._react = url.rstrip("/"), react
         self.results: list[float] = []
         self.shown = 0
+        self._stack = ExitStack()
         self._last_result = -1
         self._thread = threading.Thread(target=self._listen, name="page")
 
     def __enter__(self) -> Self:
         address = self._url.replace("http", "ws", 1) + "/socket"
-        self._connection = connect(address, origin=Origin(self._url), compression=None)
+        self._connection = self._stack.enter_context(connect(address, origin=Origin(self._url), compression=None))
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._connection.close()
+        self._stack.close()
         self._thread.join()
 
     def _listen(self) -> None:
