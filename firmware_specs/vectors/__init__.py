@@ -6,7 +6,7 @@ Keys and names are for tests only, and look it.
 
 from collections.abc import Iterator
 
-from firmware_specs.vectors import answers, batches, cards, payloads
+from firmware_specs.vectors import answers, batches, cards, payloads, twins
 from firmware_specs.vectors.vector import FOLDER, Vector, from_json, kept
 
 __all__ = ["FOLDER", "Vector", "from_json", "kept", "made"]
@@ -21,7 +21,8 @@ def made() -> Iterator[Vector]:
         answers.judged,
         payloads.records,
         payloads.records_refused,
-        payloads.twins_and_presence,
+        twins.presence,
+        twins.twins,
         payloads.files,
         payloads.occurrence_files,
         payloads.topics,

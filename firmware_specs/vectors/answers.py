@@ -15,6 +15,7 @@ def judged() -> Iterator[Vector]:
     yield from _trusted()
     yield from _not_trusted()
     yield from _errors()
+    yield from _errors_about_a_stream()
     yield from _refused()
 
 
@@ -113,9 +114,15 @@ def _errors() -> Iterator[Vector]:
         "too-many-streams", "wait long", wait | {"at_least_s": 60}, error="too_many_streams", retry_after_s=60
     )
     yield _answer(
+        "future-error", "an error that is not known here counts as busy", wait, error="out_of_coffee", retry_after_s=2
+    )
+
+
+def _errors_about_a_stream() -> Iterator[Vector]:
+    yield _answer(
         "fork-equal-chain",
         "a fork seen there, yet the chain here is equal: not this disk's doing",
-        wait,
+        {"judgement": "wait"},
         through=1,
         error="fork",
     )
@@ -135,9 +142,6 @@ def _errors() -> Iterator[Vector]:
     )
     yield _answer(
         "foreign-stream-unnamed", "whose stream?", {"judgement": "ignore"}, stream=None, error="foreign_stream"
-    )
-    yield _answer(
-        "future-error", "an error that is not known here counts as busy", wait, error="out_of_coffee", retry_after_s=2
     )
 
 

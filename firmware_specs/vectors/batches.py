@@ -52,8 +52,18 @@ def readable() -> Iterator[Vector]:
 def refused() -> Iterator[Vector]:
     """Batches of which nothing is taken, with the word that the cloud answers."""
     three = samples.three()
+    yield from _cut(three)
+    yield from _wrong_chains(three)
+    yield from _wrong_checks(three)
+    yield from _wrong_headers(three)
+    head = samples.batch(three).partition(b"\n")[0]
+    yield from _wrong_json(head)
+    yield from _wrong_texts(head)
+    yield from _too_large(head)
+
+
+def _cut(three: Sequence[bytes]) -> Iterator[Vector]:
     good = samples.batch(three)
-    head, _, rest = good.partition(b"\n")
     yield _refuse("cut-in-line", "cut within the last line", good[:-40], "broken", "batch")
     yield _refuse("cut-newline", "the last newline is missing", good[:-1], "broken", "batch")
     yield _refuse(
@@ -64,6 +74,10 @@ def refused() -> Iterator[Vector]:
     yield _refuse("only-a-newline", "an empty header", b"\n", "broken", "header")
     yield _refuse("not-json", "a header that is no JSON", b"hello\n", "broken", "header")
     yield _refuse("header-list", "a header that is no object", b"[1]\n", "broken", "header")
+
+
+def _wrong_chains(three: Sequence[bytes]) -> Iterator[Vector]:
+    head, _, rest = samples.batch(three).partition(b"\n")
     yield _refuse("wrong-count", "the header counts 2 of 3", samples.with_header(three, count=2), "broken", "batch")
     yield _refuse(
         "count-201", "more than 200 records", samples.with_header(_guests(201), count=201), "broken", "header.count"
@@ -80,6 +94,11 @@ def refused() -> Iterator[Vector]:
     yield _refuse(
         "flipped-bit", "one bit of a record", head + b"\n" + rest.replace(b"12.5", b"13.5"), "broken", "batch"
     )
+
+
+def _wrong_checks(three: Sequence[bytes]) -> Iterator[Vector]:
+    good = samples.batch(three)
+    head, _, rest = good.partition(b"\n")
     yield _refuse(
         "header-changed",
         "sent_at was changed under way",
@@ -94,6 +113,9 @@ def refused() -> Iterator[Vector]:
         "broken",
         "header.check",
     )
+
+
+def _wrong_headers(three: Sequence[bytes]) -> Iterator[Vector]:
     yield _refuse(
         "upper-case-hex", "hex is lower case", samples.with_header(three, prev="A" * 64), "broken", "header.prev"
     )
@@ -113,6 +135,12 @@ def refused() -> Iterator[Vector]:
         "first-1.0", "integers have no fraction", samples.with_header(three, first=1.0), "broken", "header.first"
     )
     yield _refuse("first-text", "a number is no text", samples.with_header(three, first="1"), "broken", "header.first")
+    yield _refuse("version-2", "another major version", samples.with_header(three, v=2), "unknown_version", "header.v")
+    yield _refuse("version-text", "a version is a number", samples.with_header(three, v="1"), "broken", "header.v")
+    yield _refuse("version-true", "true is not 1", samples.with_header(three, v=True), "broken", "header.v")
+
+
+def _wrong_json(head: bytes) -> Iterator[Vector]:
     yield _refuse(
         "sent-at-nan", "NaN is no JSON", _raw(head, b'"sent_at":1', b'"sent_at":NaN,"x":1'), "broken", "header"
     )
@@ -134,14 +162,19 @@ def refused() -> Iterator[Vector]:
         "broken",
         "header",
     )
+
+
+def _wrong_texts(head: bytes) -> Iterator[Vector]:
     yield _refuse("not-utf-8", "bytes that are no UTF-8", _raw(head, b"{", b'{"x":"\xff\xfe",', 1), "broken", "header")
     yield _refuse(
         "lone-surrogate", "half of a UTF-16 pair", _raw(head, b"{", b'{"x":"\\ud800",', 1), "broken", "header"
     )
-    yield _refuse("byte-order-mark", "UTF-8 has none", b"\xef\xbb\xbf" + good, "broken", "header")
-    yield _refuse("version-2", "another major version", samples.with_header(three, v=2), "unknown_version", "header.v")
-    yield _refuse("version-text", "a version is a number", samples.with_header(three, v="1"), "broken", "header.v")
-    yield _refuse("version-true", "true is not 1", samples.with_header(three, v=True), "broken", "header.v")
+    yield _refuse(
+        "byte-order-mark", "UTF-8 has none", b"\xef\xbb\xbf" + samples.batch(samples.three()), "broken", "header"
+    )
+
+
+def _too_large(head: bytes) -> Iterator[Vector]:
     yield _refuse("oversized", "65,537 bytes", _of_size(65_537), "too_large", "batch")
     yield _refuse(
         "line-oversized", "a line of 8,193 bytes", samples.batch(samples.filler(1, 8193)), "too_large", "line 1"

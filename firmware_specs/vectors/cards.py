@@ -32,6 +32,13 @@ def known_key(number: int) -> Ed25519PrivateKey:
 def credentials() -> Iterator[Vector]:
     """Texts of QR codes, with the keys that are trusted and the time at the kiosk."""
     text = sign(CARD, known_key(1))
+    yield from _trusted(text)
+    yield from _within_skew(text)
+    yield from _refused(text)
+    yield from _unreadable(text)
+
+
+def _trusted(text: str) -> Iterator[Vector]:
     yield _good("good", "a card in the middle of its time", text, CARD, at=NOT_BEFORE + timedelta(days=30))
     second = replace(CARD, key_id="7e570002")
     yield _good("second-key", "two keys are valid at once while they are exchanged", sign(second, known_key(2)), second)
@@ -43,6 +50,9 @@ def credentials() -> Iterator[Vector]:
         CARD, not_before=datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC), expires=datetime(2039, 1, 1, tzinfo=UTC)
     )
     yield _good("year-2038", "seconds beyond 32 bits", sign(late, known_key(1)), late, at=late.not_before)
+
+
+def _within_skew(text: str) -> Iterator[Vector]:
     yield _good(
         "slow-clock",
         "made a minute ago, the kiosk's clock ten minutes slow",
@@ -58,6 +68,9 @@ def credentials() -> Iterator[Vector]:
         CARD,
         at=CARD.expires + timedelta(minutes=14, seconds=59),
     )
+
+
+def _refused(text: str) -> Iterator[Vector]:
     yield _bad(
         "not-yet-valid", "a second too early", text, "not_yet_valid", at=NOT_BEFORE - timedelta(minutes=15, seconds=1)
     )
@@ -76,7 +89,6 @@ def credentials() -> Iterator[Vector]:
     )
     yield _bad("forged", "signed with another key under a trusted one's name", sign(CARD, known_key(3)), "forged")
     yield _bad("forged-claims", "somebody else's subject under a good signature", _forged_claims(), "forged")
-    yield from _unreadable(text)
 
 
 def _unreadable(text: str) -> Iterator[Vector]:

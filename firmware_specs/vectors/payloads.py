@@ -1,27 +1,19 @@
-"""Vectors of single records, presence, twins, the files behind a twin, and topics."""
+"""Vectors of single records, the files behind a twin, and topics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from firmware_specs import roster
 from firmware_specs.messages import (
-    Birth,
     Clock,
-    Death,
-    Desired,
     Dropped,
-    FileReference,
-    IssuerKey,
-    Occurrence,
-    OrganisationFacts,
     Outcome,
     Reason,
-    Reported,
-    RoomFacts,
 )
 from firmware_specs.vectors import cards, samples
+from firmware_specs.vectors.twins import desired
 from firmware_specs.vectors.vector import Kind, Vector
-from firmware_specs.wire import encode, encode_record
+from firmware_specs.wire import encode_record
 
 HASH_KEY = samples.digest("roomlink TEST roster key: never trust it")
 
@@ -60,6 +52,13 @@ def records() -> Iterator[Vector]:
 
 def records_refused() -> Iterator[Vector]:
     """Record lines for the quarantine."""
+    yield from _wrong_stamps()
+    yield from _wrong_metrics()
+    yield from _wrong_json()
+    yield from _wrong_facts()
+
+
+def _wrong_stamps() -> Iterator[Vector]:
     yield _quarantined("type-missing", "no type", _changed({"type": None}), "record")
     yield _quarantined(
         "id-upper-case",
@@ -72,6 +71,12 @@ def records_refused() -> Iterator[Vector]:
     yield _quarantined("at-negative", "before 1970", _changed({"at": -1}), "record.health.at")
     yield _quarantined("at-year-10000", "after 9999", _changed({"at": 253_402_300_800_000_000}), "record.health.at")
     yield _quarantined("at-64-bits", "2**64", _changed({"at": 2**64}), "record.health.at")
+    yield _quarantined(
+        "config-one", "a twin's version has two numbers", _changed({"config": [1]}), "record.health.config.1"
+    )
+
+
+def _wrong_metrics() -> Iterator[Vector]:
     yield _quarantined(
         "metric-text",
         "a measurement is no text",
@@ -91,6 +96,9 @@ def records_refused() -> Iterator[Vector]:
         _changed({"metrics": {f"m{n}": n for n in range(65)}}),
         "record.health.metrics",
     )
+
+
+def _wrong_json() -> Iterator[Vector]:
     yield _quarantined(
         "metric-twice",
         "which value is meant?",
@@ -103,12 +111,12 @@ def records_refused() -> Iterator[Vector]:
         _changed({"x": 0}).replace(b'"x":0', b'"x":{"a":1,"a":1}'),
         "record",
     )
-    yield _quarantined(
-        "config-one", "a twin's version has two numbers", _changed({"config": [1]}), "record.health.config.1"
-    )
     yield _quarantined("number-leading-zero", "012 is no JSON", _line().replace(b"12.5", b"012.5"), "record")
     yield _quarantined("comment", "JSON has no comments", _line()[:-1] + b"/**/}", "record")
     yield _quarantined("two-objects", "one line, one record", _line() + _line(), "record")
+
+
+def _wrong_facts() -> Iterator[Vector]:
     unknown = samples.check_in(1).model_dump(mode="json", exclude_none=True)
     yield _quarantined(
         "outcome-unknown",
@@ -132,90 +140,6 @@ def records_refused() -> Iterator[Vector]:
         "PostgreSQL keeps no NUL",
         samples.compact(started | {"versions": {"agent": "0.1\0"}}),
         "record.started.versions.agent",
-    )
-
-
-def twins_and_presence() -> Iterator[Vector]:
-    """States, desired and reported twins."""
-    birth = Birth(
-        incarnation=samples.STREAM, connection=1, boot=samples.BOOT, profile="kiosk", versions={"agent": "0.1.0"}
-    )
-    death = Death(incarnation=samples.STREAM, connection=1)
-    yield _ok("state", "birth", "retained at every connection", encode(birth))
-    yield _ok("state", "death", "the will of that connection", encode(death))
-    yield _ok(
-        "state", "future-state", "an unknown state counts as online", encode(birth).replace(b'"online"', b'"dreaming"')
-    )
-    yield _bad(
-        "state",
-        "connection-0",
-        "connections count from 1",
-        encode(birth).replace(b'"connection":1', b'"connection":0'),
-        "state.birth.connection",
-    )
-    yield _bad(
-        "state", "event-unknown", "neither birth nor death", encode(birth).replace(b'"birth"', b'"rebirth"'), "state"
-    )
-    yield _bad(
-        "state",
-        "oversized",
-        "more than 8 KiB",
-        encode(birth)[:-1] + b',"x":"' + b"y" * 8192 + b'"}',
-        "state",
-        "too_large",
-    )
-    twin = _desired()
-    yield _ok("desired", "kiosk", "a small twin", encode(twin))
-    path = "/api/v1/terminals/self/files/" + "b" * 64
-    file = FileReference(sha256="b" * 64, size=70_000, path=path)
-    cut = {"occurrences_until": twin.occurrences[0].ends_at, "occurrences_file": file}
-    yield _ok("desired", "occurrences-file", "what does not fit is in a file", encode(twin.model_copy(update=cut)))
-    yield _bad(
-        "desired",
-        "occurrences-file-no-hash",
-        "a file is named by its hash",
-        encode(twin.model_copy(update=cut)).replace(b"b" * 64, b"B" * 64, 1),
-        "desired.occurrences_file.sha256",
-    )
-    for name, path in (("host", "//evil.example/"), ("user", "@evil.example/"), ("relative", "files/")):
-        yield _bad(
-            "desired",
-            f"file-path-{name}",
-            "a path begins with one slash: the terminal's password goes to its own cloud only",
-            encode(twin).replace(b'"path":"/api/', b'"path":"' + path.encode(), 1),
-            "desired.roster.path",
-        )
-    yield _ok("desired", "empty", "a terminal without a room", encode(Desired(version=samples.CONFIG)))
-    yield _ok(
-        "desired", "future-language", "an unknown language counts as English", encode(twin).replace(b'"zh"', b'"fr"')
-    )
-    texts = {"title": "مرحبا \u202e abc", "title_en": "Cafe\u0301 \U0001f469\u200d\U0001f4bb"}
-    odd = twin.model_copy(update={"occurrences": [twin.occurrences[0].model_copy(update=texts)]})
-    yield _ok(
-        "desired", "right-to-left", "right-to-left, combining characters and an emoji of three code points", encode(odd)
-    )
-    yield _ok("desired", "longest-name", "200 code points, four bytes each", _named("𠮷" * 200))
-    yield _bad("desired", "overlong-name", "201 code points", _named("𠮷" * 201), "desired.room.name")
-    yield _bad("desired", "name-with-newline", "control characters", _named("a\\nb"), "desired.room.name")
-    yield _bad(
-        "desired",
-        "version-one-number",
-        "epoch and number",
-        encode(twin).replace(b"]", b"", 1).replace(b",7", b""),
-        "desired",
-    )
-    yield _bad(
-        "desired",
-        "oversized",
-        "more than 64 KiB",
-        encode(twin)[:-1] + b',"x":"' + b"y" * 65_536 + b'"}',
-        "desired",
-        "too_large",
-    )
-    reported = Reported(version=samples.CONFIG, applied=False, problems=["roster: the file has another hash"])
-    yield _ok("reported", "problem", "a twin that could not be applied whole", encode(reported))
-    yield _bad(
-        "reported", "applied-text", "true is no text", encode(reported).replace(b"false", b'"no"'), "reported.applied"
     )
 
 
@@ -245,7 +169,7 @@ def files() -> Iterator[Vector]:
 
 def occurrence_files() -> Iterator[Vector]:
     """Files of occurrences."""
-    first = _desired().occurrences[0]
+    first = desired().occurrences[0]
     day_us = 86_400_000_000
     later = {
         "starts_at": first.starts_at + day_us,
@@ -302,31 +226,6 @@ def topics() -> Iterator[Vector]:
         yield Vector("topic", name, shows, text.encode(), {"refused": "topic"})
 
 
-def _desired() -> Desired:
-    occurrence = Occurrence(
-        id="act_test/20261123T093000Z",
-        title="书法",
-        title_en="Calligraphy",
-        starts_at=samples.AT,
-        ends_at=samples.AT + 5_400_000_000,
-        opens_at=samples.AT - 1_800_000_000,
-        audience=["org_branch"],
-    )
-    keys = [IssuerKey(**key) for key in cards.trusted_keys()[:2]]
-    return Desired(
-        version=samples.CONFIG,
-        room=RoomFacts(id="rm_test", number="302", name="测试室", name_en="Test room"),
-        organisation=OrganisationFacts(id="org_branch", name="测试部", name_en="Test branch", timezone="Asia/Shanghai"),
-        occurrences=[occurrence],
-        issuer_keys=keys,
-        roster=FileReference(sha256="a" * 64, size=512, path="/api/v1/terminals/self/files/" + "a" * 64),
-    )
-
-
-def _named(name: str) -> bytes:
-    return encode(_desired()).replace("测试室".encode(), name.encode())
-
-
 def _line() -> bytes:
     return encode_record(samples.health(1))
 
@@ -343,19 +242,6 @@ def _record(name: str, shows: str, line: bytes, expect: Mapping[str, Any]) -> Ve
 
 def _quarantined(name: str, shows: str, line: bytes, where: str) -> Vector:
     return _record(name, shows, line, {"refused": "broken", "where": where})
-
-
-def _ok(kind: Kind, name: str, shows: str, payload: bytes) -> Vector:
-    return Vector(kind, name, shows, payload, {"read": "ok"}, _topic(kind))
-
-
-def _bad(kind: Kind, name: str, shows: str, payload: bytes, where: str, error: str = "broken") -> Vector:
-    return Vector(kind, name, shows, payload, {"refused": error, "where": where}, _topic(kind))
-
-
-def _topic(kind: Kind) -> str:
-    way = "down" if kind == "desired" else "up"
-    return f"roomlink/v1/{samples.TERMINAL}/{way}/{kind}"
 
 
 def _file(kind: Kind, name: str, shows: str, content: bytes, where: str) -> Vector:
