@@ -35,7 +35,9 @@ def printed(office: Office, card: JSON) -> str:
     with office.client(Role.OPERATOR) as client:
         answer = client.get(f"/api/v1/credentials/{card['id']}/card.png")
     assert answer.headers["content-type"] == "image/png"
-    codes = zxingcpp.read_barcodes(Image.open(io.BytesIO(answer.content)), formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
+    codes = zxingcpp.read_barcodes(
+        Image.open(io.BytesIO(answer.content)), formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+    )
     text: str = codes[0].text
     return text
 

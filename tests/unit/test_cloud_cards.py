@@ -21,7 +21,10 @@ def card(organisation: str = "示例机构", organisation_en: str = "", name: st
 @pytest.mark.parametrize("shown", [card(), card(LONG, LONG, LONG), card("مركز", "Center & <Co>"), card("")])
 def test_a_picture_can_be_read_whatever_is_written_under_it(shown: Card) -> None:
     picture = Image.open(io.BytesIO(as_png(shown)))
-    assert [code.text for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))] == [TEXT]
+    assert [
+        code.text
+        for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode]))
+    ] == [TEXT]
     assert picture.width >= 61 * 6
 
 
