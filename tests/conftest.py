@@ -1,6 +1,57 @@
-"""How hypothesis behaves on machines that are shared: no example fails for being slow."""
+"""Fixtures over the real servers of tests/servers.py: databases for a session, a broker for each test.
 
+Hypothesis never fails an example for being slow: the machines are shared.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers import BrokerServer, EmbeddedBroker, MosquittoServer, PostgresServer
 
 settings.register_profile("roomlink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roomlink")
+
+BROKERS: dict[str, type[BrokerServer]] = {"mosquitto": MosquittoServer, "embedded": EmbeddedBroker}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL; make a database of your own in it with `create_database`."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """SQLAlchemy address of an empty PostgreSQL database, gone after the test."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
+    """A running Mosquitto with the production configuration and no terminal yet."""
+    with MosquittoServer(tmp_path / "mosquitto") as server:
+        yield server
+
+
+@pytest.fixture
+def embedded_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    """A running embedded broker with the cloud's user only."""
+    with EmbeddedBroker(tmp_path / "embedded") as server:
+        yield server
+
+
+@pytest.fixture(params=sorted(BROKERS))
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerServer]:
+    """Every broker in turn, running; `broker.capabilities` says what it can do."""
+    with BROKERS[request.param](tmp_path / request.param) as server:
+        yield server
