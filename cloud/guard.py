@@ -86,7 +86,7 @@ class Guard:
             await _refuse(error, scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
-        if principal is None and not self._is_open(scope["path"]):
+        if not (principal and principal.by_session) and not self._is_open(scope["path"]):
             await _turn_away(scope, receive, send)
             return
         if scope["type"] == "websocket":

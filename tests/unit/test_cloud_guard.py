@@ -116,9 +116,14 @@ def test_open_paths_and_the_api_are_passed_on_with_nobody(path: str) -> None:
 
 def test_cookie_and_token_say_who_it_is_and_a_token_counts_first() -> None:
     assert ask(SESSION).principal == ANNA
-    assert ask(("authorization", "Bearer good")).principal == PROBE
-    assert ask(SESSION, ("authorization", "Bearer good")).principal == PROBE
+    assert ask(("authorization", "Bearer good"), path="/api/x").principal == PROBE
+    assert ask(SESSION, ("authorization", "Bearer good"), path="/api/x").principal == PROBE
     assert ask(SESSION, ("authorization", "Basic Z29vZA=="), path="/api/x").principal == ANNA
+
+
+def test_a_token_opens_no_page_of_the_console() -> None:
+    answer = ask(("authorization", "Bearer good"))
+    assert (answer.status, answer.reached) == (401, False)
 
 
 @pytest.mark.parametrize(
