@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firmware_specs import schemas, vectors
-from firmware_specs.check import KINDS, check_credential, check_kind, check_payload
+from firmware_specs.check import KINDS, check_credential, check_decision, check_kind, check_payload
 from firmware_specs.errors import ContractError
 from firmware_specs.vectors import Vector
 
@@ -59,6 +59,8 @@ def _what_is(path: Path, topic: str | None, kind: str | None) -> str:
 
 
 def _what_is_vector(vector: Vector) -> str:
+    if vector.kind == "decision":
+        return check_decision(vector.given)
     if vector.kind == "credential":
         return check_credential(vector.payload.decode(), vector.given)
     if vector.topic is not None:

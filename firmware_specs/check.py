@@ -3,6 +3,7 @@
 Pure; raises ContractError, whose text says what is wrong and where. Also what the golden vectors are tried with.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,6 +43,16 @@ def check_credential(text: str, given: Mapping[str, Any]) -> str:
     credential = read(text, keys)
     check_validity(credential, datetime.fromtimestamp(given["now"], UTC))
     return f"credential {credential.id} of issuer {credential.issuer}, good"
+
+
+def check_decision(given: Mapping[str, Any]) -> str:
+    """Check what a decision vector gives a kiosk: its twin as a document, its files as texts; not the decision itself."""
+    known = []
+    if "twin" in given:
+        known.append(_desired(json.dumps(given["twin"], ensure_ascii=False).encode()))
+    files = (kind for kind in ("roster", "revocations", "occurrences") if kind in given)
+    known += [check_kind(kind, given[kind].encode()) for kind in files]
+    return "decision, made with " + ("; ".join(known) or "nothing known")
 
 
 def _batch(payload: bytes) -> str:

@@ -6,7 +6,7 @@ Keys and names are for tests only, and look it.
 
 from collections.abc import Iterator
 
-from firmware_specs.vectors import answers, batches, cards, payloads, twins
+from firmware_specs.vectors import answers, batches, cards, decisions, payloads, twins
 from firmware_specs.vectors.vector import FOLDER, Vector, from_json, kept
 
 __all__ = ["FOLDER", "Vector", "from_json", "kept", "made"]
@@ -28,5 +28,6 @@ def made() -> Iterator[Vector]:
         payloads.topics,
         cards.credentials,
         cards.numbers,
+        decisions.decided,
     ):
         yield from maker()

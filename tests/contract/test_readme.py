@@ -2,13 +2,16 @@
 
 import json
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 import firmware_specs
+from edge.kiosk.views import Screen
+from edge.store import ACCEPTED_KEPT_US, DAY_US
 from firmware_specs import credentials, fields, file_messages, messages, strict
-from firmware_specs.topics import Channel
+from firmware_specs.topics import RESERVED_IDS, Channel
 from firmware_specs.vectors import samples
 
 README = (Path(firmware_specs.__file__).parent / "README.md").read_text("utf-8")
@@ -54,8 +57,23 @@ def test_every_field_is_described(model: type[messages.Message]) -> None:
     assert model.model_fields.keys() <= named
 
 
+@pytest.mark.parametrize("words", [messages.Outcome, messages.Method, messages.Reason, messages.Flag, Screen])
+def test_every_word_of_a_decision_is_in_the_table(words: type[StrEnum]) -> None:
+    table = README.partition("### The words")[2].partition("###")[0]
+    assert [word for word in words if f"`{word}`" not in table] == []
+
+
+def test_reserved_ids_are_named() -> None:
+    sentence = next(line for line in README.splitlines() if "are reserved: no terminal has such an id" in line)
+    assert set(re.findall(r"`([a-z-]+)`", sentence)) == RESERVED_IDS
+
+
+def test_how_long_an_acceptance_is_remembered_is_said() -> None:
+    assert f"kept for {ACCEPTED_KEPT_US // DAY_US} days after the occurrence began" in README
+
+
 def test_limits_are_those_of_the_code() -> None:
-    table = README.partition("## 10. Limits")[2].partition("## 11.")[0].replace(",", "")
+    table = README.partition("## 11. Limits")[2].partition("## 12.")[0].replace(",", "")
     for limit in (
         fields.MAX_LINE_BYTES,
         fields.MAX_BATCH_RECORDS,
@@ -72,7 +90,7 @@ def test_limits_are_those_of_the_code() -> None:
 
 
 def test_every_kind_of_vector_is_described() -> None:
-    table = README.partition("## 11. Golden vectors")[2]
+    table = README.partition("## 12. Golden vectors")[2]
     kinds = {path.parent.name for path in (Path(firmware_specs.__file__).parent / "vectors").glob("*/*.json")}
     assert all(f"`{kind}`" in table for kind in kinds)
     assert json.loads((Path(firmware_specs.__file__).parent / "vectors/batch/three-records.json").read_text("utf-8"))
