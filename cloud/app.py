@@ -4,7 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.routing import APIRoute
@@ -67,25 +67,11 @@ def create_app(
 
     With `console`, also the operators' screens, of which a process can have one (cloud.console.mount).
     """
-    own = engine is None
     cloud = Cloud(engine or create_engine_for(settings.ledger_url()), settings, clock, timeseries)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        stack = ExitStack()
-        try:
-            for begin in while_running:
-                await run_in_threadpool(stack.enter_context, begin(cloud))
-            yield
-        finally:
-            await run_in_threadpool(stack.close)
-            if own:
-                cloud.engine.dispose()
-
     app = FastAPI(
         title="Roomlink",
         version="1",
-        lifespan=lifespan,
+        lifespan=_lifespan(cloud, while_running, own_engine=engine is None),
         docs_url=None,  # its page loads scripts from another host; ours is /api/v1/docs
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -106,6 +92,26 @@ def create_app(
     app.add_middleware(Guard, identify=identifier(cloud), policy=policy)
     app.add_middleware(Measured)
     return app
+
+
+def _lifespan(
+    cloud: Cloud, while_running: Sequence[WhileRunning], *, own_engine: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What begins and ends with the application, in a thread: each may wait for a database."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        stack = ExitStack()
+        try:
+            for begin in while_running:
+                await run_in_threadpool(stack.enter_context, begin(cloud))
+            yield
+        finally:
+            await run_in_threadpool(stack.close)
+            if own_engine:
+                cloud.engine.dispose()
+
+    return lifespan
 
 
 no_such_route = APIRouter(include_in_schema=False)

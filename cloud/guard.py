@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -41,6 +42,12 @@ MAX_PAGE = 8 * 1024 * 1024
 
 Identify = Callable[[str | None, str | None], Principal | None]
 """From the session cookie's value and the bearer token, whoever it is. Called in a thread; may raise CloudError."""
+
+
+def set_session(answer: Response, secret: str, lasts: timedelta, public_url: str | None) -> None:
+    """Give the session's cookie, which no script reads; over TLS only where people's address is https."""
+    secure = (public_url or "").startswith("https://")
+    answer.set_cookie(COOKIE, secret, max_age=int(lasts.total_seconds()), httponly=True, samesite="lax", secure=secure)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cloud.accounts.service import Role
 from cloud.api import PageOf, Pages, TheCloud, View, problems, router
 from cloud.errors import Unauthenticated
 from cloud.forms import Form, InstantUs, Name
-from cloud.guard import COOKIE
+from cloud.guard import COOKIE, set_session
 from cloud.security import Admin, Viewer
 
 routes = router("", "accounts")
@@ -104,14 +104,7 @@ def sign_in(request: Request, body: SignInBody, cloud: TheCloud) -> Response:
     if secret is None:
         raise Unauthenticated("Name or password is wrong.")
     answer = Response(status_code=204)
-    answer.set_cookie(
-        COOKIE,
-        secret,
-        max_age=int(lasts.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=(cloud.settings.public_url or "").startswith("https://"),
-    )
+    set_session(answer, secret, lasts, cloud.settings.public_url)
     return answer
 
 

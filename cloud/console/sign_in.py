@@ -19,7 +19,7 @@ from cloud.console.preferences import Preferences, local_path, preferences_of
 from cloud.console.widgets import link, note
 from cloud.console.words import Words
 from cloud.errors import TooOften
-from cloud.guard import COOKIE
+from cloud.guard import COOKIE, set_session
 
 MAX_NAME = 120
 
@@ -52,10 +52,7 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
         if secret is None:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.wrong", 401)
         answer = RedirectResponse(wanted, 303)
-        secure = (cloud.settings.public_url or "").startswith("https://")
-        answer.set_cookie(
-            COOKIE, secret, max_age=int(lasts.total_seconds()), httponly=True, samesite="lax", secure=secure
-        )
+        set_session(answer, secret, lasts, cloud.settings.public_url)
         return answer
 
     @routes.post("/sign-out")
@@ -81,7 +78,6 @@ def _page(
     status: int = 200,
 ) -> HTMLResponse:
     words = Words(preferences.language, ZoneInfo("UTC"))
-    other = preferences.language.other
     says = note("bad", words(f"{problem}_title"), words(problem), role="alert") if problem else None
     mark = tag("p", tag("span", tag("i", class_="rl-i", aria_hidden="true"), "Roomlink", class_="rl-mark t4"))
     form = tag(
@@ -96,13 +92,7 @@ def _page(
         tag("button", words("sign_in.enter"), class_="rl-btn", data_kind="main"),
         method="post", action="/sign-in", class_="rl-form",
     )  # fmt: skip
-    switch = tag(
-        "p",
-        link(f"/language/{other}?next=/sign-in", words("nav.other_language"), lang=other.tag),
-        tag("span", words("sign_in.help"), class_="q t1"),
-        class_="rl-row",
-    )
-    main = tag("main", mark, form, switch, class_="rl-sign-in")
+    main = tag("main", mark, form, _switch(preferences, words), class_="rl-sign-in")
     head = (
         tag("meta", charset="utf-8")
         + tag("meta", name="viewport", content="width=device-width, initial-scale=1")
@@ -113,3 +103,13 @@ def _page(
     document = tag("html", tag("head", head), tag("body", main, data_theme=preferences.theme),
                    lang=preferences.language.tag, data_view="near")  # fmt: skip
     return HTMLResponse(f"<!doctype html>{document}", status, headers={"Cache-Control": "no-store"})
+
+
+def _switch(preferences: Preferences, words: Words) -> Markup:
+    other = preferences.language.other
+    return tag(
+        "p",
+        link(f"/language/{other}?next=/sign-in", words("nav.other_language"), lang=other.tag),
+        tag("span", words("sign_in.help"), class_="q t1"),
+        class_="rl-row",
+    )
