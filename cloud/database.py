@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -47,6 +47,10 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+Reading = Callable[[], AbstractContextManager[Session]]
+"""Opens a transaction that only reads: for what takes one a page."""
 
 
 class Instant(TypeDecorator[datetime]):

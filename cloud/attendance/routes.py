@@ -1,21 +1,17 @@
 """HTTP: attendance and its corrections."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from cloud import csv_stream
-from cloud.api import Cloud, PageOf, Pages, TheCloud, View, problems, router
-from cloud.attendance import service
+from cloud.api import PageOf, Pages, TheCloud, View, problems, router
+from cloud.attendance import export, service
 from cloud.attendance.service import CorrectionForm, OccurrenceId
 from cloud.forms import InstantUs
 from cloud.members import service as members
 from cloud.members.service import MemberId
-from cloud.paging import Paging
-from cloud.scope import Scope
 from cloud.security import Operator, Viewer
 
 attendance = router("/attendance", "attendance")
@@ -25,7 +21,6 @@ OfOccurrence = Annotated[OccurrenceId | None, Query(description="Only this occur
 OfMember = Annotated[MemberId | None, Query(description="Only this member's.")]
 From = Annotated[InstantUs | None, Query(description="At or after it.")]
 Until = Annotated[InstantUs | None, Query(description="Before it.")]
-HEADER = ("at_utc", "occurrence_id", "member_id", "name", "room_id", "terminal_id", "method")
 
 
 class AttendanceView(View):
@@ -93,8 +88,8 @@ def list_attendance(
 )
 def export_attendance(cloud: TheCloud, by: Operator, from_at: From = None, until_at: Until = None) -> StreamingResponse:
     """Attendance in your scope as CSV, newest first."""
-    rows = attendance_rows(cloud, by.scope, from_at, until_at)
-    return StreamingResponse(csv_stream.chunks(HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
+    rows = export.rows(cloud.reading, by.scope, from_at, until_at)
+    return StreamingResponse(csv_stream.chunks(export.HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
 
 
 @corrections.get("")
@@ -112,23 +107,6 @@ def correct_attendance(cloud: TheCloud, by: Operator, form: CorrectionForm) -> C
     """Add an attendance that no terminal saw, or take away one that is wrong; the record itself stays."""
     with cloud.writing() as session:
         return CorrectionView.model_validate(service.correct(session, cloud.change(by), by.scope, form))
-
-
-def attendance_rows(
-    cloud: Cloud, scope: Scope, from_at: datetime | None, until_at: datetime | None
-) -> Iterator[tuple[str, ...]]:
-    """Rows of the export; a transaction a page, so that a slow reader holds up nobody."""
-    paging: Paging | None = Paging(csv_stream.ROWS)
-    while paging is not None:
-        with cloud.reading() as session:
-            found = service.list_attendance(session, scope, paging, from_at=from_at, until_at=until_at)
-            names = members.names(session, (row.member_id for row in found.rows))
-        for row in found.rows:
-            at = f"{row.effective_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-            who = names.get(row.member_id, "")
-            place = row.room_id or "", row.terminal_id or ""
-            yield at, row.occurrence_id, row.member_id, who, *place, row.method
-        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None
 
 
 routes = APIRouter()

@@ -10,8 +10,7 @@ from cloud.accounts.service import Principal
 from cloud.api import Cloud, PageOf, Pages, TheCloud, View, problems, router
 from cloud.audit.service import note
 from cloud.credentials import cards, issuer_keys, service
-from cloud.credentials.keybox import KeyBox
-from cloud.credentials.service import Card, IssueForm, Issuer, RevokeForm
+from cloud.credentials.service import Card, IssueForm, RevokeForm
 from cloud.forms import InstantUs
 from cloud.members.service import MemberId
 from cloud.security import Admin, Operator, Viewer
@@ -60,12 +59,6 @@ class IssuerKeys(View):
     items: list[IssuerKeyView]
 
 
-def issuer_of(cloud: Cloud) -> Issuer:
-    """Who signs, as the settings say."""
-    settings = cloud.settings
-    return Issuer(settings.issuer, KeyBox(settings.key_file()), settings.credential_days)
-
-
 @credentials.get("")
 def list_credentials(
     cloud: TheCloud,
@@ -83,7 +76,7 @@ def list_credentials(
 def issue_credential(cloud: TheCloud, by: Operator, form: IssueForm) -> CredentialView:
     """A new card for a member. The first one makes the issuer key."""
     with cloud.writing() as session:
-        credential = service.issue(session, cloud.change(by), by.scope, issuer_of(cloud), form)
+        credential = service.issue(session, cloud.change(by), by.scope, service.issuer_of(cloud.settings), form)
         return CredentialView.model_validate(credential)
 
 
@@ -142,7 +135,7 @@ def rotate_issuer_key(cloud: TheCloud, by: Admin) -> IssuerKeyView:
     when ROOMLINK_ISSUER_KEY_LEAD_DAYS have passed. Cards signed by the one before stay good until they expire.
     """
     with cloud.writing() as session:
-        issuer, lead = issuer_of(cloud), timedelta(days=cloud.settings.issuer_key_lead_days)
+        issuer, lead = service.issuer_of(cloud.settings), timedelta(days=cloud.settings.issuer_key_lead_days)
         key = issuer_keys.rotate(session, cloud.change(by), issuer.name, issuer.box, lead, know_issuer_key)
         return IssuerKeyView.model_validate(key)
 
@@ -163,7 +156,9 @@ def revoke_issuer_key(cloud: TheCloud, by: Admin, key_id: KeyId) -> IssuerKeyVie
 
 def _drawn(cloud: Cloud, by: Principal, credential_ids: list[str], with_names: bool) -> list[Card]:
     with cloud.writing() as session:
-        drawn = service.cards(session, by.scope, issuer_of(cloud), credential_ids, with_names=with_names)
+        drawn = service.cards(
+            session, by.scope, service.issuer_of(cloud.settings), credential_ids, with_names=with_names
+        )
         for each in credential_ids:
             note(session, cloud.change(by), "credential.draw", each, with_name=with_names)
     return drawn

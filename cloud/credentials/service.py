@@ -25,6 +25,7 @@ from cloud.members.service import MemberId
 from cloud.organisations import service as organisations
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
+from cloud.settings import Settings
 from firmware_specs import credentials as contract
 
 MAX_IN_FORCE = 8
@@ -63,6 +64,11 @@ class Card:
     organisation: str
     organisation_en: str
     name: str = ""
+
+
+def issuer_of(settings: Settings) -> Issuer:
+    """Who signs, as the settings say."""
+    return Issuer(settings.issuer, KeyBox(settings.key_file()), settings.credential_days)
 
 
 def issue(session: Session, change: Change, scope: Scope, issuer: Issuer, form: IssueForm) -> Credential:

@@ -10,11 +10,11 @@ import typer
 
 from cloud import csv_stream
 from cloud.api import Cloud
-from cloud.attendance.routes import HEADER, attendance_rows
+from cloud.attendance import export as attendance
 from cloud.audit.service import Change
 from cloud.clock import utc_now
+from cloud.members import export as members
 from cloud.members import importing
-from cloud.members.routes import EXPORT_HEADER, member_rows
 from cloud.running import open_ledger, start
 from cloud.scope import EVERYWHERE
 
@@ -51,13 +51,13 @@ def import_members(
 @export.command("members")
 def export_members(to: To = None) -> None:
     """All members."""
-    _write(to, EXPORT_HEADER, member_rows(_cloud(), EVERYWHERE, None))
+    _write(to, members.HEADER, members.rows(_cloud().reading, EVERYWHERE, None))
 
 
 @export.command("attendance")
 def export_attendance(to: To = None) -> None:
     """All attendance, newest first."""
-    _write(to, HEADER, attendance_rows(_cloud(), EVERYWHERE, None, None))
+    _write(to, attendance.HEADER, attendance.rows(_cloud().reading, EVERYWHERE, None, None))
 
 
 def _cloud() -> Cloud:

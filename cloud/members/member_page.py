@@ -18,7 +18,6 @@ from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, link, none, panel, plate, say, small, table
 from cloud.credentials import service as credentials
-from cloud.credentials.routes import issuer_of
 from cloud.credentials.service import IssueForm, RevokeForm
 from cloud.members import service
 from cloud.members.member_form import member_fields, member_form
@@ -255,7 +254,7 @@ class _Detail:
 
     async def _issue(self) -> None:
         form = IssueForm(member_id=self.member_id)
-        issuer = issuer_of(self.view.cloud)
+        issuer = credentials.issuer_of(self.view.cloud.settings)
         await self.view.write(
             Role.OPERATOR, lambda session, change, scope: credentials.issue(session, change, scope, issuer, form)
         )

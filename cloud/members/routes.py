@@ -1,6 +1,5 @@
 """HTTP: members, their import and export."""
 
-from collections.abc import Iterator
 from pathlib import Path as File
 from typing import Annotated
 
@@ -10,7 +9,6 @@ from pydantic import Field
 
 from cloud import csv_stream
 from cloud.api import (
-    Cloud,
     FaultView,
     IfMatch,
     PageOf,
@@ -24,11 +22,9 @@ from cloud.api import (
 )
 from cloud.credentials import service as credentials
 from cloud.forms import InstantUs, Search
-from cloud.members import importing, service
+from cloud.members import export, importing, service
 from cloud.members.service import MemberForm
 from cloud.organisations.service import OrganisationId
-from cloud.paging import Paging
-from cloud.scope import Scope
 from cloud.security import Admin, Operator, Viewer
 from cloud.terminals import files
 from cloud.uploads import upload
@@ -38,7 +34,6 @@ routes = router("/members", "members")
 Id = Annotated[str, Path(pattern=r"^mem_[0-9a-f]{16}$")]
 InOrganisation = Annotated[OrganisationId | None, Query(description="Only this organisation's.")]
 Uploaded = Annotated[File, Depends(upload(importing.MAX_BYTES))]
-EXPORT_HEADER = ("external_id", "name", "organisation_id", "member_id")
 CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 
 
@@ -131,8 +126,8 @@ def import_members(
 @routes.get("/export", response_class=StreamingResponse, responses={200: CSV})
 def export_members(cloud: TheCloud, by: Operator, organisation_id: InOrganisation = None) -> StreamingResponse:
     """All members in your scope as CSV."""
-    rows = member_rows(cloud, by.scope, organisation_id)
-    return StreamingResponse(csv_stream.chunks(EXPORT_HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
+    rows = export.rows(cloud.reading, by.scope, organisation_id)
+    return StreamingResponse(csv_stream.chunks(export.HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
 
 
 @routes.get("/{member_id}", responses={200: with_etag(), **problems(404)})
@@ -164,14 +159,3 @@ def erase_member(cloud: TheCloud, by: Admin, member_id: Id, if_match: IfMatch) -
         credentials.revoke_all(session, change, member_id, "erased")
         files.draw_key(session, change.at)
     return Response(status_code=204)
-
-
-def member_rows(cloud: Cloud, scope: Scope, organisation_id: str | None) -> Iterator[tuple[str, str, str, str]]:
-    """Rows of the export; a transaction a page, so that a slow reader holds up nobody."""
-    paging: Paging | None = Paging(csv_stream.ROWS)
-    while paging is not None:
-        with cloud.reading() as session:
-            found = service.list_members(session, scope, paging, organisation_id=organisation_id)
-        for member in found.rows:
-            yield member.external_id or "", member.display_name, member.organisation_id, member.id
-        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None
