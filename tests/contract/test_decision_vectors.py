@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from firmware_specs.credentials import Credential
 from firmware_specs.messages import CheckIn, CheckOut, Clock, Flag, Method, Outcome, Reason, Record
 from firmware_specs.vectors import Vector
 from firmware_specs.vectors.samples import TERMINAL
+from tests.contract import small_kiosk
 from tests.unit.outbox_contents import records_of
 
 VECTORS = [vector for vector in vectors.kept() if vector.kind == "decision"]
@@ -68,14 +70,14 @@ def keys_of(each: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"{letter}:{each[name]}" for letter, name in (("s", "subject"), ("c", "id")) if name in each)
 
 
-def own_fields(record: Record) -> dict[str, Any]:
-    """A record's fields that are not on every record; flags in any order."""
-    fields = record.model_dump(mode="json", exclude_none=True, include=OWN_FIELDS)
+def sorted_flags(fields: dict[str, Any]) -> dict[str, Any]:
+    """Flags stand in any order, and none of them is the same as no field."""
     return {name: sorted(value) if name == "flags" else value for name, value in fields.items() if value}
 
 
-def expected(vector: Vector, kind: str) -> dict[str, Any]:
-    return {name: sorted(v) if name == "flags" else v for name, v in vector.expect[kind].items()}
+def own_fields(record: Record) -> dict[str, Any]:
+    """A record's fields that are not on every record."""
+    return sorted_flags(record.model_dump(mode="json", exclude_none=True, include=OWN_FIELDS))
 
 
 @EVERY
@@ -86,12 +88,12 @@ def test_kiosk_writes_down_what_the_vector_says(vector: Vector, kiosk: Kiosk) ->
         kiosk.register.check_out(presented)
         record = records_of(kiosk.outbox)[-1]
         assert isinstance(record, CheckOut)
-        assert own_fields(record) == expected(vector, "check_out")
+        assert own_fields(record) == sorted_flags(vector.expect["check_out"])
         return
     kiosk.register.check_in(presented)
     record = records_of(kiosk.outbox)[-1]
     assert isinstance(record, CheckIn)
-    assert own_fields(record) == expected(vector, "check_in")
+    assert own_fields(record) == sorted_flags(vector.expect["check_in"])
 
 
 @EVERY
@@ -134,3 +136,15 @@ def test_every_word_is_shown_by_a_vector(words: Any) -> None:
 
 def test_there_are_at_least_thirty() -> None:
     assert len(VECTORS) >= 30
+
+
+@EVERY
+def test_a_kiosk_written_from_the_readme_alone_decides_the_same(vector: Vector) -> None:
+    given = json.loads(json.dumps(vector.given))
+    found = small_kiosk.answer(vector.payload.decode(), given)
+    assert found == {kind: sorted_flags(fields) for kind, fields in vector.expect.items()}
+
+
+def test_the_small_kiosk_needs_nothing_of_ours() -> None:
+    imported = re.findall(r"^(?:from|import) (\w+)", Path(small_kiosk.__file__).read_text("utf-8"), re.MULTILINE)
+    assert not {"firmware_specs", "edge", "cloud", "tests"} & set(imported)
