@@ -1,4 +1,4 @@
-"""A kiosk's decision in one file, written from firmware_specs/README.md alone: CBOR, base45, Ed25519, nothing of ours.
+"""A kiosk's decision in one file, by the rules that firmware_specs/README.md states: CBOR, base45, Ed25519, nothing of ours.
 
 `answer` takes a decision vector's payload and its ``given`` and gives what the vector expects. Numbers in brackets are the
 README's sections and, behind a point, the rules of section 9. Texts are taken to be well-formed twins and files.

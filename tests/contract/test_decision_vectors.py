@@ -139,7 +139,7 @@ def test_there_are_at_least_thirty() -> None:
 
 
 @EVERY
-def test_a_kiosk_written_from_the_readme_alone_decides_the_same(vector: Vector) -> None:
+def test_a_small_kiosk_by_the_readmes_rules_decides_the_same(vector: Vector) -> None:
     given = json.loads(json.dumps(vector.given))
     found = small_kiosk.answer(vector.payload.decode(), given)
     assert found == {kind: sorted_flags(fields) for kind, fields in vector.expect.items()}
