@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from cloud.accounts import service
 from cloud.accounts.service import Role
-from cloud.api import PageOf, Pages, TheCloud, View, problems, router
+from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
 from cloud.errors import Unauthenticated
 from cloud.forms import Form, InstantUs, Name
 from cloud.guard import COOKIE, set_session
@@ -56,6 +56,7 @@ class AccountView(View):
     name: str
     role: Role
     enabled: bool
+    version: int
     created_at: InstantUs
 
 
@@ -131,24 +132,34 @@ def list_accounts(cloud: TheCloud, _by: Admin, pages: Pages) -> PageOf[AccountVi
         return PageOf[AccountView].of(service.accounts(session, pages))
 
 
-@routes.post("/accounts", status_code=201, responses=problems(409))
-def create_account(cloud: TheCloud, by: Admin, body: AccountBody) -> AccountView:
+@routes.post("/accounts", status_code=201, responses={201: with_etag(), **problems(409)})
+def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Response) -> AccountView:
     """A new account."""
     with cloud.writing() as session:
         account = service.create_account(
             session, cloud.change(by), body.name, body.password.get_secret_value(), body.role
         )
+        set_etag(response, account.version)
         return AccountView.model_validate(account)
 
 
-@routes.patch("/accounts/{account_id}", responses=problems(404, 409))
-def edit_account(cloud: TheCloud, by: Admin, account_id: AccountId, body: AccountEdit) -> AccountView:
+@routes.patch("/accounts/{account_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
+def edit_account(
+    cloud: TheCloud, by: Admin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
+) -> AccountView:
     """Change role, standing or password; ends the account's sessions."""
     password = body.password.get_secret_value() if body.password else None
     with cloud.writing() as session:
         account = service.edit_account(
-            session, cloud.change(by), account_id, role=body.role, enabled=body.enabled, password=password
+            session,
+            cloud.change(by),
+            account_id,
+            role=body.role,
+            enabled=body.enabled,
+            password=password,
+            version=if_match,
         )
+        set_etag(response, account.version)
         return AccountView.model_validate(account)
 
 

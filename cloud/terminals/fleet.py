@@ -50,12 +50,12 @@ def away(session: Session, scope: Scope, limit: int = 200) -> Sequence[Terminal]
     return session.scalars(query.order_by(Terminal.presence_at, Terminal.id).limit(limit)).all()
 
 
-def kiosks_in(session: Session, scope: Scope, room_id: str) -> list[str]:
-    """Ids of the kiosks of a room."""
-    query = select(Terminal.id).where(
+def kiosks_in(session: Session, scope: Scope, room_id: str) -> dict[str, int]:
+    """Ids of the kiosks of a room, in order, with their versions."""
+    query = select(Terminal.id, Terminal.version).where(
         Terminal.room_id == room_id, Terminal.kind == "kiosk", rooms.within(scope, Terminal.room_id)
     )
-    return list(session.scalars(query.order_by(Terminal.id)))
+    return dict(session.execute(query.order_by(Terminal.id)).all())
 
 
 def by_organisation(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Console: the staff PIN of kiosks, typed where a person checks somebody in by hand. Set or removed, never shown."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
@@ -17,9 +17,9 @@ from cloud.terminals.service import PinForm
 
 
 def ask_pin(
-    view: View, title: str, terminal_ids: Sequence[str], saved: Callable[[], Awaitable[None]] | None = None
+    view: View, title: str, versions: Mapping[str, int], saved: Callable[[], Awaitable[None]] | None = None
 ) -> None:
-    """Ask for a PIN, and give it to all of these kiosks in one transaction."""
+    """Ask for a PIN, and give it to all of these kiosks, ids with the versions that were read, in one transaction."""
     words = view.words
     fields = join(
         dialogs.field(words("field.pin"), "pin", type="password", inputmode="numeric", pattern="[0-9]{4,12}",
@@ -35,12 +35,12 @@ def ask_pin(
         form = dialogs.filled(PinForm, pin=SecretStr(pin) if pin else None)
 
         def write(session: Session, change: Change, scope: Scope) -> None:
-            for terminal_id in terminal_ids:
-                service.set_pin(session, change, scope, terminal_id, form)
+            for terminal_id, version in versions.items():
+                service.set_pin(session, change, scope, terminal_id, version, form)
 
         await view.write(Role.OPERATOR, write)
         if saved is not None:
             await saved()
 
-    kiosks = words("terminal.pin_more", n=len(terminal_ids), kiosks=", ".join(terminal_ids))
+    kiosks = words("terminal.pin_more", n=len(versions), kiosks=", ".join(versions))
     dialogs.ask(view, title, fields, words("page.save"), save, intro=kiosks)

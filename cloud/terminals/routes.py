@@ -129,11 +129,14 @@ def edit_terminal(
         return TerminalView.model_validate(terminal)
 
 
-@routes.put("/{terminal_id}/staff-pin", responses=problems(404))
-def set_staff_pin(cloud: TheCloud, by: Operator, terminal_id: Id, form: PinForm) -> TerminalView:
+@routes.put("/{terminal_id}/staff-pin", responses={200: with_etag(), **problems(404, 412, 428)})
+def set_staff_pin(
+    cloud: TheCloud, by: Operator, terminal_id: Id, if_match: IfMatch, form: PinForm, response: Response
+) -> TerminalView:
     """Set or remove the PIN of a kiosk's staff entry."""
     with cloud.writing() as session:
-        terminal = service.set_pin(session, cloud.change(by), by.scope, terminal_id, form)
+        terminal = service.set_pin(session, cloud.change(by), by.scope, terminal_id, if_match, form)
+        set_etag(response, terminal.version)
         return TerminalView.model_validate(terminal)
 
 
@@ -144,25 +147,30 @@ def see_marks(cloud: TheCloud, by: Operator, terminal_id: Id, form: SeenForm) ->
         return TerminalView.model_validate(service.see_marks(session, cloud.change(by), by.scope, terminal_id, form))
 
 
-@routes.post("/{terminal_id}/password", responses=problems(404))
-def new_terminal_password(cloud: TheCloud, by: Admin, terminal_id: Id) -> RegisteredView:
+@routes.post("/{terminal_id}/password", responses={200: with_etag(), **problems(404, 412, 428)})
+def new_terminal_password(
+    cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response
+) -> RegisteredView:
     """A new password, shown once; the old one opens nothing any more."""
     with cloud.writing() as session:
-        registered = service.new_password(session, cloud.change(by), by.scope, terminal_id)
+        registered = service.new_password(session, cloud.change(by), by.scope, terminal_id, if_match)
         view = TerminalView.model_validate(registered.terminal)
+    set_etag(response, view.version)
     return RegisteredView(terminal=view, password=registered.password, broker_users=broker_users.publish(cloud))
 
 
-@routes.post("/{terminal_id}/disable", responses=problems(404))
-def disable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id) -> StandingView:
+@routes.post("/{terminal_id}/disable", responses={200: with_etag(), **problems(404, 412, 428)})
+def disable_terminal(
+    cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response
+) -> StandingView:
     """Its password opens nothing any more."""
-    return _stand(cloud, by, terminal_id, enabled=False)
+    return _stand(cloud, by, terminal_id, if_match, response, enabled=False)
 
 
-@routes.post("/{terminal_id}/enable", responses=problems(404))
-def enable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id) -> StandingView:
+@routes.post("/{terminal_id}/enable", responses={200: with_etag(), **problems(404, 412, 428)})
+def enable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response) -> StandingView:
     """Its password opens the broker and its files again."""
-    return _stand(cloud, by, terminal_id, enabled=True)
+    return _stand(cloud, by, terminal_id, if_match, response, enabled=True)
 
 
 @routes.get("/{terminal_id}/twin", responses=problems(404))
@@ -195,8 +203,11 @@ def get_terminal_file(cloud: TheCloud, asking: TerminalCredentials, terminal_id:
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def _stand(cloud: TheCloud, by: Admin, terminal_id: str, *, enabled: bool) -> StandingView:
+def _stand(
+    cloud: TheCloud, by: Admin, terminal_id: str, version: int, response: Response, *, enabled: bool
+) -> StandingView:
     with cloud.writing() as session:
-        terminal = service.enable(session, cloud.change(by), by.scope, terminal_id, enabled)
+        terminal = service.enable(session, cloud.change(by), by.scope, terminal_id, version, enabled=enabled)
         view = TerminalView.model_validate(terminal)
+    set_etag(response, view.version)
     return StandingView(terminal=view, broker_users=broker_users.publish(cloud))

@@ -176,14 +176,14 @@ def edit(
     return terminal
 
 
-def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, form: PinForm) -> Terminal:
+def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, version: int, form: PinForm) -> Terminal:
     """The twin carries its argon2 hash."""
     terminal = get(session, scope, terminal_id, to_edit=True)
+    next_version(terminal, version)
     settings = {name: value for name, value in terminal.settings.items() if name != "staff_pin_hash"}
     if form.pin is not None:
         settings["staff_pin_hash"] = PasswordHasher().hash(form.pin.get_secret_value())
     terminal.settings = settings
-    terminal.version += 1
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "terminal.set_pin", terminal_id, removed=form.pin is None)
@@ -203,26 +203,29 @@ def see_marks(session: Session, change: Change, scope: Scope, terminal_id: str, 
     return terminal
 
 
-def new_password(session: Session, change: Change, scope: Scope, terminal_id: str) -> Registered:
+def new_password(session: Session, change: Change, scope: Scope, terminal_id: str, version: int) -> Registered:
     """The old one is worth nothing any more; an open connection to the broker lasts until it is cut."""
     terminal = get(session, scope, terminal_id, to_edit=True)
+    next_version(terminal, version)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     terminal.password_hash, terminal.mqtt_password_hash = _hasher().hash(password), hash_for_mosquitto(password)
-    terminal.version += 1
     session.flush()
     note(session, change, "terminal.new_password", terminal_id)
     return Registered(terminal, password)
 
 
-def enable(session: Session, change: Change, scope: Scope, terminal_id: str, enabled: bool) -> Terminal:
+def enable(
+    session: Session, change: Change, scope: Scope, terminal_id: str, version: int, *, enabled: bool
+) -> Terminal:
     """A disabled terminal's password opens nothing; what it still holds waits until it is enabled again."""
     terminal = get(session, scope, terminal_id, to_edit=True)
-    if terminal.enabled != enabled:
-        terminal.enabled = enabled
-        terminal.version += 1
-        session.flush()
-        advance(session, Counts.TWIN_INPUTS)
-        note(session, change, "terminal.enable" if enabled else "terminal.disable", terminal_id)
+    if terminal.enabled == enabled and terminal.version == version:
+        return terminal
+    next_version(terminal, version)
+    terminal.enabled = enabled
+    session.flush()
+    advance(session, Counts.TWIN_INPUTS)
+    note(session, change, "terminal.enable" if enabled else "terminal.disable", terminal_id)
     return terminal
 
 

@@ -160,7 +160,8 @@ class _Page:
         if act == "edit":
             await terminal_form.edit(self.view, self.known.terminal, self._read)
         elif act == "pin":
-            ask_pin(self.view, self.view.words("terminal.pin_title", terminal=self.id), [self.id], self._read)
+            ask_pin(self.view, self.view.words("terminal.pin_title", terminal=self.id),
+                    {self.id: self.known.terminal.version}, self._read)  # fmt: skip
         elif act == "seen":
             ask_seen(self.view, self.id, self.known.terminal.marks, self._read)
         elif act == "password":
@@ -172,9 +173,13 @@ class _Page:
 
     async def _new_password(self) -> None:
         made = await self.view.write(
-            Role.ADMIN, lambda session, change, scope: service.new_password(session, change, scope, self.id)
+            Role.ADMIN,
+            lambda session, change, scope: service.new_password(
+                session, change, scope, self.id, self.known.terminal.version
+            ),
         )
         told = await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
+        await self._read()
         show_password(self.view, self.id, made.password, told)
 
     def _disable(self) -> None:
@@ -191,7 +196,10 @@ class _Page:
 
     async def _stand(self, enabled: bool) -> None:
         await self.view.write(
-            Role.ADMIN, lambda session, change, scope: service.enable(session, change, scope, self.id, enabled)
+            Role.ADMIN,
+            lambda session, change, scope: service.enable(
+                session, change, scope, self.id, self.known.terminal.version, enabled=enabled
+            ),
         )
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()

@@ -5,7 +5,7 @@ import pytest
 
 from cloud.accounts.service import FAILURES_BY_NAME, Role
 from cloud.guard import COOKIE
-from tests.office import JSON, PASSWORD, Office
+from tests.office import JSON, PASSWORD, Office, etag
 
 SIGN_IN = "/api/v1/session"
 OPEN = {"/healthz", "/readyz", "/api/v1/session", "/api/v1/openapi.json", "/api/v1/docs"}
@@ -58,7 +58,7 @@ def test_a_new_password_ends_sessions(office: Office) -> None:
     made = office.make("/accounts", name="changing", password=PASSWORD, role="viewer")
     cookies = session_of(office, "changing")
     with office.client() as client:
-        edited = client.patch(f"/api/v1/accounts/{made['id']}", json={"password": "another-password"})
+        edited = client.patch(f"/api/v1/accounts/{made['id']}", json={"password": "another-password"}, headers=etag(1))
     assert edited.status_code == 200
     with office.client(None) as client:
         assert client.get(SIGN_IN, headers=cookies).status_code == 401
@@ -169,10 +169,22 @@ def test_another_persons_token_cannot_be_seen_or_revoked(office: Office) -> None
         assert made["id"] not in {each["id"] for each in client.get("/api/v1/tokens").json()["items"]}
 
 
+def test_an_account_is_edited_only_in_the_version_that_was_read(office: Office) -> None:
+    made = office.make("/accounts", name="edited-twice", password=PASSWORD, role="viewer")
+    path, body = f"/api/v1/accounts/{made['id']}", {"role": "operator"}
+    with office.client() as client:
+        assert client.patch(path, json=body).status_code == 428
+        edited = client.patch(path, json=body, headers=etag(made["version"]))
+        assert edited.headers["ETag"] == '"2"'
+        assert client.patch(path, json=body, headers=etag(made["version"])).status_code == 412
+
+
 def test_the_last_admin_cannot_be_disabled(office: Office) -> None:
     with office.client() as client:
         admins = [each for each in client.get("/api/v1/accounts").json()["items"] if each["role"] == "admin"]
-        answer = client.patch(f"/api/v1/accounts/{admins[0]['id']}", json={"enabled": False})
+        answer = client.patch(
+            f"/api/v1/accounts/{admins[0]['id']}", json={"enabled": False}, headers=etag(admins[0]["version"])
+        )
     assert len(admins) == 1
     assert answer.status_code == 409
 
@@ -191,7 +203,7 @@ def test_a_disabled_account_is_shut_out_with_its_tokens(office: Office) -> None:
     made = office.make("/accounts", name="leaving", password=PASSWORD, role="viewer")
     cookies = session_of(office, "leaving")
     with office.client() as client:
-        client.patch(f"/api/v1/accounts/{made['id']}", json={"enabled": False})
+        client.patch(f"/api/v1/accounts/{made['id']}", json={"enabled": False}, headers=etag(made["version"]))
     assert sign_in(office, "leaving").status_code == 401
     with office.client(None) as client:
         assert client.get(SIGN_IN, headers=cookies).status_code == 401

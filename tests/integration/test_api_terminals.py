@@ -178,8 +178,9 @@ def test_a_disabled_terminal_is_shut_out_until_it_is_enabled(office: Office, set
     twin = renew(office)[settled["kiosk"]]
     assert twin.roster is not None
     with office.client() as client:
-        for action, status in (("disable", 401), ("disable", 401), ("enable", 200)):
-            assert client.post(f"/api/v1/terminals/{settled['kiosk']}/{action}").status_code == 200
+        for action, version, status in (("disable", 1, 401), ("disable", 2, 401), ("enable", 2, 200)):
+            path = f"/api/v1/terminals/{settled['kiosk']}/{action}"
+            assert client.post(path, headers=etag(version)).status_code == 200
             answer = fetch(office, twin.roster.path, settled["kiosk"], settled["password"])
             assert answer.status_code == status
 
@@ -188,15 +189,34 @@ def test_a_new_password_replaces_the_old_one(office: Office, settled: JSON, late
     twin = renew(office)[settled["kiosk"]]
     assert twin.roster is not None
     with office.client() as client:
-        made = client.post(f"/api/v1/terminals/{settled['kiosk']}/password").json()
+        made = client.post(f"/api/v1/terminals/{settled['kiosk']}/password", headers=etag(1)).json()
     assert fetch(office, twin.roster.path, settled["kiosk"], settled["password"]).status_code == 401
     assert fetch(office, twin.roster.path, settled["kiosk"], made["password"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "act", "body"),
+    [
+        ("PUT", "staff-pin", {"pin": "2468"}),
+        ("POST", "password", None),
+        ("POST", "disable", None),
+        ("POST", "enable", None),
+    ],
+)
+def test_secrets_and_standing_change_only_in_the_version_that_was_read(
+    office: Office, settled: JSON, method: str, act: str, body: JSON | None
+) -> None:
+    path = f"/api/v1/terminals/{settled['kiosk']}/{act}"
+    with office.client() as client:
+        assert client.request(method, path, json=body).status_code == 428
+        assert client.request(method, path, json=body, headers=etag(9)).status_code == 412
+        assert client.request(method, path, json=body, headers=etag(1)).status_code == 200
 
 
 def test_a_staff_pin_reaches_the_twin_as_a_hash_and_outlives_an_edit(office: Office, settled: JSON) -> None:
     path = f"/api/v1/terminals/{settled['kiosk']}"
     with office.client(Role.OPERATOR) as client:
-        assert client.put(f"{path}/staff-pin", json={"pin": "2468"}).json()["has_staff_pin"]
+        assert client.put(f"{path}/staff-pin", json={"pin": "2468"}, headers=etag(1)).json()["has_staff_pin"]
         body = {"room_id": settled["room"]["id"], "settings": {"language": "en"}}
         edited = client.put(path, json=body, headers=etag(2))
         assert edited.json()["has_staff_pin"]
@@ -208,7 +228,8 @@ def test_a_staff_pin_reaches_the_twin_as_a_hash_and_outlives_an_edit(office: Off
     assert "argon2" not in shown
     with office.client(Role.OPERATOR) as client:
         assert "argon2" not in client.get(f"{path}/twin").text
-        assert not client.put(f"{path}/staff-pin", json={"pin": None}).json()["has_staff_pin"]
+        removed = client.put(f"{path}/staff-pin", json={"pin": None}, headers=etag(3))
+        assert not removed.json()["has_staff_pin"]
     assert renew(office)[settled["kiosk"]].staff_pin_hash is None
 
 
@@ -243,10 +264,10 @@ def test_mosquittos_password_file_follows_and_keeps_foreign_users(tmp_path: Path
         terminal_id = made["terminal"]["id"]
         assert set(read_password_file(path)) == {"monitor", "roomlink-cloud", terminal_id}
         with office.client() as client:
-            client.post(f"/api/v1/terminals/{terminal_id}/disable")
+            client.post(f"/api/v1/terminals/{terminal_id}/disable", headers=etag(1))
             assert set(read_password_file(path)) == {"monitor", "roomlink-cloud"}
             path.write_text("not a password file")
-            answer = client.post(f"/api/v1/terminals/{terminal_id}/enable")
+            answer = client.post(f"/api/v1/terminals/{terminal_id}/enable", headers=etag(2))
     assert answer.json()["broker_users"] == "failed"
 
 
