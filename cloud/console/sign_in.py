@@ -57,16 +57,17 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
 
     @routes.post("/sign-out")
     async def sign_out(request: Request) -> Response:
-        def end() -> None:
-            with cloud.writing() as session:
-                accounts.sign_out(session, request.cookies.get(COOKIE, ""))
-
-        await run_in_threadpool(end)
+        await run_in_threadpool(_end, cloud, request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(COOKIE)
         return answer
 
     return routes
+
+
+def _end(cloud: Cloud, secret: str) -> None:
+    with cloud.writing() as session:
+        accounts.sign_out(session, secret)
 
 
 def _page(

@@ -30,7 +30,7 @@ OCCURRENCE_FOREIGN: Final = 8
 Place = tuple[str | None, str | None]
 """Room and organisation."""
 
-if sys.byteorder != "little":  # pragma: no cover
+if sys.byteorder != "little":
     raise ImportError("the journal's arrays are little-endian; this machine is not")
 
 

@@ -101,13 +101,17 @@ def test_a_printed_card_becomes_attendance_in_the_open_console(
         whole.take_away()
         expect(kiosk.locator("body[data-screen=waiting]")).to_be_visible(timeout=ARRIVES_MS)
         kiosk.close()
-        visitor.page.goto(member)
-        history = visitor.page.locator("[data-slot=attendance]")
-        expect(history.locator("tbody tr")).to_have_count(1)
-        expect(history).to_contain_text(words.either(*ON_NOW))
-        album.look(visitor.page, "history")
+        _look_at_history(visitor, words, album, member)
         assert visitor.complaints == []
     assert album.faults == {}
+
+
+def _look_at_history(visitor: Visitor, words: Words, album: Album, member: str) -> None:
+    visitor.page.goto(member)
+    history = visitor.page.locator("[data-slot=attendance]")
+    expect(history.locator("tbody tr")).to_have_count(1)
+    expect(history).to_contain_text(words.either(*ON_NOW))
+    album.look(visitor.page, "history")
 
 
 def _sign_in(visitor: Visitor, whole: Whole, album: Album) -> None:

@@ -115,52 +115,74 @@ TestHistories = Histories.TestCase
 TestHistories.settings = HOW
 
 
+class Draws:
+    """What may happen next in one history, drawn by its seed."""
+
+    def __init__(self, world: World, chance: random.Random) -> None:
+        self.world = world
+        self.chance = chance
+
+    def name(self) -> str:
+        return self.chance.choice(NAMES)
+
+    def pick(self) -> int:
+        return self.chance.randrange(8)
+
+    def everyday(self) -> list[Callable[[], None]]:
+        """Cards, and messages that arrive."""
+        world, name, pick, chance = self.world, self.name, self.pick, self.chance
+        return [
+            lambda: world.check_in(name()),
+            lambda: world.sample(name()),
+            lambda: world.deliver_up([pick(), pick()]),
+            lambda: world.deliver_up([pick()], keep=chance.random() < 0.2, deaf=chance.random() < 0.2),
+            lambda: world.deliver_down(pick(), keep=chance.random() < 0.2),
+            lambda: world.deliver_down(0),
+            lambda: world.deliver_up([pick(), pick(), pick()]),
+            lambda: world.deliver_down(pick()),
+            lambda: world.tick(chance.choice([1.0, 30.0])),
+        ]
+
+    def rare(self) -> list[Callable[[], None]]:
+        """Crashes, lost messages and the long night."""
+        world, name, pick, chance = self.world, self.name, self.pick, self.chance
+        return [
+            lambda: world.deliver_up([pick(), pick()], crash=True),
+            lambda: world.lose(pick(), upward=chance.random() < 0.5),
+            lambda: world.trim(name(), chance.randint(1, 9)),
+            lambda: world.squeeze(name()),
+            lambda: world.crash(name()),
+            lambda: world.disconnect(name()),
+            lambda: world.connect(name()),
+            lambda: world.tell_epoch(name()),
+            lambda: world.see_birth(name()),
+            lambda: world.snapshot(name()),
+            lambda: world.tick(700.0),
+            lambda: world.snapshot(name()),
+            world.backup,
+            world.backup,
+        ]
+
+    def disasters(self) -> list[Callable[[], None]]:
+        """What happens to disks."""
+        world, name, pick, chance = self.world, self.name, self.pick, self.chance
+        return [
+            lambda: world.rollback(pick()),
+            lambda: world.clone(pick(), name(), noticed=chance.random() < 0.5),
+            lambda: world.wipe(name()),
+            lambda: world.restore(pick()),
+            lambda: world.restore(pick()),
+        ]
+
+
 def random_history(seed: int, faults: Faults, steps: int = 150) -> None:
     """One history without Hypothesis: faster, and long enough for what needs many steps."""
     chance = random.Random(seed)
     world = World(seed, len(NAMES), faults)
     calm = chance.random()
 
-    def name() -> str:
-        return chance.choice(NAMES)
-
-    def pick() -> int:
-        return chance.randrange(8)
-
-    everyday: list[Callable[[], None]] = [
-        lambda: world.check_in(name()),
-        lambda: world.sample(name()),
-        lambda: world.deliver_up([pick(), pick()]),
-        lambda: world.deliver_up([pick()], keep=chance.random() < 0.2, deaf=chance.random() < 0.2),
-        lambda: world.deliver_down(pick(), keep=chance.random() < 0.2),
-        lambda: world.deliver_down(0),
-        lambda: world.deliver_up([pick(), pick(), pick()]),
-        lambda: world.deliver_down(pick()),
-        lambda: world.tick(chance.choice([1.0, 30.0])),
-    ]
-    rare: list[Callable[[], None]] = [
-        lambda: world.deliver_up([pick(), pick()], crash=True),
-        lambda: world.lose(pick(), upward=chance.random() < 0.5),
-        lambda: world.trim(name(), chance.randint(1, 9)),
-        lambda: world.squeeze(name()),
-        lambda: world.crash(name()),
-        lambda: world.disconnect(name()),
-        lambda: world.connect(name()),
-        lambda: world.tell_epoch(name()),
-        lambda: world.see_birth(name()),
-        lambda: world.snapshot(name()),
-        lambda: world.tick(700.0),
-        lambda: world.snapshot(name()),
-        world.backup,
-        world.backup,
-    ]
-    disasters: list[Callable[[], None]] = [
-        lambda: world.rollback(pick()),
-        lambda: world.clone(pick(), name(), noticed=chance.random() < 0.5),
-        lambda: world.wipe(name()),
-        lambda: world.restore(pick()),
-        lambda: world.restore(pick()),
-    ]
+    draws = Draws(world, chance)
+    everyday, rare, disasters = draws.everyday(), draws.rare(), draws.disasters()
     world.check()
     for _ in range(steps):
         drawn = chance.random()
