@@ -250,6 +250,10 @@ def _leaving() -> Iterator[Vector]:
     yield leaves("leave-after-end", "it may have ended", CLASS, accepted=both[:1], now_min=600.0)
     yield leaves("leave-unknown", "never seen here", None)
     yield leaves("leave-unset", "the cloud works it out", None, accepted=both[:1], clock="unset")
+    yield leaves("leave-holdover", "as with a synced clock", CLASS, accepted=both[:1], clock="holdover")
+    ahead = occurrence("act_ahead", 60)
+    yield leaves("leave-not-open", "accepted by a clock that was ahead", CLASS, twin=twin(CLASS, ahead),
+                 accepted=[accepted(MEMBER), accepted(MEMBER, ahead)])  # fmt: skip
     yield leaves("leave-no-twin", "nor what was on", None, accepted=both[:1], twin=None, roster=None)
     yield leaves("leave-expired", "whatever may be said of the card", CLASS, EXPIRED, accepted=both[:1],
                  revocations=revoked_file(EXPIRED.id))  # fmt: skip
