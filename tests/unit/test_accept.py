@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.ingest.accept import Delivery, Position, Positions, Verdict, accept, start_of
+from cloud.ingest.accept import Delivery, Position, Positions, Verdict, accept, question, start_of
 from firmware_specs.fields import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 from firmware_specs.messages import Clock, Header, StoredError
-from firmware_specs.wire import chain_over, chain_start, encode_header
+from firmware_specs.wire import chain_over, chain_start, decode_batch, encode_header
 from tests.pen import Pen
 
 
@@ -59,11 +59,27 @@ def test_question_is_answered_with_what_is_stored() -> None:
     assert verdict.position == Position(written.terminal, 3, written.chain(3))
 
 
+def test_question_that_the_cloud_puts_itself_is_one_a_terminal_could_send_and_is_answered_like_it() -> None:
+    written = pen()
+    put = question(written.terminal, written.stream, 1_764_000_000_000_000)
+    assert (put.terminal, put.received_at, put.unasked) == (written.terminal, 1_764_000_000_000_000, True)
+    start = chain_start(written.terminal, written.stream).hex()
+    batch = decode_batch(put.payload)
+    assert batch.lines == ()
+    assert batch.header.model_copy(update={"check": None}) == Header(
+        v=1, stream=written.stream, first=1, count=0, prev=start, chain=start, sent_at=1_764_000_000_000_000,
+        sent_mono_ms=0, boot=written.stream, clock=Clock.UNSET,
+    )  # fmt: skip
+    verdict = verdict_on(put, stored(written, 3))
+    assert (verdict.taken, verdict.error, verdict.mark) == (False, None, None)
+    assert verdict.position == Position(written.terminal, 3, written.chain(3))
+
+
 def test_question_about_an_unknown_stream_is_answered_with_its_beginning_and_opens_nothing() -> None:
     written = pen()
-    question, batch = accept([written.delivery(1, 0), written.delivery()], Positions(streams_per_day=1))
-    assert question.position == start_of(written.terminal, written.stream)
-    assert not question.taken
+    asked, batch = accept([written.delivery(1, 0), written.delivery()], Positions(streams_per_day=1))
+    assert asked.position == start_of(written.terminal, written.stream)
+    assert not asked.taken
     assert batch.taken
 
 
