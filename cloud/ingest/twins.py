@@ -19,7 +19,7 @@ Publish = Callable[[str, bytes], bool]
 """Takes terminal and document; False when it could not be sent now."""
 
 AT_ONCE = 10
-"""Twins made in one turn: about 50 ms each, in which SQLite has no other writer and the service does not stop."""
+"""Twins made in one turn: some ten ms each, in which SQLite has no other writer and the service does not stop."""
 
 log = structlog.get_logger(__name__)
 

@@ -64,13 +64,22 @@ class _Shared:
     epoch: int
     keys: tuple[IssuerKey, ...]
     files: dict[str, tuple[str, int]]
+    coming: dict[str, list[Occurrence]]
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """What rooms have coming, as it was under this count of inputs."""
+
+    inputs: int
+    coming: dict[str, list[Occurrence]]
 
 
 def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> list[Twin]:
     """Make files and twins that are due; the new twins, to be published. Cheap when nothing changed.
 
-    Opens its own transactions, because a large roster is read beside the writers. At most `limit` terminals: call
-    again while as many come back.
+    Opens its own transactions, because a large roster and full rooms are read beside the writers, who would wait for
+    seconds. At most `limit` terminals: call again while as many come back.
     """
     with transaction(engine, read_only=True) as session:
         has_key = files.has_key(session)
@@ -79,23 +88,33 @@ def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> 
             files.draw_key(session, now)
     with transaction(engine, read_only=True) as session:
         drafts = files.due_drafts(session, epoch, now)
-        due = _due_terminals(session, epoch, now, 1)
-    if not drafts and not due:
-        return []
+        due = _due_terminals(session, epoch, now, limit)
+        if not drafts and not due:
+            return []
+        rooms_due = {terminal.room_id for terminal in due if terminal.room_id is not None}
+        ahead = _Ahead(
+            current(session, Counts.TWIN_INPUTS),
+            {room_id: _occurrences(session, now, room_id) for room_id in rooms_due},
+        )
     with transaction(engine) as session:
         files.keep(session, drafts, now)
-        return due_twins(session, epoch, now, limit)
+        return due_twins(session, epoch, now, limit, ahead)
 
 
-def due_twins(session: Session, epoch: int, now: datetime, limit: int = 100) -> list[Twin]:
-    """New versions for terminals whose document differs from the one they have; each is already stored."""
+def due_twins(session: Session, epoch: int, now: datetime, limit: int = 100, ahead: _Ahead | None = None) -> list[Twin]:
+    """New versions for terminals whose document differs from the one they have; each is already stored.
+
+    What was read `ahead` counts only while no input has changed since.
+    """
     query = select(PreparedFile.name, TwinFile.sha256, TwinFile.size).join(TwinFile)
+    inputs = current(session, Counts.TWIN_INPUTS)
     shared = _Shared(
         now,
-        current(session, Counts.TWIN_INPUTS),
+        inputs,
         epoch,
         tuple(_issuer_keys(session, now)),
         {name: (sha256, size) for name, sha256, size in session.execute(query)},
+        dict(ahead.coming) if ahead is not None and ahead.inputs == inputs else {},
     )
     made = [_renew(session, shared, terminal) for terminal in _due_terminals(session, epoch, now, limit)]
     session.flush()
@@ -190,8 +209,10 @@ def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
 
 def _with_occurrences(session: Session, shared: _Shared, terminal: Terminal, facts: Desired) -> Desired:
     """The nearest occurrences in the document; where not all of the window fit, all of them in a file beside it."""
-    until_at = _window_start(shared.now) + STEP + WINDOW
-    coming = _occurrences(session, shared.now, until_at, terminal.room_id)
+    until_at = _window_end(shared.now)
+    if terminal.room_id is not None and terminal.room_id not in shared.coming:
+        shared.coming[terminal.room_id] = _occurrences(session, shared.now, terminal.room_id)
+    coming = shared.coming.get(terminal.room_id or "", [])
     whole = fit_desired(facts, coming)
     if whole.occurrences_until == MAX_TIME_US or terminal.room_id is None:
         if terminal.room_id is not None and files.occurrences_name(terminal.room_id) in shared.files:
@@ -208,10 +229,9 @@ def _same(document: str, facts: Desired) -> bool:
     return before | {"version": None} == after | {"version": None}
 
 
-def _occurrences(session: Session, now: datetime, until_at: datetime, room_id: str | None) -> list[Occurrence]:
+def _occurrences(session: Session, now: datetime, room_id: str) -> list[Occurrence]:
     """What opens before the window ends, so that at its end nothing is on of which the terminal was not told."""
-    if room_id is None:
-        return []
+    until_at = _window_end(now)
     taking_place = activities.coming(session, room_id, _window_start(now) - BEFORE, until_at + LONGEST_OPENING)
     known = [
         Occurrence(
@@ -230,6 +250,10 @@ def _occurrences(session: Session, now: datetime, until_at: datetime, room_id: s
 
 def _window_start(now: datetime) -> datetime:
     return EPOCH + (now - EPOCH) // STEP * STEP
+
+
+def _window_end(now: datetime) -> datetime:
+    return _window_start(now) + STEP + WINDOW
 
 
 def _roster_at(path: str) -> str:
