@@ -3,6 +3,7 @@
 Hypothesis never fails an example for being slow: the machines are shared.
 """
 
+import atexit
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ BROKERS: dict[str, type[BrokerServer]] = {"mosquitto": MosquittoServer, "embedde
 
 def pytest_unconfigure() -> None:
     """Let pytest's summary stand last: DuckDB's binding lists what it has not freed when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))  # later than pytest's own hold on it
 
 
 @pytest.fixture(scope="session")
