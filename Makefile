@@ -66,5 +66,5 @@ format: install ## Let ruff lay out the code
 	$(BIN)/ruff format .
 
 lock: install ## Write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 	  --quiet --group dev pyproject.toml -o requirements.lock

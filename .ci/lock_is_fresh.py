@@ -16,8 +16,8 @@ def locked_versions(text: str) -> dict[str, list[str]]:
     versions: dict[str, list[str]] = {}
     for line in text.splitlines():
         if "==" in line and not line.startswith((" ", "#")):
-            name, _, version = line.split(";")[0].rstrip(" \\").partition("==")
-            versions.setdefault(canonicalize_name(name.strip()), []).append(version.strip())
+            pinned = Requirement(line.rstrip(" \\"))
+            versions.setdefault(canonicalize_name(pinned.name), []).append(str(pinned.specifier).removeprefix("=="))
     return versions
 
 
