@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 
 from cloud.api import Cloud
 from cloud.clock import utc_now
-from cloud.errors import StartError
 from cloud.ingest.child import ChildLine, Task
 from cloud.ingest.line import Line
 from cloud.ingest.reconcile import Reconciler
@@ -66,11 +65,7 @@ class Parts:
 
 
 def ingest_of(settings: Settings, engine: Engine) -> AbstractContextManager[Held]:
-    """Ingest as the settings want it. StartError where they contradict each other."""
-    if settings.ingest_processes > 1 and engine.dialect.name != "postgresql":
-        raise StartError(
-            "More than one of ROOMLINK_INGEST_PROCESSES needs PostgreSQL: SQLite has one writer at a time."
-        )
+    """Ingest as the settings want it."""
     password = settings.mqtt_password
     broker = Broker(
         settings.mqtt_host,

@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
     ingest_processes: Annotated[int, Field(ge=0, le=32)] = _setting(
         0,
-        "Processes that store what the one subscriber hears; 0: a thread of it. More than 1 with PostgreSQL only.",
+        "Processes that store what the one subscriber hears; 0: a thread of it. On SQLite they write in turn.",
         "1",
     )
     streams_per_day: Annotated[int, Field(ge=2, le=10_000)] = _setting(

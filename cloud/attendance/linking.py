@@ -7,8 +7,7 @@ Called by ingest, its housekeeping and rebuild.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloud.bulk import Bulk, Row
 
@@ -51,8 +50,7 @@ After = int | tuple[str, str, int]
 """How far `link_late` is: an id of check_ins, or card, stream and number of check_outs, which come after them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """What a terminal said about a card. Only a `verified` one is believed without its credential being known."""
 
     credential_id: str
@@ -60,8 +58,7 @@ class Reference:
     verified: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """Whose card it is, and since when both member and card are known here (microseconds)."""
 
     member_id: str

@@ -6,7 +6,7 @@ that everything else changes nothing and is answered with what is stored. Called
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_specs.errors import DecodeError, TooLarge, UnknownVersion
 from firmware_specs.messages import Clock, Header, StoredError
@@ -16,8 +16,7 @@ STREAMS_PER_DAY: Final = 20
 """How many streams a terminal may open within 24 hours, where no setting says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One message on a terminal's `up/records`. `terminal` is from the topic; `received_at` in microseconds.
 
     `unasked`: the cloud itself puts this question, for a terminal whose birth it saw.
@@ -29,8 +28,7 @@ class Delivery:
     unasked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """The newest stored record of a stream, from which later ones' times may be bounded."""
 
     effective_at: int
@@ -39,8 +37,7 @@ class Neighbour:
     mono_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """How far a stream is stored: its terminal, the last number, the chain there (hex); how far its terminal has spoken."""
 
     terminal: str
@@ -59,8 +56,7 @@ class Positions:
     streams_per_day: int = STREAMS_PER_DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A delivery whose payload was read: a batch, or what is wrong with it, and whose stream it names if it does."""
 
     delivery: Delivery
@@ -70,8 +66,7 @@ class Reading:
     wrong: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What to do about a delivery. `taken`: store the batch, which continues `position`.
 
     Otherwise answer with `position` (None: nothing to say of the stream) and `error`; `mark` is a reason for an alarm.

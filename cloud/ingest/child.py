@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
@@ -31,12 +32,17 @@ class Task:
 
 
 class ChildLine:
-    """A `Line` that runs in a child process; started at the first group, and again when it has died."""
+    """A `Line` that runs in a child process; started by `open`, and again at the next group when it has died."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+
+    def open(self) -> None:
+        """Start the child: its imports take a second."""
+        with suppress(OSError):  # the first group tries again, and says why not
+            self._connection = self._connection or self._start()
 
     def ingest(self, deliveries: Sequence[Delivery]) -> Result:
         """See `Line.ingest`. Unavailable, too, when the child died: what it had not committed is not stored."""

@@ -5,9 +5,8 @@ batch is first stored; the journal keeps the result.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cloud.ingest.accept import Neighbour
 from firmware_specs.messages import Clock
@@ -42,8 +41,7 @@ class Stamped(Protocol):
     def clock(self) -> Clock: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """When a batch was sent, by its header, and received, by us. `resend_timeout_us`: how old it may be at most."""
 
     sent_at: int
@@ -58,8 +56,7 @@ class Sending:
         return abs(self.received_at - self.sent_at) <= self.resend_timeout_us + CLOCKS_MAY_DIFFER_US
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(NamedTuple):
     """An effective time and its uncertainty, in microseconds."""
 
     at: int

@@ -7,7 +7,7 @@ every other delivery of a known terminal gets its answer. Called by the worker w
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -29,8 +29,7 @@ MOST_AHEAD: Final = 1_000_000
 """No terminal keeps so many records: its outbox is bounded by its disk budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one terminal is told on `down/stored`, as it goes out; the epoch in it."""
 
     terminal: str
@@ -86,6 +85,9 @@ class Line:
         answers = [Answer(each.delivery.terminal, epoch, self._answer(each, stored, now, epoch)) for each in verdicts]
         strangers = [delivery.terminal for delivery in deliveries if delivery.terminal not in terminals]
         return _result(answers, refused, strangers, list(stored.values()))
+
+    def open(self) -> None:
+        """It is ready as soon as it is made."""
 
     def close(self) -> None:
         """It holds nothing: the engine is the caller's."""

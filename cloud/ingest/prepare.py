@@ -4,12 +4,12 @@ Reads the database through `Lookups` and writes nothing; done before the transac
 What is decided here is fixed in the journal; `rows` makes the ledger's rows from it, now and at every rebuild.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from cloud.bulk import Bulk
 from cloud.ingest.accept import Neighbour, Verdict
-from cloud.ingest.effective import Sending, effective_times, neighbour_of
+from cloud.ingest.effective import Effective, Sending, effective_times, neighbour_of
 from cloud.ingest.lookups import DEFAULT_RESEND_TIMEOUT_US, Lookups, TerminalFacts, TwinFacts
 from cloud.ingest.occurrences import choose
 from cloud.journal.format import OCCURRENCE_FOREIGN, ROOM_GUESSED, UNREADABLE, Fixed, Place
@@ -26,24 +26,27 @@ MOST_UNCERTAIN_US = 2 * 3_600_000_000
 """An estimate may reach this far for an occurrence; one that is wider would be a guess."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A taken batch with all that the journal will keep of it. `last` is the neighbour that it leaves behind."""
+class Prepared(NamedTuple):
+    """A taken batch with all that the journal will keep of it. `last` is the neighbour that it leaves behind.
+
+    `stream` is its stream, `first` the number of its first record.
+    """
 
     verdict: Verdict
+    stream: str
+    first: int
     records: Sequence[Record | DecodeError]
     fixed: Fixed
     last: Neighbour | None
 
-    @property
-    def stream(self) -> str:
-        """Its stream."""
-        return self.verdict.batch.header.stream
 
-    @property
-    def first(self) -> int:
-        """The number of its first record."""
-        return self.verdict.batch.header.first
+class Known(NamedTuple):
+    """What the database tells about a group: its twins, and the rooms of the occurrences that it names."""
+
+    bulk: Bulk
+    lookups: Lookups
+    twins: Twins
+    rooms: Mapping[str, str]
 
 
 def prepare(
@@ -51,36 +54,56 @@ def prepare(
 ) -> list[Prepared]:
     """Decode and decide. Of two batches of one stream the second's neighbours are the first's records."""
     decoded = [decode_records(verdict.batch.lines) for verdict in taken]
-    twins = lookups.twins(bulk, _configs(decoded))
+    said = _occurrences(decoded)
+    rooms = lookups.occurrences(bulk, said) if said else {}
+    known = Known(bulk, lookups, lookups.twins(bulk, _configs(decoded)), rooms)
     prepared: list[Prepared] = []
     left: dict[str, Neighbour | None] = {}
     for verdict, records in zip(taken, decoded, strict=True):
         stream = verdict.batch.header.stream
         last = left.get(stream, verdict.position.last if verdict.position else None)
-        prepared.append(_fix(verdict, records, twins, terminals[verdict.delivery.terminal], last))
+        prepared.append(_fix(verdict, records, known, terminals[verdict.delivery.terminal], last))
         left[stream] = prepared[-1].last
-    return _with_occurrences(bulk, lookups, prepared)
+    return prepared
 
 
 def _configs(decoded: Iterable[Sequence[Record | DecodeError]]) -> set[tuple[int, int]]:
     return {record.config for records in decoded for record in records if not isinstance(record, DecodeError)}
 
 
+def _occurrences(decoded: Iterable[Sequence[Record | DecodeError]]) -> set[str]:
+    return {
+        record.occurrence
+        for records in decoded
+        for record in records
+        if isinstance(record, CheckIn | CheckOut) and record.occurrence is not None
+    }
+
+
 def _fix(
-    verdict: Verdict, records: Sequence[Record | DecodeError], twins: Twins, here: TerminalFacts, last: Neighbour | None
+    verdict: Verdict,
+    records: Sequence[Record | DecodeError],
+    known: Known,
+    here: TerminalFacts,
+    last: Neighbour | None,
 ) -> Prepared:
     header, terminal = verdict.batch.header, verdict.delivery.terminal
     stamps = [None if isinstance(record, DecodeError) else record for record in records]
-    own = {
-        version: twins[version]
-        for version in {stamp.config for stamp in stamps if stamp is not None}
-        if version in twins and twins[version].terminal == terminal
-    }
+    own = _own_twins(known.twins, stamps, terminal)
     sending = Sending(
         header.sent_at, header.sent_mono_ms, header.boot, verdict.delivery.received_at, _resend_timeout_us(stamps, own)
     )
     times = effective_times(sending, stamps, last)
     place, places, marks = _placed(stamps, own, here.place)
+    found: dict[int, str] = {}
+    for index, record in enumerate(records):
+        if isinstance(record, CheckIn | CheckOut):
+            spot = Spot(terminal, places[place[index]][0], bool(marks[index] & ROOM_GUESSED), times[index])
+            occurrence, foreign = _occurrence(known, record, spot)
+            if foreign:
+                marks[index] |= OCCURRENCE_FOREIGN
+            if occurrence is not None:
+                found[index] = occurrence
     fixed = Fixed(
         effective_at=[time.at for time in times],
         uncertainty_us=[time.uncertainty_us for time in times],
@@ -88,9 +111,19 @@ def _fix(
         place=place,
         marks=marks,
         places=places,
+        occurrences=found,
         kind=here.kind,
     )
-    return Prepared(verdict, records, fixed, neighbour_of(stamps, times, last))
+    return Prepared(verdict, header.stream, header.first, records, fixed, neighbour_of(stamps, times, last))
+
+
+def _own_twins(twins: Twins, stamps: Sequence[Record | None], terminal: str) -> Twins:
+    """Of the records' twins those that were published to this terminal."""
+    return {
+        version: twins[version]
+        for version in {stamp.config for stamp in stamps if stamp is not None}
+        if version in twins and twins[version].terminal == terminal
+    }
 
 
 def _resend_timeout_us(stamps: Sequence[Record | None], own: Twins) -> int:
@@ -110,58 +143,42 @@ def _placed(stamps: Sequence[Record | None], own: Twins, here: Place) -> tuple[l
     return indices, list(places), marks
 
 
-def _with_occurrences(bulk: Bulk, lookups: Lookups, prepared: list[Prepared]) -> list[Prepared]:
-    said = {
-        record.occurrence
-        for each in prepared
-        for record in each.records
-        if isinstance(record, CheckIn | CheckOut) and record.occurrence is not None
-    }
-    rooms = lookups.occurrences(bulk, said) if said else {}
-    return [replace(each, fixed=_with_its_own(bulk, lookups, each, rooms)) for each in prepared]
+class Spot(NamedTuple):
+    """Where and when a record counts: its terminal, the room (`guessed` where its twin is unknown), its effective time."""
+
+    terminal: str
+    room: str | None
+    guessed: bool
+    time: Effective
 
 
-def _with_its_own(bulk: Bulk, lookups: Lookups, prepared: Prepared, rooms: dict[str, str]) -> Fixed:
-    """With the occurrence that each check-in and check-out counts for, and a mark on those that named a foreign one."""
-    found, marks = {}, list(prepared.fixed.marks)
-    for index, record in enumerate(prepared.records):
-        if not isinstance(record, CheckIn | CheckOut):
-            continue
-        there = rooms.get(record.occurrence or "")
-        trusted = there is not None and _was_in_its_room(bulk, lookups, record, prepared, index, there)
-        if there is not None and not trusted:
-            marks[index] |= OCCURRENCE_FOREIGN
-        its_word = isinstance(record, CheckIn) and record.outcome not in COUNTS_FOR_AN_OCCURRENCE
-        if its_word or (trusted and record.clock == Clock.SYNCED):
-            occurrence = record.occurrence if trusted else None
-        else:
-            occurrence = _chosen(bulk, lookups, record, prepared.fixed, index)
-        if occurrence is not None:
-            found[index] = occurrence
-    return replace(prepared.fixed, occurrences=found, marks=marks)
+def _occurrence(known: Known, record: CheckIn | CheckOut, spot: Spot) -> tuple[str | None, bool]:
+    """The occurrence that a check-in or check-out counts for, and whether it named a foreign one."""
+    there = known.rooms.get(record.occurrence or "")
+    trusted = there is not None and _was_in_its_room(known, record, spot, there)
+    foreign = there is not None and not trusted
+    its_word = isinstance(record, CheckIn) and record.outcome not in COUNTS_FOR_AN_OCCURRENCE
+    if its_word or (trusted and record.clock == Clock.SYNCED):
+        return record.occurrence if trusted else None, foreign
+    return _chosen(known, record, spot), foreign
 
 
-def _was_in_its_room(
-    bulk: Bulk, lookups: Lookups, record: CheckIn | CheckOut, prepared: Prepared, index: int, there: str
-) -> bool:
+def _was_in_its_room(known: Known, record: CheckIn | CheckOut, spot: Spot, there: str) -> bool:
     """Whether the occurrence, which is in the room `there` now, may be what the kiosk had on.
 
     It is in the record's room, or was when the record's twin was made: an activity may move. Under a twin that is unknown
     here it may be in any room in which the kiosk stood lately.
     """
-    fixed = prepared.fixed
-    room, _organisation = fixed.places[fixed.place[index]]
-    if there == room or record.occurrence is None:
+    if there == spot.room or record.occurrence is None:
         return True
-    if fixed.marks[index] & ROOM_GUESSED:
-        return lookups.stood_in(bulk, prepared.verdict.delivery.terminal, there)
-    return lookups.told(bulk, record.config, record.occurrence)
+    if spot.guessed:
+        return known.lookups.stood_in(known.bulk, spot.terminal, there)
+    return known.lookups.told(known.bulk, record.config, record.occurrence)
 
 
-def _chosen(bulk: Bulk, lookups: Lookups, record: CheckIn | CheckOut, fixed: Fixed, index: int) -> str | None:
-    room, _organisation = fixed.places[fixed.place[index]]
-    if room is None:
+def _chosen(known: Known, record: CheckIn | CheckOut, spot: Spot) -> str | None:
+    if spot.room is None:
         return None
-    at, uncertainty = fixed.effective_at[index], min(fixed.uncertainty_us[index], MOST_UNCERTAIN_US)
-    held = lookups.held(bulk, room, at - uncertainty, at + uncertainty)
+    at, uncertainty = spot.time.at, min(spot.time.uncertainty_us, MOST_UNCERTAIN_US)
+    held = known.lookups.held(known.bulk, spot.room, at - uncertainty, at + uncertainty)
     return choose(record.occurrence, at, uncertainty, held)

@@ -4,7 +4,7 @@ Promises that a replayed record counts from then on as if it had been understood
 so a rebuild repeats it. Called by the API and the console, within their transaction.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -118,8 +118,8 @@ def _spliced(old: Fixed, prepared: Prepared, index: int, repeat: int) -> Fixed:
             ("marks", new.marks[index] | repeat),
         )
     }
-    occurrences = old.occurrences | {each: name for each, name in new.occurrences.items() if each == index}
-    return replace(old, **columns, places=places, occurrences=occurrences)
+    occurrences = {**old.occurrences, **{each: name for each, name in new.occurrences.items() if each == index}}
+    return old._replace(**columns, places=places, occurrences=occurrences)
 
 
 def _only(prepared: Prepared, index: int, fixed: Fixed) -> Entry:

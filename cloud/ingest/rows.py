@@ -81,12 +81,12 @@ def counts(records: Records, marks: Sequence[int]) -> tuple[int, int]:
 def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
     """Facts, their links and attendance, quarantine and declared gaps of these batches."""
     facts = _facts(entries)
-    references = [_reference(record) for _, _, record in facts.check_ins]
-    references += [_reference(record) for _, _, record in facts.check_outs]
+    references = [shown[3] for shown in (*facts.check_ins, *facts.check_outs)]
     links = linking.find_links(bulk, [reference for reference in references if reference])
-    bulk.insert("check_ins", _CHECK_INS, [_check_in(*item, links) for item in facts.check_ins])
-    linking.attend(bulk, [row for item in facts.check_ins if (row := _attendance(*item, links))])
-    bulk.insert("check_outs", _CHECK_OUTS, [_check_out(*item, links) for item in facts.check_outs])
+    check_ins, attendance = _check_ins_and_attendance(facts.check_ins, links)
+    bulk.insert("check_ins", _CHECK_INS, check_ins)
+    linking.attend(bulk, attendance)
+    bulk.insert("check_outs", _CHECK_OUTS, [_check_out(*shown, links) for shown in facts.check_outs])
     bulk.insert("interactions", _INTERACTIONS, [_interaction(*item) for item in facts.interactions])
     bulk.insert_new("quarantine", QUARANTINE_COLUMNS, [_unreadable(*item) for item in facts.unreadable])
     _declare_gaps(bulk, [(each, started.gap) for each, _, started in facts.started if started.gap])
@@ -94,10 +94,10 @@ def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """Records that make rows, each with its batch and its index there."""
+    """Records that make rows, each with its batch and its index there; where a card was shown, with whose it was."""
 
-    check_ins: list[tuple[Entry, int, CheckIn]] = field(default_factory=list)
-    check_outs: list[tuple[Entry, int, CheckOut]] = field(default_factory=list)
+    check_ins: list[tuple[Entry, int, CheckIn, Reference | None]] = field(default_factory=list)
+    check_outs: list[tuple[Entry, int, CheckOut, Reference | None]] = field(default_factory=list)
     interactions: list[tuple[Entry, int, Interaction]] = field(default_factory=list)
     started: list[tuple[Entry, int, Started]] = field(default_factory=list)
     unreadable: list[tuple[Entry, int, DecodeError]] = field(default_factory=list)
@@ -111,9 +111,9 @@ def _facts(entries: Iterable[Decoded]) -> _Facts:
             if isinstance(record, Health | Dropped) or each.fixed.marks[index] & REPEAT:
                 continue
             if isinstance(record, CheckIn):
-                facts.check_ins.append((each, index, record))
+                facts.check_ins.append((each, index, record, _reference(record)))
             elif isinstance(record, CheckOut):
-                facts.check_outs.append((each, index, record))
+                facts.check_outs.append((each, index, record, _reference(record)))
             elif isinstance(record, Interaction):
                 facts.interactions.append((each, index, record))
             elif isinstance(record, Started):
@@ -135,31 +135,35 @@ def _reference(record: CheckIn | CheckOut) -> Reference | None:
     return Reference(credential.id, credential.subject, Flag.NOT_VERIFIED not in record.flags)
 
 
-def _flags(entry: Entry, index: int, record: CheckIn, links: Links) -> str:
+def _check_ins_and_attendance(
+    shown: Iterable[tuple[Entry, int, CheckIn, Reference | None]], links: Links
+) -> tuple[list[Row], list[Row]]:
+    check_ins, attendance = [], []
+    for entry, index, record, reference in shown:
+        known = reference is not None and reference in links
+        link = links[reference] if reference is not None and known else None
+        conflict = known and link is None  # the card is one member's and the subject another's
+        flags = _flags(entry.fixed.marks[index], record, conflict=conflict)
+        waits = reference is not None and not known
+        check_ins.append(_check_in(entry, index, record, link, flags, waits=waits))
+        if record.outcome == Outcome.ACCEPTED and link is not None and index in entry.fixed.occurrences:
+            attendance.append(_attendance(entry, index, record, link, flags))
+    return check_ins, attendance
+
+
+def _flags(mark: int, record: CheckIn, *, conflict: bool) -> str:
     """The kiosk's flags and ours, as JSON."""
-    mark = entry.fixed.marks[index]
     ours = [flag for bit, flag in _OUR_FLAGS if mark & bit]
-    if _is_conflict(_reference(record), links):
+    if conflict:
         ours.append(linking.CARD_CONFLICT)
     return json.dumps([*record.flags, *ours], separators=(",", ":")) if record.flags or ours else "[]"
-
-
-def _is_conflict(reference: Reference | None, links: Links) -> bool:
-    """Whether the card is one member's and the subject another's."""
-    return reference is not None and reference in links and links[reference] is None
-
-
-def _link(reference: Reference | None, links: Links) -> Link | None:
-    return None if reference is None else links.get(reference)
 
 
 def _card(credential: CredentialReference | None) -> Row:
     return (None, None, None) if credential is None else (credential.issuer, credential.id, credential.subject)
 
 
-def _check_in(entry: Entry, index: int, record: CheckIn, links: Links) -> Row:
-    reference = _reference(record)
-    link = _link(reference, links)
+def _check_in(entry: Entry, index: int, record: CheckIn, link: Link | None, flags: str, *, waits: bool) -> Row:
     return (
         entry.stream,
         entry.first + index,
@@ -173,24 +177,21 @@ def _check_in(entry: Entry, index: int, record: CheckIn, links: Links) -> Row:
         record.reason,
         *_card(record.credential),
         link.member_id if link else None,
-        int(reference is not None and reference not in links),
+        int(waits),
         entry.fixed.effective_at[index],
         entry.fixed.uncertainty_us[index],
         entry.fixed.basis[index],
-        _flags(entry, index, record, links),
+        flags,
         entry.received_at,
         max(entry.received_at, link.since_at) if link else None,
         record.at,
     )
 
 
-def _attendance(entry: Entry, index: int, record: CheckIn, links: Links) -> Row | None:
-    """A row of `linking.COLUMNS`, where the check-in makes attendance."""
-    link, occurrence = _link(_reference(record), links), entry.fixed.occurrences.get(index)
-    if record.outcome != Outcome.ACCEPTED or occurrence is None or link is None:
-        return None
+def _attendance(entry: Entry, index: int, record: CheckIn, link: Link, flags: str) -> Row:
+    """A row of `linking.COLUMNS`."""
     return (
-        occurrence,
+        entry.fixed.occurrences[index],
         link.member_id,
         entry.fixed.effective_at[index],
         entry.fixed.uncertainty_us[index],
@@ -199,13 +200,12 @@ def _attendance(entry: Entry, index: int, record: CheckIn, links: Links) -> Row 
         entry.stream,
         entry.first + index,
         record.method.value,
-        _flags(entry, index, record, links),
+        flags,
     )
 
 
-def _check_out(entry: Entry, index: int, record: CheckOut, links: Links) -> Row:
-    reference = _reference(record)
-    link = _link(reference, links)
+def _check_out(entry: Entry, index: int, record: CheckOut, reference: Reference | None, links: Links) -> Row:
+    link = None if reference is None else links.get(reference)
     return (
         entry.stream,
         entry.first + index,

@@ -5,7 +5,6 @@ PostgreSQL's row locks, taken in the order of stream ids), and the loser's batch
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from cloud.bulk import Bulk, Row
@@ -163,7 +162,7 @@ def _with_repeats(prepared: Prepared, repeats: Sequence[int]) -> Prepared:
     marks = list(prepared.fixed.marks)
     for index in repeats:
         marks[index] |= REPEAT
-    return replace(prepared, fixed=replace(prepared.fixed, marks=marks))
+    return prepared._replace(fixed=prepared.fixed._replace(marks=marks))
 
 
 def _batch(prepared: Prepared, epoch: int) -> Row:

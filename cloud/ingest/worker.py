@@ -1,10 +1,11 @@
-"""The worker: takes groups from its slots, runs its line, sends the answers.
+"""The worker: takes groups from its slots, runs its line, has the answers sent.
 
 Promises that nothing is answered that was not committed, that a database which is away only delays (the group waits and
 is tried again, with backoff), that a delivery which cannot be stored holds up no other terminal's, and that `stop` drains
-what is waiting. One thread; the outermost loop of ingest.
+what is waiting. Two threads: while one group's answers go out, the next is stored. The outermost loops of ingest.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 SAY_AGAIN_S: Final = 60.0
 """The same thing is logged once in this time; metrics count every one. A terminal could fill the log by repeating itself."""
+UNSENT: Final = 2
+"""Groups whose answers wait to be sent; the worker waits before it stores more."""
 THINGS_SAID: Final = 10_000
 """Of so many things it is remembered when they were logged."""
 FAILING: Final = 3
@@ -34,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 class AnyLine(Protocol):
     """The line in this process, or in another."""
+
+    def open(self) -> None:
+        """Get ready, so that the first group need not wait for it."""
 
     def ingest(self, deliveries: Sequence[Delivery]) -> Result:
         """See `Line.ingest`."""
@@ -51,6 +57,8 @@ class Worker:
         self._line, self._slots, self._send, self._monotonic_s = line, slots, send, monotonic_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self._unsent: queue.Queue[Result | None] = queue.Queue(UNSENT)
+        self._answering = threading.Thread(target=self._answer, name="answers", daemon=True)
         self._pause_s = 0.0
         self._away: str | None = None
         self._failing: set[str] = set()
@@ -59,7 +67,8 @@ class Worker:
     @property
     def trouble(self) -> str | None:
         """What keeps it from storing, in a sentence."""
-        if self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set():
+        threads = (self._thread, self._answering)
+        if not self._stopping.is_set() and any(each.ident is not None and not each.is_alive() for each in threads):
             return "The thread that stores what terminals send has ended; start the service again."
         if len(self._failing) >= FAILING:
             return "What terminals send cannot be stored, and they keep it until it is; the log says why."
@@ -67,6 +76,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin."""
+        self._answering.start()
         self._thread.start()
 
     def stop(self, within_s: float = 10.0) -> None:
@@ -74,9 +84,17 @@ class Worker:
         self._stopping.set()
         self._slots.close()
         self._thread.join(within_s)
+        self._answering.join(within_s)
         self._line.close()
 
     def _run(self) -> None:
+        try:
+            self._line.open()
+            self._store()
+        finally:
+            self._unsent.put(None)
+
+    def _store(self) -> None:
         while True:
             group = self._slots.take(timeout_s=1.0)
             if group:
@@ -127,13 +145,17 @@ class Worker:
             log.info("ledger_back")
         self._pause_s, self._away = 0.0, None
         self._failing.clear()
-        try:
-            self._send(result.answers)
-            metrics.count(result)
-            self._say(result)
-        except Exception:
-            # Outermost loop: it is stored, and whoever got no answer sends again and gets it then.
-            log.exception("answers_failed", answers=len(result.answers))
+        self._unsent.put(result)
+
+    def _answer(self) -> None:
+        while (result := self._unsent.get()) is not None:
+            try:
+                self._send(result.answers)
+                metrics.count(result)
+                self._say(result)
+            except Exception:
+                # Outermost loop: it is stored, and whoever got no answer sends again and gets it then.
+                log.exception("answers_failed", answers=len(result.answers))
 
     def _say(self, result: Result) -> None:
         for each in result.alarms:

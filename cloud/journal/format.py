@@ -8,9 +8,9 @@ import json
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 PLAIN: Final = b"\x00"
 ZLIB: Final = b"\x01"
@@ -34,8 +34,7 @@ if sys.byteorder != "little":
     raise ImportError("the journal's arrays are little-endian; this machine is not")
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(NamedTuple):
     """What was decided when the batch was first stored; one entry per record, in order.
 
     Times in microseconds. `basis` is a `cloud.ingest.effective.Basis`; `place` an index into `places`; `marks` holds
@@ -49,7 +48,7 @@ class Fixed:
     place: Sequence[int]
     marks: Sequence[int]
     places: Sequence[Place]
-    occurrences: dict[int, str] = field(default_factory=dict)
+    occurrences: Mapping[int, str] = MappingProxyType({})
     kind: str | None = None
 
 

@@ -24,6 +24,10 @@ from cloud.loop import Loop
 from cloud.timeseries.port import Timeseries
 
 IDLE_S: Final = 0.25
+GATHER_S: Final = 1.0
+"""While terminals speak all the time: one large write costs half of four small ones (docs/benchmarks.md)."""
+GATHER_FROM: Final = 100
+"""Batches in a turn from which on the next one gathers."""
 ROLL_UP_EVERY_S: Final = 20.0
 EXPIRE_EVERY_S: Final = 3600.0
 A_DAY_US: Final = 86_400_000_000
@@ -61,11 +65,12 @@ class Projecting:
             self._store = self._open()
         if not self._lease.is_held():
             return 1.0
-        if self._step(self._store).more:
+        progress = self._step(self._store)
+        if progress.more:
             return 0.0
         self._every("roll_up", ROLL_UP_EVERY_S, self._roll_up)
         self._every("expire", EXPIRE_EVERY_S, self._expire)
-        return IDLE_S
+        return GATHER_S if progress.batches >= GATHER_FROM else IDLE_S
 
     def run_to_end(self) -> int | None:
         """Everything that waits, then the rollups; how many batches. None where another process holds the lease."""

@@ -5,8 +5,7 @@ back. Called by projector, rebuild, reconciler and retention.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cloud.bulk import Bulk
 from cloud.journal.format import Fixed, Place, unpack_fixed, unpack_lines
@@ -17,8 +16,7 @@ RECORDS: Final = 10_000
 """Records read at a time: some 30 MB once decoded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A stored batch: the bytes of its records, the first of which has number `first`, and what was fixed about them."""
 
     terminal: str

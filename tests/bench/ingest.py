@@ -2,7 +2,7 @@
 
 `single`: one record in a batch, over what a bare paho subscriber receives and answers in the same run. `backlog`: full batches
 after an outage, on SQLite or PostgreSQL. Always `serve`, with console and projector; what is heard is stored by a process of its
-own (two on PostgreSQL), and for `in_a_thread_ratio` in a thread of the service, which is the default.
+own (`backlog`: by two), and for `in_a_thread_ratio` in a thread of the service, which is the default.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure_single(crowd: Crowd = SINGLE) -> Figures:
 
 def measure_backlog(crowd: Crowd = BACKLOG) -> Figures:
     """`ingest_backlog.records_per_s`, on SQLite."""
-    return _backlog("ingest_backlog", _through_cloud(crowd, None, 1), crowd)
+    return _backlog("ingest_backlog", _through_cloud(crowd, None, 2), crowd)
 
 
 def measure_postgres(crowd: Crowd = BACKLOG) -> Figures:

@@ -1,6 +1,5 @@
 """The line over both databases: what is stored, and stored once, and what each delivery is answered."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,7 +186,7 @@ def test_streams_per_day_are_limited(town: Town) -> None:
     stored = answers(ingest(town, pens[3].delivery(), streams_per_day=3))[0]
     assert stored.error == StoredError.TOO_MANY_STREAMS
     assert stored.retry_after_s is not None
-    tomorrow = replace(pens[3].delivery(), received_at=now_us() + 86_400_000_001)
+    tomorrow = pens[3].delivery()._replace(received_at=now_us() + 86_400_000_001)
     assert answers(ingest(town, tomorrow, streams_per_day=3))[0].through == 1
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from cloud.attendance.models import Attendance
 from tests.cloud import CloudServer
@@ -36,12 +37,14 @@ def test_of_several_processes_one_has_the_subscription_and_another_takes_over(
     town.engine.dispose()
 
 
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_lines_in_processes_of_their_own_store_what_one_subscription_hears(
-    town_broker: MosquittoServer, tmp_path: Path, postgres_url: str
+    town_broker: MosquittoServer, tmp_path: Path, request: pytest.FixtureRequest, database: str
 ) -> None:
-    town = settle(migrated(postgres_url))
+    url = request.getfixturevalue("postgres_url") if database == "postgresql" else f"sqlite:///{tmp_path}/ledger.db"
+    town = settle(migrated(url))
     settings = {"ROOMLINK_INGEST_PROCESSES": "2"}
-    with CloudServer(tmp_path / "cloud", postgres_url, town_broker, settings, command="worker") as cloud:
+    with CloudServer(tmp_path / "cloud", url, town_broker, settings, command="worker") as cloud:
         for terminal in TERMINALS:
             with kiosk_of(town_broker, town, terminal) as kiosk:
                 kiosk.pen.check_in(person(1), town.occurrence)
@@ -54,38 +57,6 @@ def test_lines_in_processes_of_their_own_store_what_one_subscription_hears(
             assert kiosk.ask(kiosk.pen.batch()).through == 1
         assert count(town) == 3
     town.engine.dispose()
-
-
-def test_one_process_of_its_own_stores_on_sqlite(town_broker: MosquittoServer, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    town = settle(migrated(url))
-    settings = {"ROOMLINK_INGEST_PROCESSES": "1"}
-    with (
-        CloudServer(tmp_path / "cloud", url, town_broker, settings, command="worker"),
-        kiosk_of(town_broker, town) as kiosk,
-    ):
-        kiosk.pen.check_in(person(1), town.occurrence)
-        assert kiosk.ask(kiosk.pen.batch()).through == 1
-        assert count(town) == 1
-    town.engine.dispose()
-
-
-def test_several_processes_are_for_postgresql_only(tmp_path: Path) -> None:
-    migrated(f"sqlite:///{tmp_path}/ledger.db").dispose()
-    environment = os.environ | {
-        "ROOMLINK_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
-        "ROOMLINK_INGEST_PROCESSES": "2",
-    }
-    ended = subprocess.run(
-        [sys.executable, "-m", "cloud", "worker"],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "PostgreSQL" in ended.stderr
 
 
 def test_restored_backup_makes_a_terminal_send_again_what_came_after_it(

@@ -30,6 +30,9 @@ class FakeLine:
         self.refuse(deliveries)
         return Result([Answer(each.terminal, 1, b"") for each in deliveries], batches=len(deliveries))
 
+    def open(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -215,7 +214,7 @@ def takes_anything(deliveries: Sequence[Delivery], positions: Positions) -> list
     """Stores every batch that can be read, wherever it stands in the stream."""
     verdicts = accept(deliveries, positions)
     return [
-        replace(one, taken=one.reading.batch is not None and one.batch.header.count > 0, error=None) for one in verdicts
+        one._replace(taken=one.reading.batch is not None and one.batch.header.count > 0, error=None) for one in verdicts
     ]
 
 
