@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.credentials import issuer_keys
-from cloud.credentials.keybox import KeyBox
+from cloud.keybox import KeyBox
 from cloud.credentials.models import Credential, IssuerKey
 from cloud.errors import Conflict, NotFound
 from cloud.forms import Form, Sentence

@@ -1,6 +1,7 @@
-"""The key file that issuer keys are encrypted under (AES-256-GCM, NIST SP 800-38D).
+"""The key file that private keys in the ledger are encrypted under (AES-256-GCM, NIST SP 800-38D).
 
-It lies in a file of mode 0600 outside database and backups: whoever has one of the two can sign nothing.
+It lies in a file of mode 0600 outside database and backups: whoever has one of the two can sign nothing. Used for issuer keys
+(cards) and for the keys of certificate authorities (terminals).
 """
 
 import base64
@@ -48,8 +49,8 @@ class KeyBox:
             return AESGCM(self._key()).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.encode())
         except InvalidTag as error:
             raise Unavailable(
-                f"The key file {self.path} is not the one that this issuer key was encrypted under; put the right "
-                "one back, or rotate the issuer key.",
+                f"The key file {self.path} is not the one that this key was encrypted under; put the right "
+                "one back, or rotate the key.",
                 code="key_file",
             ) from error
 

@@ -1,0 +1,1 @@
+"""The certificate authority of terminals and broker: claims, certificates, renewal, revocation."""
