@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
-from cloud.keybox import KeyBox
 from cloud.credentials.models import Credential, IssuerKey
 from cloud.errors import Conflict, NotFound
+from cloud.keybox import KeyBox
 
 SIGNS_FOR = timedelta(days=2 * 365)
 MAX_TRUSTED = 16

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.credentials import issuer_keys
-from cloud.keybox import KeyBox
 from cloud.credentials.models import Credential, IssuerKey
 from cloud.errors import Conflict, NotFound
 from cloud.forms import Form, Sentence
+from cloud.keybox import KeyBox
 from cloud.members import service as members
 from cloud.members.service import MemberId
 from cloud.organisations import service as organisations
