@@ -22,6 +22,7 @@ from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
 from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
+from cloud.commands import routes as commands
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
 from cloud.errors import NotFound
@@ -48,6 +49,7 @@ FEATURES: tuple[APIRouter, ...] = (
     checkins.routes,
     ingest.routes,
     terminals.routes,
+    commands.routes,
     accounts.routes,
     audit.routes,
 )

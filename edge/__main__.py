@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -69,8 +70,12 @@ def _run(options: argparse.Namespace) -> int:
     agent = Agent(settings)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
-    stop.wait()
+    while not stop.is_set() and not agent.ended_for_restart.is_set():
+        stop.wait(0.5)
     agent.stop()
+    if not stop.is_set():
+        logging.shutdown()
+        os.execv(sys.executable, [sys.executable, "-m", "edge", *sys.argv[1:]])  # noqa: S606 - our own command line
     return 0
 
 

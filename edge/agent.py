@@ -7,9 +7,14 @@ import contextlib
 import importlib.metadata
 import logging
 import platform
+import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from edge import actions
 from edge.clock import Clock
+from edge.commands import Action, CommandFailed, Commands
+from edge.doctor import Finding, check_clock, check_cloud, check_disk, check_outbox, check_privacy
 from edge.fetcher import Fetcher, HttpSource
 from edge.health import HealthSampler
 from edge.link import Address, Link
@@ -51,7 +56,16 @@ class Agent:
         self.twin = TwinStore(self.outbox, settings.data_dir)
         self._uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
         birth = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
-        self._link = Link(address_of(settings, password), self.outbox, self._uplink, birth=birth, twin=self.twin)
+        self.ended_for_restart = threading.Event()
+        self._commands = Commands(self.outbox, self.clock, self._actions())
+        self._link = Link(
+            address_of(settings, password),
+            self.outbox,
+            self._uplink,
+            birth=birth,
+            twin=self.twin,
+            on_command=self._commands.receive,
+        )
         self._links = Links([self._link])
         source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file)
         self._fetcher = Fetcher(self.twin, source)
@@ -78,6 +92,7 @@ class Agent:
                 self.outbox.close()
                 raise
         self._fetcher.start()
+        self._commands.start()
         self._links.start()
         self._health.start()
 
@@ -88,11 +103,39 @@ class Agent:
         self._health.stop()
         self._fetcher.stop()
         self._links.stop()
+        self._commands.stop()
         self.outbox.close()
 
     def uplink_status(self) -> LinkStatus:
         """Whether the broker is connected, since when, and what is on its way."""
         return self._links.status()
+
+    def _actions(self) -> Mapping[str, Action]:
+        return {
+            "identify": actions.identify(self._identify),
+            "sync_now": actions.sync_now(self._sync),
+            "self_test": actions.self_test(self._examine),
+            "restart_agent": actions.restart_agent(self.ended_for_restart.set),
+            "reboot": actions.reboot(self.settings.reboot_hook),
+        }
+
+    def _identify(self, seconds: float) -> None:
+        if self.kiosk is None or not self.kiosk.pages:
+            raise CommandFailed("not_possible", "No screen of this terminal is open, so nobody would see it.")
+        self.kiosk.identify(seconds)
+
+    def _sync(self) -> Mapping[str, str]:
+        self._link.want_sync()
+        self._wake()
+        status = self.outbox.status()
+        return {"waiting": str(status.depth), "stored_through": str(status.through)}
+
+    def _examine(self) -> list[Finding]:
+        """What does not disturb what runs: the camera and the broker's connection are in use, so they speak for themselves."""
+        found = [check(self.settings) for check in (check_disk, check_privacy, check_outbox, check_clock, check_cloud)]
+        for name, value in (self.kiosk.measure() if self.kiosk is not None else {}).items():
+            found.append(Finding(name, value > 0, f"{value:g}"))
+        return found
 
     def _wake(self) -> None:
         self._links.wake(self._link)

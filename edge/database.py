@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from edge import kept_commands
 from edge.errors import OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, OutboxReadOnly, OutboxUnavailable
 from edge.wrecks import Wrecks
 
@@ -58,6 +59,7 @@ PRAGMA user_version = 1;
 """
 ADDED: Final = (
     "CREATE TABLE IF NOT EXISTS staff (one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL) STRICT",
+    kept_commands.TABLE,
 )
 """Tables that came later: files of before get them, and an agent of before passes over them, so the version stays."""
 SCHEMA_VERSION: Final = 1

@@ -9,7 +9,7 @@ import random
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,7 +25,7 @@ from edge.outbox import Outbox
 from edge.tls import client_context
 from edge.uplink import Uplink
 from firmware_specs.errors import ContractError
-from firmware_specs.messages import Birth, Death
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.topics import Channel, downward, parse, topic
 from firmware_specs.wire import decode_stored, encode
 
@@ -80,6 +80,7 @@ class Link:
         *,
         birth: Mapping[str, Any],
         twin: Twin | None = None,
+        on_command: Callable[[bytes, int | None], None] | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self.address = address
@@ -88,6 +89,7 @@ class Link:
         self.since_s: float | None = None
         self._outbox = outbox
         self._twin = twin
+        self._on_command = on_command
         self._birth = birth
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self._client: Client | None = None
@@ -98,6 +100,11 @@ class Link:
         self._began_s = 0.0
         self._connect_at_s = 0.0
         self._failures = 0
+        self._sync_wanted = False
+
+    def want_sync(self) -> None:
+        """Ask the cloud at the next tick how far it is; callable from any thread."""
+        self._sync_wanted = True
 
     # --- for the loop ---------------------------------------------------------------------------------------------
 
@@ -130,6 +137,9 @@ class Link:
             self._handle_arrived(now_s)
             self._check(now_s)
         if self.is_connected:
+            if self._sync_wanted:
+                self._sync_wanted = False
+                self.uplink.sync(now_s)
             self._send(now_s)
         return self._next_tick_s(now_s)
 
@@ -259,19 +269,20 @@ class Link:
         while self._arrived:
             message = self._arrived.popleft()
             try:
-                self._handle(now_s, parse(message.topic).channel, bytes(message.payload))
+                expires_in_s = getattr(message.properties, "MessageExpiryInterval", None)
+                self._handle(now_s, parse(message.topic).channel, bytes(message.payload), expires_in_s)
             except ContractError as error:
                 log.warning("message on %s not understood: %s", message.topic, error)
             except OutboxError as error:
                 log.warning("message on %s not applied: %s", message.topic, error)
 
-    def _handle(self, now_s: float, channel: Channel, payload: bytes) -> None:
+    def _handle(self, now_s: float, channel: Channel, payload: bytes, expires_in_s: int | None) -> None:
         if channel is Channel.STORED:
             self.uplink.answered(now_s, decode_stored(payload))
         elif channel is Channel.DESIRED and self._twin is not None:
             self.uplink.heard(now_s, self._twin.receive(payload))
-        elif channel is Channel.COMMANDS:
-            log.info("a command came; this agent knows none yet")
+        elif channel is Channel.COMMANDS and self._on_command is not None:
+            self._on_command(payload, expires_in_s)
 
     # --- the end of a connection ----------------------------------------------------------------------------------
 

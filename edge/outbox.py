@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from edge import rows
+from edge import kept_commands, rows
 from edge.acknowledgement import OpenStream, Position
 from edge.clock import Clock
 from edge.errors import LineTooLong, OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, StorageState
+from edge.kept_commands import KeptCommand
 from edge.rows import Row
 from edge.store import Limits, Store, Transaction
 from edge.stream import SAMPLE_TYPE, as_parent, seen, sent, stored
@@ -69,6 +70,7 @@ class Outgoing:
 class _Request:
     rows: list[Row]
     accepted: tuple[Accepted, ...]
+    commands: tuple[KeptCommand, ...]
     outcome: int | OutboxError | None = None
 
     @property
@@ -144,12 +146,19 @@ class Outbox:
 
     # --- appending ------------------------------------------------------------------------------------------------
 
-    def append(self, records: Sequence[Record], *, accepted: Sequence[Accepted] = ()) -> int:
-        """Store records, and who was accepted by them, in one transaction; the last number, once it is on the disk.
+    def append(
+        self,
+        records: Sequence[Record],
+        *,
+        accepted: Sequence[Accepted] = (),
+        commands: Sequence[KeptCommand] = (),
+    ) -> int:
+        """Store records, and who was accepted by them, and the state of commands that they tell of, in one transaction; the
+        last number, once it is on the disk.
 
         Whoever gets the lock first commits for all who wait. Raises OutboxError: then it is not to be called stored.
         """
-        request = _Request([rows.row_of(record) for record in records], tuple(accepted))
+        request = _Request([rows.row_of(record) for record in records], tuple(accepted), tuple(commands))
         self._waiting.append(request)
         with self._store.held():
             if request.outcome is None:
@@ -297,6 +306,14 @@ class Outbox:
         query = f"SELECT 1 FROM accepted WHERE occurrence = ? AND key IN ({','.join('?' * len(wanted))})"  # noqa: S608
         return self._store.read(lambda sql, _: sql.execute(query, (occurrence, *wanted)).fetchone() is not None)
 
+    def knows_command(self, command_id: str) -> bool:
+        """Whether this command came before."""
+        return self._store.read(lambda sql, _: kept_commands.is_known(sql, command_id))
+
+    def unfinished_commands(self) -> list[KeptCommand]:
+        """Commands whose end is not recorded."""
+        return self._store.read(lambda sql, _: kept_commands.unfinished(sql))
+
     def save_twin(self, document: bytes) -> None:
         """Keep the desired twin for weeks without a network."""
         self._store.run(lambda t: t.sql.execute("INSERT OR REPLACE INTO twin VALUES (1, ?)", (document,)))
@@ -355,6 +372,7 @@ def _insert(transaction: Transaction, request: _Request) -> int | OutboxError:
     transaction.sql.executemany(
         "INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", [(a.occurrence, a.key, a.at_us) for a in request.accepted]
     )
+    kept_commands.keep(transaction.sql, request.commands)
     return transaction.state.last
 
 

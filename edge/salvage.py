@@ -50,6 +50,7 @@ class Wreck:
         self.accepted: list[Any] = []
         self.twin: list[Any] = []
         self.staff: list[Any] = []
+        self.commands: list[Any] = []
         self._missing: list[int] = []
         self._file = file
         try:
@@ -106,6 +107,7 @@ class Wreck:
         self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
         self.twin = _all(connection, "SELECT one, document FROM twin")
         self.staff = _all(connection, "SELECT one, failures FROM staff")
+        self.commands = _all(connection, "SELECT * FROM commands")
 
     def _read_stream(self, connection: sqlite3.Connection) -> None:
         try:

@@ -109,6 +109,13 @@ class Settings(FileSettings):
     clock_offset_file: Annotated[
         Path | None, Field(description="For tests: microseconds to add to the clock", examples=["offset"])
     ] = None
+    reboot_hook: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Command that reboots the machine, for `reboot`; empty: it cannot",
+            examples=[["systemctl", "reboot"]],
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level that is logged", examples=["info"])
     ] = "info"

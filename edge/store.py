@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from edge import rows, stream
+from edge import kept_commands, rows, stream
 from edge.acknowledgement import OpenStream
 from edge.ballast import Ballast
 from edge.clock import Clock
@@ -290,6 +290,7 @@ class Store:
             sql.executemany("INSERT OR IGNORE INTO accepted VALUES (?, ?, ?)", wreck.accepted)
             sql.executemany("INSERT OR IGNORE INTO twin VALUES (?, ?)", wreck.twin)
             sql.executemany("INSERT OR IGNORE INTO staff VALUES (?, ?)", wreck.staff)
+            kept_commands.restore(sql, wreck.commands)
         self._recall_config(sql)
         known = [(wreck, wreck.kept) for wreck in wrecks if wreck.kept is not None]
         if known:

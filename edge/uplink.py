@@ -119,6 +119,11 @@ class Uplink:
         elif self._tries:
             self._hurry(now_s)
 
+    def sync(self, now_s: float) -> None:
+        """Somebody wants to know now how far the cloud is: ask, whatever was waited for."""
+        self._not_before_s, self._tries = now_s, 0
+        self._ask()
+
     def answered(self, now_s: float, answer: Stored) -> None:
         """A `down/stored` came."""
         position = self._queue.position()

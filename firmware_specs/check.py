@@ -12,18 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware_specs import roster, topics, wire
 from firmware_specs.credentials import card_id, check_validity, read, read_unverified
-from firmware_specs.errors import CredentialError, CredentialReason, DecodeError, TopicError
+from firmware_specs.errors import CredentialError, CredentialReason, DecodeError
 from firmware_specs.topics import Channel
 
 NEWLINE: Final = b"\n"
 
 
 def check_payload(topic: str, payload: bytes) -> str:
-    """Check a message under its topic; ``down/commands`` has no payloads yet."""
-    kind = CHANNELS.get(topics.parse(topic).channel)
-    if kind is None:
-        raise TopicError(f"topic {topic!r}: version 1 defines no payloads for it yet")
-    return check_kind(kind, payload)
+    """Check a message under its topic."""
+    return check_kind(CHANNELS[topics.parse(topic).channel], payload)
 
 
 def check_kind(kind: str, payload: bytes) -> str:
@@ -93,6 +90,11 @@ def _reported(payload: bytes) -> str:
     return f"reported twin {twin.version[0]}.{twin.version[1]}, {'applied' if twin.applied else 'not applied'}"
 
 
+def _command(payload: bytes) -> str:
+    command = wire.decode_command(payload)
+    return f"command {command.name} {command.id}"
+
+
 def _roster(payload: bytes) -> str:
     head, entries = roster.read_roster(payload.splitlines(keepends=True))
     return f"roster of {sum(1 for _ in entries)} members, as its head counts ({head.count})"
@@ -138,6 +140,7 @@ KINDS: Final[Mapping[str, Callable[[bytes], str]]] = {
     "state": _state,
     "desired": _desired,
     "reported": _reported,
+    "command": _command,
     "roster": _roster,
     "revocations": _revocations,
     "occurrences": _occurrences,
@@ -152,4 +155,5 @@ CHANNELS: Final[Mapping[Channel, str]] = {
     Channel.STATE: "state",
     Channel.DESIRED: "desired",
     Channel.REPORTED: "reported",
+    Channel.COMMANDS: "command",
 }

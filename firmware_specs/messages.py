@@ -2,7 +2,7 @@
 
 Fields and words may be added within version 1: unknown fields are ignored, and a word that only informs (a reason, a flag,
 an error, a clock's quality) never makes a message unreadable. Times are integer microseconds since 1970-01-01T00:00:00Z.
-Used by the agent, the cloud, and the generator of the JSON Schema documents.
+Beside them lie presence (`presence_messages`), commands (`command_messages`) and what is in files (`file_messages`).
 """
 
 from enum import StrEnum
@@ -256,46 +256,34 @@ class Health(RecordBase):
     metrics: Annotated[dict[Word, Metric], Field(max_length=64)]
 
 
-Record = Annotated[Started | Dropped | CheckIn | CheckOut | Interaction | Health, Field(discriminator="type")]
-FACT_TYPES: Final = frozenset({"check_in", "check_out", "interaction"})
+class CommandWord(StrEnum):
+    """What a terminal says of a command. Accepted: kept, nothing done yet. Expired: past its deadline, and not carried out."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class CommandState(RecordBase):
+    """A command's new state, in the terminal's own word; ``failed`` says why, such as `interrupted` or `unknown_command`."""
+
+    type: Literal["command_state"] = "command_state"
+    command: Uuid
+    state: CommandWord
+    reason: Word | None = None
+    detail: Text | None = None
+    results: Annotated[dict[Word, Text], Field(max_length=32)] = {}
+
+
+AnyRecord = Started | Dropped | CheckIn | CheckOut | Interaction | Health | CommandState
+Record = Annotated[AnyRecord, Field(discriminator="type")]
+FACT_TYPES: Final = frozenset({"check_in", "check_out", "interaction", "command_state"})
 """Record types whose ids are unique over all streams; a copy in a new stream counts once."""
 
 
-# --- presence and twin -------------------------------------------------------------------------------------------
-
-
-class Birth(Message):
-    """Retained when a connection begins. ``incarnation`` is the stream's id at that moment; ``connection`` counts up in it."""
-
-    v: Major = VERSION
-    event: Literal["birth"] = "birth"
-    incarnation: Uuid
-    connection: Number
-    boot: Uuid
-    profile: Word
-    versions: Annotated[dict[Word, Text], Field(max_length=20)]
-    state: Annotated[
-        Literal["online", "asleep", "maintenance"],
-        or_else("online", "online", "asleep", "maintenance"),
-        open_words("online", "online", "asleep", "maintenance"),
-    ] = "online"
-
-
-class Death(Message):
-    """The will, and the farewell at an orderly end. It counts only if it names the birth in force."""
-
-    v: Major = VERSION
-    event: Literal["death"] = "death"
-    incarnation: Uuid
-    connection: Number
-    reason: Annotated[
-        Literal["lost", "stopped", "restarting"],
-        or_else("lost", "lost", "stopped", "restarting"),
-        open_words("lost", "lost", "stopped", "restarting"),
-    ] = "lost"
-
-
-State = Annotated[Birth | Death, Field(discriminator="event")]
+# --- the twin ---------------------------------------------------------------------------------------------------
 
 
 class RoomFacts(Message):

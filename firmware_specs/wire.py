@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from firmware_specs.command_messages import Command
 from firmware_specs.errors import DecodeError, TooLarge, UnknownVersion
 from firmware_specs.fields import (
     MAX_BATCH_BYTES,
@@ -23,6 +24,7 @@ from firmware_specs.fields import (
 from firmware_specs.messages import (
     CheckIn,
     CheckOut,
+    CommandState,
     Desired,
     Header,
     Health,
@@ -30,9 +32,9 @@ from firmware_specs.messages import (
     Occurrence,
     Record,
     Reported,
-    State,
     Stored,
 )
+from firmware_specs.presence_messages import State
 from firmware_specs.strict import has_exactly_members, json_object, validated
 
 M = TypeVar("M", bound=Message)
@@ -206,6 +208,11 @@ def decode_desired(payload: bytes) -> Desired:
     return decode("desired", Desired, payload, MAX_TWIN_BYTES)
 
 
+def decode_command(payload: bytes) -> Command:
+    """Read a command."""
+    return decode("command", Command, payload)
+
+
 def decode_reported(payload: bytes) -> Reported:
     """Read a reported twin."""
     return decode("reported", Reported, payload, MAX_TWIN_BYTES)
@@ -228,6 +235,8 @@ def _members(message: Message) -> int:
     members = len(message.__pydantic_fields_set__)
     if isinstance(message, Health):
         return members + len(message.metrics)
+    if isinstance(message, CommandState):
+        return members + len(message.results)
     if isinstance(message, CheckIn | CheckOut):
         return members + (_members(message.credential) if message.credential else 0)
     if isinstance(message, Header):

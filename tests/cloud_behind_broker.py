@@ -9,7 +9,7 @@ from typing import Self
 
 from paho.mqtt.client import MQTTMessage
 
-from firmware_specs.messages import Birth, Death
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.topics import Channel, every, parse, topic
 from firmware_specs.wire import decode_state, encode
 from tests.cloud_double import CloudDouble

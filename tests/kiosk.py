@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.clock import SteppedClock
 from edge.errors import OutboxError
+from edge.kept_commands import KeptCommand
 from edge.kiosk.decision import RosterLookup, to_us
 from edge.kiosk.session import Seen, Session, Touched
 from edge.kiosk.views import Touch
@@ -125,10 +126,12 @@ class BreakableOutbox(Outbox):
         self.depth: int | None = None
         self.oldest_at_us: int | None = None
 
-    def append(self, records: Sequence[Record], *, accepted: Sequence[Accepted] = ()) -> int:
+    def append(
+        self, records: Sequence[Record], *, accepted: Sequence[Accepted] = (), commands: Sequence[KeptCommand] = ()
+    ) -> int:
         if self.broken is not None:
             raise self.broken
-        return super().append(records, accepted=accepted)
+        return super().append(records, accepted=accepted, commands=commands)
 
     def status(self) -> Status:
         status = super().status()

@@ -1,4 +1,4 @@
-"""What goes on beside the line: presence and reported twins written, twins published, late facts linked.
+"""What goes on beside the line: presence and reported twins written, twins published, commands given, late facts linked.
 
 Promises that what was heard is written within about half a second, and nothing of it lost while the database is away; and
 that a terminal whose birth was seen, and which may wait in vain for an answer, is told how far it is stored.
@@ -21,6 +21,7 @@ from cloud.counters import Counts, current
 from cloud.database import transaction
 from cloud.errors import CloudError
 from cloud.ingest import state
+from cloud.ingest.commanding import CommandPush
 from cloud.ingest.state import Heard, StateBoard, Written
 from cloud.ingest.twins import TwinPush
 
@@ -37,8 +38,17 @@ log = structlog.get_logger(__name__)
 class Housekeeping:
     """Its `turn` is for a Loop."""
 
-    def __init__(self, engine: Engine, clock: Clock, board: StateBoard, twins: TwinPush, tell: Tell) -> None:
-        self._engine, self._clock, self._board, self._twins, self._tell = engine, clock, board, twins, tell
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        board: StateBoard,
+        twins: TwinPush,
+        commands: CommandPush,
+        tell: Tell,
+    ) -> None:
+        self._engine, self._clock, self._board = engine, clock, board
+        self._twins, self._commands, self._tell = twins, commands, tell
         self._linked_at_change = -1
         self._link_after: linking.After | None = None
         self._link_once_over: int | None = None
@@ -55,9 +65,9 @@ class Housekeeping:
         for terminal, stream in written.waiting.items():
             self._tell(terminal, stream)
         self._twins.answer(written)
-        more_links, more_twins = self._link(), self._renew_twins()
+        more_links, more_twins, more_commands = self._link(), self._renew_twins(), self._commands.turn()
         self._every("silence", SILENCE_EVERY_S, self._suspect_silent)
-        return 0.0 if more_links or more_twins else EVERY_S
+        return 0.0 if more_links or more_twins or more_commands else EVERY_S
 
     def _write_states(self) -> Written:
         heard = self._board.take()

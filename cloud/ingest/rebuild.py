@@ -18,10 +18,9 @@ from cloud.ingest.rows import Decoded
 from cloud.journal.format import REPEAT, UNREADABLE
 from cloud.journal.reading import Entry, last_id, read_entries
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import CheckIn, CheckOut, Interaction
 from firmware_specs.wire import decode_records
 
-TABLES: Final = ("check_ins", "check_outs", "interactions", "fact_ids", "attendance")
+TABLES: Final = ("check_ins", "check_outs", "interactions", "command_words", "fact_ids", "attendance")
 
 Progress = Callable[[int, int], None]
 """Takes the journal id that was reached, and the last one."""
@@ -73,5 +72,5 @@ def _records(entry: Entry) -> rows.Records:
 def _fact_ids(decoded: list[Decoded]) -> Iterator[tuple[bytes, str, int]]:
     for entry, records in decoded:
         for index, record in enumerate(records):
-            if isinstance(record, CheckIn | CheckOut | Interaction) and not entry.fixed.marks[index] & REPEAT:
+            if isinstance(record, rows.Fact) and not entry.fixed.marks[index] & REPEAT:
                 yield rows.fact_id(record), entry.stream, entry.first + index

@@ -232,7 +232,7 @@ def _journal(bulk: Bulk, ids: Sequence[str]) -> tuple[dict[str, int], dict[str, 
 
 def _ledger(bulk: Bulk, ids: Sequence[str]) -> dict[str, int]:
     counted: dict[str, int] = {}
-    for table in ("check_ins", "check_outs", "interactions"):
+    for table in ("check_ins", "check_outs", "interactions", "command_words"):
         statement = f"SELECT stream, COUNT(*) FROM {table} WHERE stream IN"  # noqa: S608
         for stream, count in bulk.rows_in(statement, ids, tail=" GROUP BY stream"):
             counted[stream] = counted.get(stream, 0) + count

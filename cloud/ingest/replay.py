@@ -22,7 +22,7 @@ from cloud.journal import projector
 from cloud.journal.format import REPEAT, Fixed, pack_fixed, unpack_fixed, unpack_lines
 from cloud.journal.reading import Entry
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import CheckIn, CheckOut, Interaction, Record
+from firmware_specs.messages import Record
 
 NOWHERE = TerminalFacts("", (None, None))
 
@@ -97,7 +97,7 @@ def _replay_record(bulk: Bulk, row: Quarantine, batch: _Batch) -> None:
 
 def _repeat(bulk: Bulk, record: Record, prepared: Prepared, index: int) -> int:
     """The mark, where the fact's id was stored before."""
-    if not isinstance(record, CheckIn | CheckOut | Interaction):
+    if not isinstance(record, rows.Fact):
         return 0
     key = (rows.fact_id(record), prepared.stream, prepared.first + index)
     return 0 if bulk.insert_new("fact_ids", ("record_id", "stream", "number"), [key]) else REPEAT

@@ -12,12 +12,14 @@ from typing import Final
 from cloud.attendance import linking
 from cloud.attendance.linking import Link, Links, Reference
 from cloud.bulk import Bulk, Row
+from cloud.commands import words
 from cloud.journal.format import OCCURRENCE_FOREIGN, REPEAT, ROOM_GUESSED
 from cloud.journal.reading import Entry
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import (
     CheckIn,
     CheckOut,
+    CommandState,
     CredentialReference,
     Dropped,
     Flag,
@@ -60,8 +62,11 @@ Records = Sequence[Record | DecodeError]
 Decoded = tuple[Entry, Records]
 """A stored batch and its records."""
 
+Fact = CheckIn | CheckOut | Interaction | CommandState
+"""Whose ids are unique over all streams (firmware_specs.messages.FACT_TYPES)."""
 
-def fact_id(record: CheckIn | CheckOut | Interaction) -> bytes:
+
+def fact_id(record: Fact) -> bytes:
     """The key of `fact_ids`: the UUID's 16 bytes."""
     return bytes.fromhex(record.id.replace("-", ""))
 
@@ -72,9 +77,8 @@ def counts(records: Records, marks: Sequence[int]) -> tuple[int, int]:
     for record, mark in zip(records, marks, strict=True):
         if mark & REPEAT:
             continue
-        is_fact = isinstance(record, CheckIn | CheckOut | Interaction)
-        facts += is_fact
-        points += isinstance(record, Health) or (is_fact and not isinstance(record, CheckOut))
+        facts += isinstance(record, Fact)
+        points += isinstance(record, Health | CheckIn | Interaction)
     return facts, points
 
 
@@ -88,6 +92,7 @@ def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
     linking.attend(bulk, attendance)
     bulk.insert("check_outs", _CHECK_OUTS, [_check_out(*shown, links) for shown in facts.check_outs])
     bulk.insert("interactions", _INTERACTIONS, [_interaction(*item) for item in facts.interactions])
+    words.write(bulk, facts.command_states)
     bulk.insert_new("quarantine", QUARANTINE_COLUMNS, [_unreadable(*item) for item in facts.unreadable])
     _declare_gaps(bulk, [(each, started.gap) for each, _, started in facts.started if started.gap])
 
@@ -99,6 +104,7 @@ class _Facts:
     check_ins: list[tuple[Entry, int, CheckIn, Reference | None]] = field(default_factory=list)
     check_outs: list[tuple[Entry, int, CheckOut, Reference | None]] = field(default_factory=list)
     interactions: list[tuple[Entry, int, Interaction]] = field(default_factory=list)
+    command_states: list[tuple[Entry, int, CommandState]] = field(default_factory=list)
     started: list[tuple[Entry, int, Started]] = field(default_factory=list)
     unreadable: list[tuple[Entry, int, DecodeError]] = field(default_factory=list)
 
@@ -116,6 +122,8 @@ def _facts(entries: Iterable[Decoded]) -> _Facts:
                 facts.check_outs.append((each, index, record, _reference(record)))
             elif isinstance(record, Interaction):
                 facts.interactions.append((each, index, record))
+            elif isinstance(record, CommandState):
+                facts.command_states.append((each, index, record))
             elif isinstance(record, Started):
                 facts.started.append((each, index, record))
             else:

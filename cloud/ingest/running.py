@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from cloud.clock import Clock, to_us
 from cloud.ingest import metrics
 from cloud.ingest.accept import Delivery, question
+from cloud.ingest.commanding import CommandPush
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.slots import Slots
 from cloud.ingest.state import StateBoard, StateMessage
@@ -51,7 +52,8 @@ class Ingest:
             },
         )
         twins = TwinPush(engine, clock, self.subscriber.publish_desired)
-        housekeeping = Housekeeping(engine, clock, self._board, twins, self._tell)
+        commands = CommandPush(engine, clock, self.subscriber.publish_command)
+        housekeeping = Housekeeping(engine, clock, self._board, twins, commands, self._tell)
         self.subscriber.on_lost = housekeeping.broker_lost
         self.workers = [
             Worker(line, slots, self.subscriber.answer) for line, slots in zip(lines, self._slots, strict=True)

@@ -19,7 +19,8 @@ from cloud.ingest import alarm, metrics
 from cloud.terminals import presence
 from cloud.terminals.presence import CONNECTED, Presence, Standing
 from firmware_specs.errors import DecodeError
-from firmware_specs.messages import Birth, Death, Reported
+from firmware_specs.messages import Reported
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import decode_reported, decode_state
 
 TERMINALS: Final = 20_000

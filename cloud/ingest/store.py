@@ -13,7 +13,6 @@ from cloud.ingest.accept import Neighbour, Position
 from cloud.ingest.prepare import Prepared
 from cloud.journal.format import REPEAT, pack_fixed, pack_lines
 from cloud.journal.reading import Entry, join_writers
-from firmware_specs.messages import CheckIn, CheckOut, Interaction
 
 DAY_US: Final = 86_400_000_000
 
@@ -74,7 +73,7 @@ def single(bulk: Bulk, prepared: Sequence[Prepared]) -> list[Prepared]:
         (rows.fact_id(record), each.stream, each.first + index): (each, index)
         for each in prepared
         for index, record in enumerate(each.records)
-        if isinstance(record, CheckIn | CheckOut | Interaction)
+        if isinstance(record, rows.Fact)
     }
     new = bulk.insert_new("fact_ids", ("record_id", "stream", "number"), sorted(ids))
     if new == len(ids):

@@ -14,6 +14,8 @@ from typing import Any, Final
 import structlog
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from cloud.ingest import metrics
 from cloud.ingest.line import Answer
@@ -104,6 +106,15 @@ class Subscriber:
         if not self.connected.is_set():
             return False
         return self._client.publish(f"{PREFIX}/{terminal}/{Channel.DESIRED}", payload, 1, retain=True).rc == 0
+
+    def publish_command(self, terminal: str, payload: bytes, expires_s: int) -> bool:
+        """Publish a command at QoS 1 that is worth nothing after `expires_s`; False as for twins."""
+        if not self.connected.is_set():
+            return False
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expires_s
+        topic = f"{PREFIX}/{terminal}/{Channel.COMMANDS}"
+        return self._client.publish(topic, payload, 1, properties=properties).rc == 0
 
     def _on_message(self, _client: Client, _user: Any, message: MQTTMessage) -> None:
         """By hand and not by paho's filters, which cost more than all else here."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from firmware_specs.messages import Birth, Death
+from firmware_specs.presence_messages import Birth, Death
 
 SILENT_US: Final = 300_000_000
 """A terminal that is online and says nothing for so long is suspect, unless its health samples are farther apart."""

@@ -4,7 +4,7 @@ The password is shown once. A terminal is never deleted, because its records nam
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from broker_config.passwords import hash_password as hash_for_mosquitto
 from cloud.audit.service import Change, note
+from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import next_version
 from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unfit
@@ -112,6 +113,17 @@ def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = Fal
     if terminal is None:
         raise NotFound(f"There is no terminal {terminal_id}.", code="no_terminal", id=terminal_id)
     return terminal
+
+
+def standings(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> dict[str, bool]:
+    """Of those that there are in the scope, whether each is enabled."""
+    found: dict[str, bool] = {}
+    for chunk in chunks(terminal_ids, IN_CHUNK):
+        query = select(Terminal.id, Terminal.enabled).where(
+            Terminal.id.in_(chunk), rooms.within(scope, Terminal.room_id)
+        )
+        found |= dict(session.execute(query).all())
+    return found
 
 
 def list_terminals(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from edge.clock import Clock
 from edge.kiosk.register import Twin
 from edge.kiosk.screen import Screen
-from edge.kiosk.session import Seen, Session, Timing, Touched
+from edge.kiosk.session import Identify, Seen, Session, Timing, Touched
 from edge.outbox import Outbox
 from edge.settings import KioskSettings, Settings
 
@@ -108,6 +108,10 @@ class KioskApp:
             if seen.last_decode_at is not None:
                 metrics["last_decode_age_s"] = max(0.0, (datetime.now(UTC) - seen.last_decode_at).total_seconds())
         return metrics
+
+    def identify(self, seconds: float) -> None:
+        """Show and sound which terminal this is."""
+        self._session.put(Identify(seconds))
 
     def has_picture(self) -> bool:
         """Whether frames come; a camera has some seconds to start or to come back."""

@@ -60,6 +60,13 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """An operator wants to see and hear which terminal this is, for so long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """From a frame to the screen event; seconds of time.monotonic()."""
 
@@ -91,7 +98,7 @@ class Session:
         self._outbox, self._twin, self._clock = outbox, twin, clock
         self._connected, self._camera, self._show, self._mono_s = connected, camera, show, mono_s
         self._has_camera = has_camera
-        self._inputs: queue.Queue[Seen | Touched] = queue.Queue(QUEUE)
+        self._inputs: queue.Queue[Seen | Touched | Identify] = queue.Queue(QUEUE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[str, float] = {}
@@ -124,7 +131,7 @@ class Session:
             self._thread = None
         self._keep_touches(everything=True)
 
-    def put(self, happened: Seen | Touched) -> bool:
+    def put(self, happened: Seen | Touched | Identify) -> bool:
         """Hand over a code, as often as it is read, or a touch; False where it was let go because too many wait."""
         while True:
             try:
@@ -159,6 +166,10 @@ class Session:
             happened = None
         if isinstance(happened, Seen):
             self._saw(happened)
+        elif isinstance(happened, Identify):
+            self.moved()
+            self._gate.forget()
+            self._turn_to(views.identify(self._terminal, happened.seconds))
         elif happened is not None:
             self._touched(happened)
         self._let_time_pass()

@@ -31,6 +31,7 @@ class Screen(StrEnum):
     PIN = "pin"
     NUMBER = "number"
     STOP = "stop"
+    IDENTIFY = "identify"
 
 
 class Touch(StrEnum):
@@ -70,7 +71,7 @@ class View:
     activity: Words | None = None
     field: Literal["yes", "note", "no", "stop"] | None = None
     symbol: str | None = None
-    sound: Literal["yes", "again", "note", "no"] | None = None
+    sound: Literal["yes", "again", "note", "no", "identify"] | None = None
     buttons: tuple[Button, ...] = ()
     back_s: float | None = None
     digits: int = 0
@@ -131,6 +132,15 @@ def ask_pin(lines: Words = words.PIN_LINE) -> View:
 def ask_number(lines: Words = words.NUMBER_LINE) -> View:
     """The keypad for the number printed on a card."""
     return View(Screen.NUMBER, words.NUMBER, lines, back_s=KEYPAD_S, digits=12)
+
+
+def identify(terminal: str, seconds: float) -> View:
+    """An operator looks for this terminal: it shows and sounds which one it is; a touch ends it."""
+    name = Words(terminal, terminal)
+    return View(
+        Screen.IDENTIFY, words.HERE_I_AM, name, field="note", symbol="info", sound="identify", buttons=(_TO_BACK,),
+        back_s=seconds,
+    )  # fmt: skip
 
 
 def stop() -> View:

@@ -49,6 +49,7 @@ REFUSED: Final = {
     Reason.UNREADABLE: Words("请再试一次", "Please try again"),
 }
 ONE_MOMENT: Final = Words("请稍等", "One moment")
+HERE_I_AM: Final = Words("我在这里", "Here I am")
 HELP_CALLED: Final = Words("已请工作人员", "Staff have been called")
 HELP_UNHEARD: Final = Words("请到服务台", "Please go to the desk")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from firmware_specs.fields import Word
 
 NAMES: Final = ("kiosk", "tv")
-RecordType = Literal["started", "dropped", "check_in", "check_out", "interaction", "health"]
+RecordType = Literal["started", "dropped", "check_in", "check_out", "interaction", "health", "command_state"]
 Line = Annotated[str, Field(min_length=1, max_length=300)]
 
 

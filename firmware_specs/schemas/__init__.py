@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from firmware_specs import file_messages, messages
+from firmware_specs import command_messages, file_messages, messages, presence_messages
 from firmware_specs.fields import MAX_BATCH_BYTES, VERSION
 from firmware_specs.topics import PREFIX, TERMINAL_ID, Channel
 
@@ -21,9 +21,10 @@ MODELS: Final[Mapping[str, Any]] = {
     "header": messages.Header,
     "record": messages.Record,
     "stored": messages.Stored,
-    "state": messages.State,
+    "state": presence_messages.State,
     "desired": messages.Desired,
     "reported": messages.Reported,
+    "command": command_messages.Command,
     "roster-head": file_messages.RosterHead,
     "roster-entry": file_messages.RosterEntry,
     "revocations-head": file_messages.RevocationsHead,
@@ -36,6 +37,7 @@ _MESSAGES: Final[Mapping[Channel, tuple[str, str]]] = {
     Channel.REPORTED: ("reported", "QoS 1, retained. The reported twin."),
     Channel.STORED: ("stored", "QoS 0. How far a stream is stored."),
     Channel.DESIRED: ("desired", "QoS 1, retained. The desired twin."),
+    Channel.COMMANDS: ("command", "QoS 1, expires with its deadline. Something to do once."),
 }
 
 

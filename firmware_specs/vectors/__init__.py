@@ -6,7 +6,7 @@ Keys and names are for tests only, and look it.
 
 from collections.abc import Iterator
 
-from firmware_specs.vectors import answers, batches, cards, decisions, payloads, twins
+from firmware_specs.vectors import answers, batches, cards, commands, decisions, payloads, twins
 from firmware_specs.vectors.vector import FOLDER, Vector, from_json, kept
 
 __all__ = ["FOLDER", "Vector", "from_json", "kept", "made"]
@@ -23,6 +23,7 @@ def made() -> Iterator[Vector]:
         payloads.records_refused,
         twins.presence,
         twins.twins,
+        commands.commands,
         payloads.files,
         payloads.occurrence_files,
         payloads.topics,

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 
 from firmware_specs.messages import (
-    Birth,
-    Death,
     Desired,
     FileReference,
     IssuerKey,
@@ -13,6 +11,7 @@ from firmware_specs.messages import (
     Reported,
     RoomFacts,
 )
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.vectors import cards, samples
 from firmware_specs.vectors.vector import Kind, Vector
 from firmware_specs.wire import encode

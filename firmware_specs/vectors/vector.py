@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 Kind = Literal[
-    "batch", "accept", "answer", "record", "state", "desired", "reported", "roster", "revocations", "occurrences",
+    "batch", "accept", "answer", "record", "state", "desired", "reported", "command", "roster", "revocations",
+    "occurrences",
     "credential", "card_number", "topic", "decision",
 ]  # fmt: skip
 FOLDER: Final = Path(__file__).parent

@@ -10,7 +10,7 @@ import pytest
 import firmware_specs
 from edge.kiosk.views import Screen
 from edge.store import ACCEPTED_KEPT_US, DAY_US
-from firmware_specs import credentials, fields, file_messages, messages, strict
+from firmware_specs import command_messages, credentials, fields, file_messages, messages, presence_messages, strict
 from firmware_specs.topics import RESERVED_IDS, Channel
 from firmware_specs.vectors import samples
 
@@ -45,7 +45,8 @@ def test_every_error_is_described(error: messages.StoredError) -> None:
 
 MODELS = [
     *(messages.Header, messages.Stored, messages.Started, messages.CheckIn, messages.CheckOut, messages.Interaction),
-    *(messages.Health, messages.Dropped, messages.Birth, messages.Death, messages.Desired, messages.Reported),
+    *(messages.Health, messages.Dropped, messages.CommandState, command_messages.Command, messages.Desired),
+    *(messages.Reported, presence_messages.Birth, presence_messages.Death),
     *(messages.Occurrence, file_messages.RosterHead, file_messages.RosterEntry),
     *(file_messages.RevocationsHead, file_messages.OccurrencesHead),
 ]

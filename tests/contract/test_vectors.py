@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "state": wire.decode_state,
     "desired": wire.decode_desired,
     "reported": wire.decode_reported,
+    "command": wire.decode_command,
 }
 
 
@@ -62,7 +63,7 @@ def test_cloud_answers_a_refused_batch_with_its_word_and_marks_it(vector: Vector
         assert (verdict.reading.wrong or "").startswith(vector.expect["where"])
 
 
-@of("answer", "record", "state", "desired", "reported")
+@of("answer", "record", "state", "desired", "reported", "command")
 def test_message_is_read_or_refused_and_named(vector: Vector) -> None:
     if "refused" in vector.expect:
         assert_refused(vector, READERS[vector.kind])

@@ -7,7 +7,8 @@ from sqlalchemy import func, select
 from cloud.database import transaction
 from cloud.ingest.models import CheckIn
 from cloud.terminals.models import Terminal
-from firmware_specs.messages import Birth, Death, Reported, Stored
+from firmware_specs.messages import Reported, Stored
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.topics import Channel, downward, topic
 from firmware_specs.wire import decode_stored, encode
 from tests.mqtt import MqttClient

@@ -16,7 +16,8 @@ from edge.fetcher import Fetcher
 from edge.inspection import OutboxReport, read_outbox
 from edge.kiosk.app import KioskApp
 from edge.settings import Settings
-from firmware_specs.messages import Birth, Death, Desired, Reported
+from firmware_specs.messages import Desired, Reported
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import decode_reported, decode_state, encode
 from tests.mqtt import MqttClient
 from tests.process import ROOT, Process, free_port, wait_until

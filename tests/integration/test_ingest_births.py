@@ -8,7 +8,7 @@ from cloud.bulk import Bulk
 from cloud.database import transaction
 from cloud.ingest import state
 from cloud.ingest.state import StateBoard, StateMessage
-from firmware_specs.messages import Birth, Death
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import encode
 from tests.town import Town
 

@@ -14,12 +14,13 @@ from cloud.clock import from_us, utc_now
 from cloud.counters import Counts, advance
 from cloud.database import transaction
 from cloud.ingest import state
+from cloud.ingest.commanding import CommandPush
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.models import CheckIn
 from cloud.ingest.state import StateBoard, StateMessage
 from cloud.ingest.twins import TwinPush
 from cloud.terminals.models import Terminal
-from firmware_specs.messages import Birth
+from firmware_specs.presence_messages import Birth
 from firmware_specs.wire import encode
 from tests.integration.mqtt_kiosk import presence
 from tests.integration.town_line import count, ingest, pen, rows
@@ -41,7 +42,14 @@ class Clock:
 
 def housekeeping(town: Town, board: StateBoard | None = None, clock: Any = utc_now) -> Housekeeping:
     twins = TwinPush(town.engine, utc_now, lambda _terminal, _payload: True)
-    return Housekeeping(town.engine, clock, board or StateBoard(), twins, lambda _terminal, _stream: None)
+    return Housekeeping(
+        town.engine,
+        clock,
+        board or StateBoard(),
+        twins,
+        CommandPush(town.engine, clock, lambda *_: True),
+        lambda _terminal, _stream: None,
+    )
 
 
 def known(town: Town, **columns: Any) -> None:

@@ -22,7 +22,7 @@ from edge.link import Address, Link
 from edge.links import Links
 from edge.outbox import Outbox
 from edge.uplink import Uplink
-from firmware_specs import messages
+from firmware_specs import messages, presence_messages
 from firmware_specs.topics import Channel, topic
 from firmware_specs.wire import decode_state
 from tests.cloud import CloudServer
@@ -186,5 +186,5 @@ def test_its_presence_is_retained_and_ends_with_a_farewell(
     with MqttClient(mosquitto.cloud_port, CLOUD_USER, mosquitto.password(), client_id="roomlink-cloud-9") as client:
         client.subscribe(topic(SMALL, Channel.STATE))
         state = decode_state(bytes(client.receive().payload))
-    assert isinstance(state, messages.Death)
+    assert isinstance(state, presence_messages.Death)
     assert (state.connection, state.reason) == (1, "stopped")

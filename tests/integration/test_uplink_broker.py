@@ -10,7 +10,8 @@ from edge.link import Address, Link
 from edge.links import Links
 from edge.outbox import Outbox
 from edge.uplink import Uplink
-from firmware_specs.messages import Birth, CheckIn, Death, Method, Outcome
+from firmware_specs.messages import CheckIn, Method, Outcome
+from firmware_specs.presence_messages import Birth, Death
 from tests.cloud_behind_broker import CloudBehindBroker
 from tests.servers import BrokerServer, wait_until
 

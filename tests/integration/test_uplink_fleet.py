@@ -9,7 +9,8 @@ import pytest
 from edge.errors import SettingsError
 from edge.fleet import Fleet
 from edge.settings import FleetSettings, load_settings
-from firmware_specs.messages import Birth, Desired
+from firmware_specs.messages import Desired
+from firmware_specs.presence_messages import Birth
 from firmware_specs.topics import Channel
 from firmware_specs.wire import encode
 from tests.cloud_behind_broker import CloudBehindBroker

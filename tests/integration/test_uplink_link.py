@@ -16,7 +16,8 @@ from edge.links import Links
 from edge.outbox import Outbox
 from edge.twin import TwinStore
 from edge.uplink import Uplink
-from firmware_specs.messages import Birth, CheckIn, Death, Desired, Method, Outcome
+from firmware_specs.messages import CheckIn, Desired, Method, Outcome
+from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.topics import Channel
 from firmware_specs.wire import decode_state, encode
 from tests.cloud_behind_broker import CloudBehindBroker

@@ -90,7 +90,7 @@ def test_card_without_keys_is_read_and_said_not_to_be_verified(
     ("arguments", "fault"),
     [
         ([], "give --topic or --kind"),
-        (["--topic", "roomlink/v1/kiosk-1/down/commands"], "no payloads for it yet"),
+        (["--topic", "roomlink/v1/kiosk-1/down/commands"], "command"),
         (["--topic", "roomlink/v2/kiosk-1/up/records"], "does not begin with roomlink/v1"),
     ],
 )

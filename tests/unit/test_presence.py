@@ -16,7 +16,7 @@ from cloud.terminals.presence import (
     on_time,
     silent_us,
 )
-from firmware_specs.messages import Birth, Death
+from firmware_specs.presence_messages import Birth, Death
 
 A, B = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
 LIVE, RETAINED = False, True

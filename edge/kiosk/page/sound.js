@@ -4,6 +4,7 @@ const PATTERNS = {
   again: [[880, 0, 0.2]],
   note: [[660, 0, 0.2]],
   no: [[330, 0, 0.16], [330, 0.24, 0.16]],
+  identify: [0, 0.6, 1.2].flatMap((at) => [[660, at, 0.14], [880, at + 0.18, 0.14]]),
 };
 const LOUDNESS = 0.25;
 let context = null;

@@ -1,0 +1,1 @@
+"""Commands to terminals: asked for, given, and what the terminals say of them."""

@@ -1,0 +1,170 @@
+"""Commands for people and programs: asked for, listed, cancelled while they were not given. Giving is ingest's part.
+
+Promises that a command has an end whatever its terminal does, and that nobody asks for what the scope does not hold.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, model_validator
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cloud.audit.service import Change, note
+from cloud.commands.models import Command, CommandWordSaid
+from cloud.commands.states import OPEN, Event, State, after
+from cloud.errors import Conflict, NotFound, Unfit
+from cloud.forms import Form
+from cloud.paging import Found, Paging, find
+from cloud.scope import Scope
+from cloud.terminals import service as terminals
+from cloud.terminals.service import TerminalId
+
+SHORTEST_S: Final = 10
+LONGEST_S: Final = 7 * 86_400
+MOST_AT_ONCE: Final = 10_000
+
+
+class Name(StrEnum):
+    """What a terminal can be told to do (firmware_specs/README.md, Commands). No shell is among it."""
+
+    IDENTIFY = "identify"
+    SYNC_NOW = "sync_now"
+    SELF_TEST = "self_test"
+    RESTART_AGENT = "restart_agent"
+    REBOOT = "reboot"
+
+
+_ARGUMENTS: Final[Mapping[Name, Mapping[str, tuple[int, int]]]] = {Name.IDENTIFY: {"seconds": (1, 300)}}
+"""By command: its arguments, each with its least and its most. None must be given."""
+
+
+class CommandForm(Form):
+    """What to do, and until when it is worth doing."""
+
+    name: Name
+    arguments: Annotated[dict[str, int], Field(default_factory=dict, max_length=10, examples=[{"seconds": 30}])]
+    lasts_s: Annotated[int, Field(ge=SHORTEST_S, le=LONGEST_S, description="Seconds until its deadline.")] = 600
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        known = _ARGUMENTS.get(self.name, {})
+        for name, value in self.arguments.items():
+            if name not in known:
+                raise Unfit(
+                    f"{self.name} has no argument {name[:40]}", "no_argument", command=self.name, name=name[:40]
+                )
+            least, most = known[name]
+            if not least <= value <= most:
+                raise Unfit(f"{name} must be {least} to {most}", "argument_range", name=name, least=least, most=most)
+        return self
+
+
+class BulkForm(CommandForm):
+    """The same, for many terminals."""
+
+    terminals: Annotated[list[TerminalId], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+def ask(session: Session, change: Change, scope: Scope, terminal_id: str, form: CommandForm) -> Command:
+    """One command for one terminal. Conflict for a disabled one, which could never hear it."""
+    return _ask(session, change, scope, [terminal_id], form, None)[0]
+
+
+def ask_many(session: Session, change: Change, scope: Scope, form: BulkForm) -> str:
+    """The same for each terminal named, or for none where one cannot have it; the bulk's id."""
+    bulk = str(uuid.uuid4())
+    _ask(session, change, scope, sorted(set(form.terminals)), form, bulk)
+    return bulk
+
+
+def _ask(
+    session: Session, change: Change, scope: Scope, terminal_ids: Sequence[str], form: CommandForm, bulk: str | None
+) -> list[Command]:
+    standing = terminals.standings(session, scope, terminal_ids)
+    for each in terminal_ids:
+        if each not in standing:
+            raise NotFound(f"There is no terminal {each}.", code="no_terminal", id=each)
+        if not standing[each]:
+            raise Conflict(f"The terminal {each} is disabled; it hears no command.", code="terminal_disabled", id=each)
+    asked = [_new(change, each, form, bulk) for each in terminal_ids]
+    session.add_all(asked)
+    session.flush()
+    subject = bulk or asked[0].id
+    note(session, change, f"command.{form.name}", subject, terminals=list(terminal_ids), arguments=form.arguments)
+    return asked
+
+
+def _new(change: Change, terminal_id: str, form: CommandForm, bulk: str | None) -> Command:
+    return Command(
+        id=str(uuid.uuid4()),
+        terminal_id=terminal_id,
+        name=form.name.value,
+        arguments=form.arguments,
+        bulk=bulk,
+        asked_by=change.who,
+        asked_at=change.at,
+        deadline_at=change.at + timedelta(seconds=form.lasts_s),
+        state=State.QUEUED.value,
+        results={},
+    )
+
+
+def get(session: Session, scope: Scope, command_id: str, *, to_edit: bool = False) -> Command:
+    """NotFound outside the scope, too."""
+    query = select(Command).where(Command.id == command_id, terminals.within(scope, Command.terminal_id))
+    command = session.scalar(query.with_for_update() if to_edit else query)
+    if command is None:
+        raise NotFound(f"There is no command {command_id}.", code="no_command", id=command_id)
+    return command
+
+
+def list_commands(
+    session: Session,
+    scope: Scope,
+    paging: Paging,
+    *,
+    terminal_id: str | None = None,
+    bulk: str | None = None,
+    state: State | None = None,
+) -> Found[Command]:
+    """Newest first."""
+    query = select(Command).where(terminals.within(scope, Command.terminal_id))
+    wanted: dict[Any, str | None] = {Command.terminal_id: terminal_id, Command.bulk: bulk, Command.state: state}
+    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+    return find(session, query, [Command.asked_at, Command.id], paging, newest_first=True)
+
+
+def progress(session: Session, scope: Scope, bulk: str) -> dict[State, int]:
+    """How many commands of a bulk are in each state. NotFound where the scope holds none of them."""
+    query = select(Command.state, func.count()).where(
+        Command.bulk == bulk, terminals.within(scope, Command.terminal_id)
+    )
+    counted = {State(state): count for state, count in session.execute(query.group_by(Command.state))}
+    if not counted:
+        raise NotFound(f"There is no bulk of commands {bulk}.", code="no_bulk", id=bulk)
+    return counted
+
+
+def words(session: Session, scope: Scope, command_id: str) -> Sequence[CommandWordSaid]:
+    """What the terminal has said of it, in order; few, for there are five words."""
+    get(session, scope, command_id)
+    query = select(CommandWordSaid).where(CommandWordSaid.command_id == command_id)
+    return session.scalars(query.order_by(CommandWordSaid.received_at, CommandWordSaid.number).limit(100)).all()
+
+
+def cancel(session: Session, change: Change, scope: Scope, command_id: str) -> Command:
+    """Only what was not given. Conflict: it is on its way, or at its end."""
+    command = get(session, scope, command_id, to_edit=True)
+    now = after(State(command.state), Event.CANCEL, given=command.given_at is not None)
+    if State(command.state) not in OPEN:
+        raise Conflict(f"It has ended already: {command.state}.", code="command_ended", state=command.state)
+    if now is not State.CANCELLED:
+        raise Conflict("It was given to the terminal already and cannot be called back.", code="command_given")
+    command.state, command.settled_at = now.value, change.at
+    session.flush()
+    note(session, change, "command.cancel", command_id)
+    return command

@@ -1,0 +1,90 @@
+"""Gives terminals their commands, and ends those whose deadline has passed.
+
+Promises that a command is marked as given before it is published, so that `expired` is said of nothing that may have gone out;
+that it goes once after each birth until its terminal has spoken of it; and that every command comes to an end. Called by
+housekeeping, one thread.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Engine
+
+from cloud.bulk import Bulk, Row
+from cloud.clock import Clock, to_us
+from cloud.commands.states import MAY_BE_GIVEN, OPEN, Event, State, after
+from cloud.database import transaction
+from cloud.terminals.presence import CONNECTED
+from firmware_specs.command_messages import Command
+from firmware_specs.wire import encode
+
+AT_ONCE: Final = 500
+"""Commands given in one turn."""
+WORD_MAY_TAKE_US: Final = 60_000_000
+"""So long after the deadline a terminal's word is waited for before the state is called unknown."""
+SECOND_US: Final = 1_000_000
+
+Publish = Callable[[str, bytes, int], bool]
+"""Takes terminal, payload and the seconds until it expires; False when it could not be sent now."""
+
+_DUE: Final = f"""SELECT c.id, c.terminal_id, c.name, c.arguments, c.asked_at, c.deadline_at,
+t.incarnation || '/' || CAST(t.connection AS TEXT) FROM commands c JOIN terminals t ON t.id = c.terminal_id
+WHERE c.settled_at IS NULL AND c.deadline_at > ? AND c.state IN ({",".join(f"'{each}'" for each in sorted(MAY_BE_GIVEN))})
+AND t.enabled AND t.presence IN ({",".join(f"'{each}'" for each in sorted(CONNECTED))})
+AND t.incarnation IS NOT NULL AND t.connection IS NOT NULL
+AND (c.given_birth IS NULL OR c.given_birth <> t.incarnation || '/' || CAST(t.connection AS TEXT))
+ORDER BY c.asked_at, c.id LIMIT ?"""  # noqa: S608 - words of our own
+_GIVE: Final = f"""UPDATE commands SET state = '{State.SENT}', given_at = COALESCE(given_at, ?), given_birth = ?
+WHERE id = ? AND settled_at IS NULL AND state IN ({",".join(f"'{each}'" for each in sorted(MAY_BE_GIVEN))})"""  # noqa: S608
+_OVERDUE: Final = """SELECT id, state, given_at FROM commands WHERE settled_at IS NULL AND
+(deadline_at <= ? AND given_at IS NULL OR deadline_at <= ?) ORDER BY deadline_at LIMIT ?"""
+_END: Final = "UPDATE commands SET state = ?, settled_at = ? WHERE id = ? AND state = ? AND settled_at IS NULL"
+
+log = structlog.get_logger(__name__)
+
+
+class CommandPush:
+    """What is owed to a broker that could not be reached is kept in memory; a restart gives it again at the next birth."""
+
+    def __init__(self, engine: Engine, clock: Clock, publish: Publish) -> None:
+        self._engine, self._clock, self._publish = engine, clock, publish
+        self._owed: list[Row] = []
+
+    def turn(self) -> bool:
+        """End what is over and give what is due, AT_ONCE at most; whether more may be left."""
+        now = to_us(self._clock())
+        with transaction(self._engine, read_only=True) as session:
+            bulk = Bulk.of(session)
+            due = bulk.rows(_DUE, (now, AT_ONCE))
+            overdue = bulk.rows(_OVERDUE, (now, now - WORD_MAY_TAKE_US, AT_ONCE))
+        if due or overdue:
+            with transaction(self._engine) as session:
+                bulk = Bulk.of(session)
+                bulk.run_many(_END, [_ended(row, now) for row in overdue])
+                given = [row for row in due if bulk.run(_GIVE, (now, row[6], row[0]))]
+            self._owed += given
+        owed, self._owed = self._owed, []
+        self._owed = [row for row in owed if not self._give(row, now)]
+        return len(due) == AT_ONCE or len(overdue) == AT_ONCE
+
+    def _give(self, row: Row, now: int) -> bool:
+        """Whether nothing is owed any more."""
+        command_id, terminal, name, arguments, asked_at, deadline_at, _birth = row
+        left_s = (deadline_at - now) // SECOND_US
+        if left_s < 1:
+            return True
+        fields: dict[str, Any] = {"id": command_id, "name": name, "arguments": json.loads(arguments)}
+        payload = encode(Command(**fields, issued_at=asked_at, deadline_at=deadline_at))
+        if not self._publish(terminal, payload, left_s):
+            return False
+        log.info("command_sent", terminal=terminal, command=command_id, name=name)
+        return True
+
+
+def _ended(row: Row, now: int) -> Row:
+    command_id, state, given_at = row
+    ended = after(State(state), Event.DEADLINE, given=given_at is not None)
+    assert ended not in OPEN  # noqa: S101 - the table of states says so of every open one
+    return (ended.value, now, command_id, state)
