@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MIB: Final = 1024 * 1024
 DAY_US: Final = 86_400_000_000
+SHOWN: Final = ("page_alive", "camera_fps")
+"""Metrics of the kiosk that are not well at 0."""
 
 
 class Agent:
@@ -133,9 +135,8 @@ class Agent:
     def _examine(self) -> list[Finding]:
         """What does not disturb what runs: the camera and the broker's connection are in use, so they speak for themselves."""
         found = [check(self.settings) for check in (check_disk, check_privacy, check_outbox, check_clock, check_cloud)]
-        for name, value in (self.kiosk.measure() if self.kiosk is not None else {}).items():
-            found.append(Finding(name, value > 0, f"{value:g}"))
-        return found
+        measured = self.kiosk.measure() if self.kiosk is not None else {}
+        return found + [Finding(each, measured[each] > 0, f"{measured[each]:g}") for each in SHOWN if each in measured]
 
     def _wake(self) -> None:
         self._links.wake(self._link)

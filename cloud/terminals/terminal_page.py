@@ -9,6 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.commands import page as commands
 from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
@@ -72,6 +73,7 @@ class _Known:
     streams: list[StreamStanding]
     document: dict[str, Any] | None
     told_at: datetime | None
+    commands: commands.Commands
 
 
 def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
@@ -85,6 +87,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
         positions.streams_of(session, terminal_id),
         twin_table.document(told.document) if told else None,
         told.created_at if told else None,
+        commands.newest(session, scope, terminal_id),
     )
 
 
@@ -103,6 +106,7 @@ class _Page:
             with ui.element("div").classes("rl-stack").style("--c:8"):
                 self.evidence = view.html(slot="evidence")
                 self.twin = view.html(slot="twin")
+                self.commands = view.html(slot="commands", on_act=self._act)
                 self.health = view.html(slot="health")
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.now = view.html(slot="now")
@@ -118,6 +122,7 @@ class _Page:
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
         self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
+        self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
         self.now.set_content(str(_now(words, known)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
 
@@ -156,7 +161,9 @@ class _Page:
             words("terminal.no_health"), words("terminal.no_health_more"))  # fmt: skip
         self.health.set_content(str(panel(title, content, beside=beside)))
 
-    async def _act(self, act: str, _on: str) -> None:
+    async def _act(self, act: str, on: str) -> None:
+        if await commands.act_on(self.view, self.id, act, on, self._read):
+            return
         if act == "edit":
             await terminal_form.edit(self.view, self.known.terminal, self._read)
         elif act == "pin":

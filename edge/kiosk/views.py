@@ -136,7 +136,7 @@ def ask_number(lines: Words = words.NUMBER_LINE) -> View:
 
 def identify(terminal: str, seconds: float) -> View:
     """An operator looks for this terminal: it shows and sounds which one it is; a touch ends it."""
-    name = Words(terminal, terminal)
+    name = Words(terminal, "")
     return View(
         Screen.IDENTIFY, words.HERE_I_AM, name, field="note", symbol="info", sound="identify", buttons=(_TO_BACK,),
         back_s=seconds,

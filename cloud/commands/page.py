@@ -1,0 +1,130 @@
+"""Console: the commands of one terminal, on its page. What was asked for, by whom, and the terminal's own word of it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+
+from cloud.accounts.service import Role
+from cloud.commands import service
+from cloud.commands.models import Command
+from cloud.commands.service import CommandForm, Name
+from cloud.commands.states import OPEN, State
+from cloud.console import dialogs
+from cloud.console.markup import join, tag
+from cloud.console.view import View
+from cloud.console.widgets import Column, button, none, panel, say, small, table
+from cloud.console.words import Words
+from cloud.paging import Paging
+from cloud.scope import Scope
+
+SHOWN = 8
+AT_ONCE = (Name.IDENTIFY, Name.SYNC_NOW)
+"""Asked for by one press; the others are chosen in a dialog that says what they do."""
+
+Commands = Sequence[Command]
+Done = Callable[[], Awaitable[None]]
+
+
+def newest(session: Session, scope: Scope, terminal_id: str) -> Commands:
+    """Those that the panel shows."""
+    return service.list_commands(session, scope, Paging(SHOWN), terminal_id=terminal_id).rows
+
+
+def panel_of(view: View, commands: Commands) -> Markup:
+    """The panel; its buttons act as `act_on` does."""
+    words = view.words
+    title, beside = words("command.commands"), small(words("command.own_word"))
+    if view.may(Role.OPERATOR):
+        pressed = [button(words(f"command.{each}"), "command", each) for each in AT_ONCE]
+        beside = tag("span", beside, pressed, button(words("command.more"), "commands"), class_="rl-row")
+    if not commands:
+        return panel(title, none(words("command.none"), words("command.none_more")), beside=beside)
+    columns = [
+        Column(words("command.time")),
+        Column(words("command.command")),
+        Column(words("command.who"), h=True),
+        Column(words("command.word")),
+    ]
+    rows = [_cells(view, each) for each in commands]
+    return panel(title, table(columns, rows, title), beside=beside)
+
+
+def _cells(view: View, command: Command) -> list[Markup | str]:
+    words = view.words
+    cancel = None
+    if command.state == State.QUEUED and view.may(Role.OPERATOR):
+        cancel = button(words("command.cancel"), "cancel_command", command.id)
+    return [
+        words.minute(command.asked_at),
+        words.known(f"command.{command.name}", command.name),
+        tag("span", command.asked_by, class_="nowrap"),
+        tag("div", say(command.state, _state(words, command)), _found(words, command), cancel),
+    ]
+
+
+def _state(words: Words, command: Command) -> str:
+    """The state in words; how long it took, where the terminal said that it is done."""
+    if command.state == State.EXPIRED and command.given_at is not None:
+        return words("command.state_came_late")
+    if command.state == State.FAILED and command.reason is not None:
+        return words("command.state_failed_for", why=words.known(f"command.reason_{command.reason}", command.reason))
+    return words(f"command.state_{command.state}")
+
+
+def _found(words: Words, command: Command) -> Markup | None:
+    """What the terminal found or said, a line each."""
+    if State(command.state) in OPEN:
+        return None
+    lines = [
+        tag("li", f"{words.known(f'command.found_{name}', name)}: {text}") for name, text in command.results.items()
+    ]
+    if command.state == State.FAILED and command.detail:
+        lines.append(tag("li", tag("span", command.detail, lang="en")))
+    return tag("ul", lines, class_="t1 q") if lines else None
+
+
+async def act_on(view: View, terminal_id: str, act: str, on: str, done: Done) -> bool:
+    """Do what a button of the panel asks for; whether it was one of them."""
+    if act == "command":
+        await _ask(view, terminal_id, CommandForm(name=Name(on), arguments={}))
+        await done()
+    elif act == "commands":
+        _choose(view, terminal_id, done)
+    elif act == "cancel_command":
+        await view.write(Role.OPERATOR, lambda session, change, scope: service.cancel(session, change, scope, on))
+        await done()
+    else:
+        return False
+    return True
+
+
+async def _ask(view: View, terminal_id: str, form: CommandForm) -> None:
+    await view.write(
+        Role.OPERATOR, lambda session, change, scope: service.ask(session, change, scope, terminal_id, form)
+    )
+
+
+def _choose(view: View, terminal_id: str, done: Done) -> None:
+    """Every command with what it does, one to choose, and until when it is worth doing."""
+    words = view.words
+    names = [(each.value, words(f"command.{each}")) for each in Name]
+    lasting = [
+        ("600", words("command.minutes", n=10)),
+        ("86400", words("command.a_day")),
+        ("604800", words("command.a_week")),
+    ]
+    meanings = [tag("li", tag("b", words(f"command.{each}")), " ", words(f"command.{each}_more")) for each in Name]
+    fields = join(
+        dialogs.choice(words("command.command"), "name", names, Name.SELF_TEST),
+        dialogs.choice(words("command.lasts"), "lasts_s", lasting, "600"),
+        tag("ul", meanings, class_="t1"),
+    )
+
+    async def send(values: dict[str, str]) -> None:
+        form = dialogs.filled(CommandForm, name=values.get("name"), arguments={}, lasts_s=values.get("lasts_s"))
+        await _ask(view, terminal_id, form)
+        await done()
+
+    title = words("command.title", terminal=terminal_id)
+    dialogs.ask(view, title, fields, words("command.send"), send, intro=words("command.intro"))
