@@ -20,6 +20,7 @@ from edge.store import Limits, Store, Transaction
 from edge.stream import SAMPLE_TYPE, as_parent, seen, sent, stored
 from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import Header, Record
+from firmware_specs.signing import SIGN_BYTES, BatchSigner
 from firmware_specs.wire import chain_next, encode_batch, encode_header
 
 __all__ = ["Accepted", "Limits", "Outbox", "Outgoing", "Status"]
@@ -27,6 +28,7 @@ __all__ = ["Accepted", "Limits", "Outbox", "Outgoing", "Status"]
 log = logging.getLogger(__name__)
 
 TRIM_AT_ONCE: Final = 2_000
+_Unsigned = tuple[Header, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Outbox:
 
     def __init__(self, store: Store) -> None:
         self.on_append: Callable[[], None] = lambda: None
+        self.signer: BatchSigner | None = None
+        """Signs every batch from the next on; the outbox never sees a key."""
         self._store = store
         self._waiting: deque[_Request] = deque()
         self._refused_facts: OutboxFull | None = None
@@ -180,13 +184,20 @@ class Outbox:
 
         Raises LineTooLong where not even the first fits. Lines that rotted on the disk lead to a new stream.
         """
-        return self._store.run(lambda transaction: self._batch(transaction, max_records, max_bytes))
+        signer = self.signer
+        room = max_bytes - (SIGN_BYTES if signer is not None else 0)
+        try:
+            made = self._store.run(lambda transaction: self._batch(transaction, max_records, room))
+        except LineTooLong as error:
+            raise error.with_more(max_bytes - room) from None
+        return None if made is None else _outgoing(*made, signer)
 
     def question(self) -> Outgoing:
         """A batch of no records: asks how far the cloud is."""
-        return self._store.run(lambda transaction: self._outgoing(transaction, [], _own_chain(transaction)))
+        made = self._store.run(lambda transaction: self._fixed(transaction, [], _own_chain(transaction)))
+        return _outgoing(*made, self.signer)
 
-    def _batch(self, transaction: Transaction, max_records: int, max_bytes: int) -> Outgoing | None:
+    def _batch(self, transaction: Transaction, max_records: int, max_bytes: int) -> _Unsigned | None:
         state = transaction.state
         if state.depth == 0:
             return None
@@ -201,15 +212,14 @@ class Outbox:
             parent = as_parent(state.stream, state.through, prev)
             transaction.fork(OpenStream(parent, state.through, None, state.epoch, "rotted"))
             return self._batch(transaction, max_records, max_bytes)
-        return self._outgoing(transaction, lines, prev)
+        return self._fixed(transaction, lines, prev)
 
-    def _outgoing(self, transaction: Transaction, lines: list[bytes], prev: bytes) -> Outgoing:
+    def _fixed(self, transaction: Transaction, lines: list[bytes], prev: bytes) -> _Unsigned:
         state, place = transaction.state, transaction.kept.base + transaction.state.through
         chain = rows.fix_chain(transaction.sql, place, prev, lines, after=transaction.kept.base + state.fixed)
         if state.through + len(lines) > state.fixed:
             transaction.change(state=sent(state, state.through + len(lines)))
-        payload = encode_batch(self._header(transaction, len(lines), prev, chain), lines)
-        return Outgoing(payload, state.stream, state.through + 1, len(lines))
+        return self._header(transaction, len(lines), prev, chain), lines
 
     def _header(self, transaction: Transaction, count: int, prev: bytes, chain: bytes) -> Header:
         clock = self._store.clock
@@ -346,6 +356,11 @@ class Outbox:
             return Status(0, None, 0, None, state, "")
         at = kept.state
         return Status(at.depth, oldest_at_us, at.through, kept.last_stored_at_us, state, at.stream)
+
+
+def _outgoing(header: Header, lines: list[bytes], signer: BatchSigner | None) -> Outgoing:
+    """Out of the transaction: a signature may take a while, and a check-in must not wait for it."""
+    return Outgoing(encode_batch(header, lines, signer), header.stream, header.first, header.count)
 
 
 def _insert(transaction: Transaction, request: _Request) -> int | OutboxError:
