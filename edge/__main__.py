@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, SettingsError
+from edge.errors import EdgeError, SettingsError, Unclaimed
 
 if TYPE_CHECKING:
     from edge.settings import Settings
@@ -88,9 +88,11 @@ def _settings_of(options: argparse.Namespace) -> "Settings":
 def _run(options: argparse.Namespace) -> int:
     from edge.agent import Agent
 
-    settings = _settings_of(options)
-    log_to_stderr(settings.log_level)
     stop = stop_at_signal()
+    settings = _settings_once_claimed(options, stop)
+    if settings is None:
+        return 0
+    log_to_stderr(settings.log_level)
     agent = Agent(settings)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
@@ -99,13 +101,29 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _settings_once_claimed(options: argparse.Namespace, stop: threading.Event) -> "Settings | None":
+    """A machine that is no terminal yet waits for its claim, and says so; None where it is stopped before."""
+    try:
+        return _settings_of(options)
+    except Unclaimed as nobody:
+        from edge.kiosk.unclaimed import wait_until_claimed
+
+        print(f"{nobody} Waiting for that.", flush=True)
+        command = f"python -m edge claim URL CODE {_how(options)}"
+        return wait_until_claimed(nobody, lambda: _settings_of(options), command, stop)
+
+
+def _how(options: argparse.Namespace) -> str:
+    """Where the settings are, as they were given."""
+    return f"--config {options.config}" if options.config else f"--data-dir {options.data_dir}"
+
+
 def _claim(options: argparse.Namespace) -> int:
     from edge.claim import claim, identity_folder
 
     folder = identity_folder(options.config, options.data_dir)
     claimed = claim(options.url, options.code, folder, options.ca_file)
-    how = f"--config {options.config}" if options.config else f"--data-dir {options.data_dir}"
-    print(claimed.sentences(f"python -m edge run {how}"))
+    print(claimed.sentences(f"python -m edge run {_how(options)}"))
     return 0
 
 

@@ -202,8 +202,9 @@ def _key_of(folder: Path, leaf: x509.Certificate) -> Signer:
         key = FileKey.load(folder / name)
         if key.public_key == leaf.public_key():
             if name == NEW_KEY:
-                replace(folder / NEW_KEY, folder / KEY)
-                key = FileKey.load(folder / KEY)
+                with contextlib.suppress(OSError):  # on a disk that is read-only, it is used where it lies
+                    replace(folder / NEW_KEY, folder / KEY)
+                    return FileKey.load(folder / KEY)
             return key
     raise IdentityError(f"{folder / KEY} is missing, or not the key of the certificate beside it. {AGAIN}")
 
@@ -224,7 +225,8 @@ def keep_claim(folder: Path, claim: Claim, certificates: bytes, root: bytes, des
         write_private(folder / DESIRED, desired)
     write_private(folder / CLAIM, claim.model_dump_json().encode())
     write_private(folder / CERTIFICATE, certificates)
-    replace(folder / NEW_KEY, folder / KEY)
+    with contextlib.suppress(FileNotFoundError):  # an agent that waits for the claim may have been quicker
+        replace(folder / NEW_KEY, folder / KEY)
 
 
 def keep_certificate(folder: Path, certificates: bytes) -> None:
