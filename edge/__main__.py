@@ -1,4 +1,4 @@
-"""The agent's command line: `python -m edge run|doctor|outbox|scan|settings|fleet`. Wires the parts; nothing else does."""
+"""The agent's command line: `python -m edge run|claim|doctor|outbox|scan|settings|fleet`. Wires the parts; nothing else does."""
 
 import argparse
 import dataclasses
@@ -11,8 +11,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, SettingsError
+from edge.errors import EdgeError, SettingsError, Unclaimed
+
+if TYPE_CHECKING:
+    from edge.settings import Settings
 
 EXIT_WRONG_SETTING = 2
 
@@ -35,13 +39,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge", description="The agent of a Roomlink terminal.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the agent until SIGTERM or Ctrl-C")
-    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    _take_settings(run)
     run.set_defaults(command=_run)
+    claim = commands.add_parser("claim", help="make this machine a terminal, by a code from the console")
+    claim.add_argument("url", metavar="URL", help="the cloud's address, such as https://roomlink.example.org")
+    claim.add_argument("code", metavar="CODE", help="the claim code, such as 7K3QX-9M2TB")
+    _take_settings(claim)
+    claim.add_argument("--ca-file", type=Path, metavar="FILE", help="trust these instead of the system's, for HTTPS")
+    claim.set_defaults(command=_claim)
     doctor = commands.add_parser("doctor", help="look at camera, disk, clock, broker and certificate; say what to do")
-    doctor.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    _take_settings(doctor)
     doctor.set_defaults(command=_doctor)
     outbox = commands.add_parser("outbox", help="say what waits, how old it is, and what is stored")
-    outbox.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings, TOML")
+    _take_settings(outbox)
     outbox.add_argument("--json", action="store_true", help="as one JSON object")
     outbox.set_defaults(command=_outbox)
     scan = commands.add_parser("scan", help="read the codes in pictures, or before a camera")
@@ -60,13 +70,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
-    from edge.agent import Agent
+def _take_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="settings, TOML")
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help="the data folder, instead of or beside --config")
+
+
+def _settings_of(options: argparse.Namespace) -> "Settings":
     from edge.settings import Settings, load_settings
 
-    settings = load_settings(options.config, Settings)
-    log_to_stderr(settings.log_level)
+    given: dict[str, Any] = {} if options.data_dir is None else {"data_dir": options.data_dir}
+    if options.config is None:
+        if options.data_dir is None:
+            raise SettingsError("Give --config FILE or --data-dir DIR. Example: --config /etc/roomlink/kiosk.toml")
+        given["kiosk"] = {}  # without a file it is a kiosk that has no camera
+    return load_settings(options.config, Settings, **given)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge.agent import Agent
+
     stop = stop_at_signal()
+    settings = _settings_once_claimed(options, stop)
+    if settings is None:
+        return 0
+    log_to_stderr(settings.log_level)
     agent = Agent(settings)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
@@ -79,11 +106,36 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _settings_once_claimed(options: argparse.Namespace, stop: threading.Event) -> "Settings | None":
+    """A machine that is no terminal yet waits for its claim, and says so; None where it is stopped before."""
+    try:
+        return _settings_of(options)
+    except Unclaimed as nobody:
+        from edge.kiosk.unclaimed import wait_until_claimed
+
+        print(f"{nobody} Waiting for that.", flush=True)
+        command = f"python -m edge claim URL CODE {_how(options)}"
+        return wait_until_claimed(nobody, lambda: _settings_of(options), command, stop)
+
+
+def _how(options: argparse.Namespace) -> str:
+    """Where the settings are, as they were given."""
+    return f"--config {options.config}" if options.config else f"--data-dir {options.data_dir}"
+
+
+def _claim(options: argparse.Namespace) -> int:
+    from edge.claim import claim, identity_folder
+
+    folder = identity_folder(options.config, options.data_dir)
+    claimed = claim(options.url, options.code, folder, options.ca_file)
+    print(claimed.sentences(f"python -m edge run {_how(options)}"))
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from edge.doctor import examine
-    from edge.settings import Settings, load_settings
 
-    findings = examine(load_settings(options.config, Settings))
+    findings = examine(_settings_of(options))
     for finding in findings:
         print(finding.line())
     return 0 if all(finding.well for finding in findings) else 1
@@ -91,9 +143,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _outbox(options: argparse.Namespace) -> int:
     from edge.inspection import read_outbox
-    from edge.settings import Settings, load_settings
 
-    report = read_outbox(load_settings(options.config, Settings).outbox_file)
+    report = read_outbox(_settings_of(options).outbox_file)
     if isinstance(report, str):
         print(report, file=sys.stderr)
         return 1

@@ -87,6 +87,7 @@ _LEAST_WAIT_S: Final[dict[str, float]] = {
     StoredError.UNKNOWN_VERSION: 60.0,
     StoredError.TOO_LARGE: 0.0,
     StoredError.BUSY: 0.0,
+    StoredError.BAD_SIGNATURE: MAX_WAIT_S,
 }
 
 
@@ -99,6 +100,10 @@ def judge(position: Position, answer: Stored) -> Verdict:
         return Ignore("other_stream")
     if error == StoredError.FOREIGN_STREAM:
         return Ignore("names_no_stream") if answer.stream is None else _foreign(position, answer)
+    if (
+        error == StoredError.BAD_SIGNATURE
+    ):  # nobody knows whose batch that was: what it says of a position counts for nothing
+        return _wait(answer, error)
     if answer.through is None or answer.chain is None:
         return Ignore("says_nothing") if error is None else _wait(answer, error)
     verdict = _compare(position, answer.through, answer.chain, answer.epoch)

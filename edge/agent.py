@@ -7,20 +7,24 @@ import contextlib
 import importlib.metadata
 import logging
 import platform
+import ssl
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from edge import actions
 from edge.clock import Clock
 from edge.commands import Action, CommandFailed, Commands
 from edge.doctor import Finding, check_clock, check_cloud, check_disk, check_outbox, check_privacy
+from edge.errors import SettingsError
 from edge.fetcher import Fetcher, HttpSource
 from edge.health import HealthSampler
 from edge.link import Address, Link
 from edge.links import Links, LinkStatus
+from edge.membership import Membership
 from edge.outbox import Limits, Outbox
 from edge.settings import Settings
+from edge.tls import broker_context
 from edge.twin import TwinStore
 from edge.uplink import Uplink
 
@@ -39,7 +43,7 @@ class Agent:
     """Outbox, twin, uplink, health and, where one is set, the kiosk."""
 
     def __init__(self, settings: Settings) -> None:
-        password = settings.read_password()
+        password = _password(settings)
         with contextlib.suppress(OSError):  # the outbox says what is wrong with the disk
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
@@ -48,6 +52,7 @@ class Agent:
             marker=settings.data_dir / "clock-synced",
             offset_file=settings.clock_offset_file,
         )
+        self._membership = Membership(settings, self.clock) if settings.has_certificate else None
         self.outbox = Outbox.open(
             settings.outbox_file,
             terminal=settings.terminal,
@@ -57,19 +62,22 @@ class Agent:
         )
         self.twin = TwinStore(self.outbox, settings.data_dir)
         self._uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
-        birth = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
+        self._birth: dict[str, Any] = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
+        self._renewal = None if self._membership is None else self._membership.renewal()
+        self.outbox.signer = None if self._membership is None else self._membership.signer()
         self.ended_for_restart = threading.Event()
         self._commands = Commands(self.outbox, self.clock, self._actions())
         self._link = Link(
-            address_of(settings, password),
+            address_of(settings, password, None if self._membership is None else self._sign_in),
             self.outbox,
             self._uplink,
-            birth=birth,
+            birth=self._birth,
             twin=self.twin,
             on_command=self._commands.receive,
         )
         self._links = Links([self._link])
-        source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file)
+        trusted = None if self._membership is None else self._membership.cloud_context
+        source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file, trusted)
         self._fetcher = Fetcher(self.twin, source)
         self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
         more = None if self.kiosk is None else self.kiosk.measure
@@ -84,6 +92,8 @@ class Agent:
         wake = self._wake
         self.twin.listen(self._apply_twin)
         self.twin.load()
+        if self._membership is not None:
+            self._membership.hand_over_twin(self.twin)
         self._fetcher.load_kept()
         self.outbox.on_append = wake
         self.twin.listen(wake)
@@ -97,11 +107,15 @@ class Agent:
         self._commands.start()
         self._links.start()
         self._health.start()
+        if self._renewal is not None:
+            self._renewal.start()
 
     def stop(self) -> None:
         """End the parts in order, say farewell to the broker, close the file."""
         if self.kiosk is not None:
             self.kiosk.stop()
+        if self._renewal is not None:
+            self._renewal.stop()
         self._health.stop()
         self._fetcher.stop()
         self._links.stop()
@@ -138,6 +152,14 @@ class Agent:
         measured = self.kiosk.measure() if self.kiosk is not None else {}
         return found + [Finding(each, measured[each] > 0, f"{measured[each]:g}") for each in SHOWN if each in measured]
 
+    def _sign_in(self) -> ssl.SSLContext:
+        """For a connection: its certificate, its key for the batches that it carries, and its end in the birth."""
+        assert self._membership is not None  # noqa: S101 - else the link would have no such way to sign in
+        present = self._membership.present()
+        self.outbox.signer = present.batch_signer()
+        self._birth["versions"] = versions() | {"certificate_until": f"{present.ends_at:%Y-%m-%d}"}
+        return broker_context(self.settings, present, self.clock)
+
     def _wake(self) -> None:
         self._links.wake(self._link)
 
@@ -160,12 +182,23 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(space.max_mb * MIB, int(reserved_mb * MIB), int(space.keep_days * DAY_US))
 
 
-def address_of(settings: Settings, password: str) -> Address:
-    """The broker's address and the terminal's name there."""
+def address_of(settings: Settings, password: str, sign_in: Callable[[], ssl.SSLContext] | None = None) -> Address:
+    """The broker's address and the terminal's name there; by ``sign_in`` where the broker speaks TLS, else by password."""
     broker = settings.broker
-    return Address(
-        broker.host, broker.port, settings.terminal, password, broker.tls, broker.ca_file, broker.keepalive_s
-    )
+    at = (broker.host, broker.port, settings.terminal)
+    if sign_in is not None and broker.tls:
+        return Address(*at, None, tls=True, keepalive_s=broker.keepalive_s, sign_in=sign_in)
+    return Address(*at, password, broker.tls, broker.ca_file, broker.keepalive_s)
+
+
+def _password(settings: Settings) -> str:
+    """For files, and for a broker without certificates. A claim that is damaged has none to tell: all else goes on."""
+    try:
+        return settings.read_password()
+    except SettingsError:
+        if not settings.has_certificate:
+            raise
+        return ""
 
 
 def versions() -> dict[str, str]:

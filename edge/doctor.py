@@ -12,15 +12,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from edge import identity
 from edge.clock import Clock
+from edge.errors import IdentityError
 from edge.inspection import read_outbox
 from edge.settings import Settings
-from edge.tls import client_context
+from edge.tls import broker_context, client_context, cloud_context
 from edge.twin import KINDS
 from firmware_specs.messages import Clock as Quality
 
@@ -29,6 +31,8 @@ CAMERA_WITHIN_S: Final = 5.0
 LOW_DISK_MB: Final = 500
 SLOW_WRITE_MS: Final = 50.0
 EXPIRES_SOON_DAYS: Final = 21
+RENEWAL_IS_LATE_DAYS: Final = 21
+"""Of 90 days' life a certificate is renewed with 30 left."""
 MIB: Final = 1024 * 1024
 
 
@@ -55,6 +59,7 @@ def examine(settings: Settings) -> list[Finding]:
         check_privacy,
         check_outbox,
         check_clock,
+        check_identity,
         check_camera,
         check_broker,
         check_certificate,
@@ -91,6 +96,7 @@ def check_privacy(settings: Settings) -> Finding:
     files = [settings.password_file] if settings.password_file is not None else []
     folder, outbox = settings.data_dir, settings.outbox_file
     files += [folder, *(folder / kind for kind in KINDS), *sorted(folder.glob(f"{outbox.name}*"))]
+    files += [settings.identity_dir, *sorted(settings.identity_dir.glob("*"))]
     open_to_others = [file for file in files if _is_open_to_others(file)]
     if open_to_others:
         named = ", ".join(str(file) for file in open_to_others[:5])
@@ -122,6 +128,28 @@ def check_clock(settings: Settings) -> Finding:
         return Finding("clock", True, seen)
     advice = "start a time service (systemctl enable --now systemd-timesyncd)"
     return Finding("clock", False, seen, f"{advice}, or set clock_trusted = true where the host keeps the time")
+
+
+def check_identity(settings: Settings) -> Finding:
+    """Whether the terminal was claimed, and until when its certificate is good."""
+    try:
+        known = identity.load(settings.identity_dir)
+    except IdentityError as error:
+        return Finding("identity", False, str(error), "check-ins work without, and wait here")
+    if known is None:
+        return Finding("identity", True, "not claimed: it signs in by its password")
+    now = datetime.fromtimestamp(Clock(offset_file=settings.clock_offset_file).now_us() / 1e6, UTC)
+    days = (known.ends_at - now) / timedelta(days=1)
+    seen = f"{known.terminal}, certificate good for {days:.0f} more days, renewed from {known.renews_at:%Y-%m-%d} on"
+    if days < 0:
+        seen = f"{known.terminal}, the certificate ended {-days:.0f} days ago by this clock"
+    if known.terminal != settings.terminal:
+        advice = f"the settings say {settings.terminal}: leave terminal out of them"
+        return Finding("identity", False, seen, advice)
+    if days < RENEWAL_IS_LATE_DAYS:
+        advice = f"see that {settings.cloud_url} can be reached: the agent renews it there by itself, for a year yet"
+        return Finding("identity", False, seen, advice)
+    return Finding("identity", True, seen)
 
 
 def check_camera(settings: Settings) -> Finding:
@@ -161,9 +189,9 @@ def check_broker(settings: Settings) -> Finding:
             "broker",
             False,
             f"{where}: {refused}",
-            "see terminal and password_file, and the terminal's page in the console",
+            "see terminal and password_file, or the certificate, and the terminal's page in the console",
         )
-    return Finding("broker", True, f"{where} takes the password")
+    return Finding("broker", True, f"{where} takes the {'certificate' if _by_certificate(settings) else 'password'}")
 
 
 def sign_in(settings: Settings) -> str | None:
@@ -179,16 +207,16 @@ def sign_in(settings: Settings) -> str | None:
         answers.append(reason)
 
     client = Client(CallbackAPIVersion.VERSION2, settings.terminal, protocol=MQTTv5, reconnect_on_failure=False)
-    client.username_pw_set(settings.terminal, settings.read_password())
     client.on_connect = heard
-    if settings.broker.tls:
-        client.tls_set_context(client_context(settings.broker.ca_file))
     try:
+        client.username_pw_set(settings.terminal, None if _by_certificate(settings) else settings.read_password())
+        if settings.broker.tls:
+            client.tls_set_context(_broker_context(settings))
         client.connect(settings.broker.host, settings.broker.port, keepalive=10)
         until_s = time.monotonic() + TIMEOUT_S
         while not answers and client.socket() is not None and time.monotonic() < until_s:
             client.loop(0.1)
-    except OSError as error:
+    except (OSError, IdentityError) as error:
         return str(error)
     finally:
         client.disconnect()
@@ -197,6 +225,19 @@ def sign_in(settings: Settings) -> str | None:
     if not answers:
         return "it closed the connection without an answer"
     return str(answers[0]) if answers[0].is_failure else None
+
+
+def _by_certificate(settings: Settings) -> bool:
+    return settings.has_certificate and settings.broker.tls
+
+
+def _broker_context(settings: Settings) -> ssl.SSLContext:
+    """As the agent's link makes it; raises IdentityError, OSError."""
+    known = identity.load(settings.identity_dir)
+    if known is None:
+        return client_context(settings.broker.ca_file)
+    clock = Clock(trusted=settings.clock_trusted, offset_file=settings.clock_offset_file)
+    return broker_context(settings, known, clock)
 
 
 def agent_is_running(outbox_file: Path) -> bool:
@@ -219,13 +260,13 @@ def check_certificate(settings: Settings) -> Finding:
     if not broker.tls:
         return Finding("certificate", True, "not used: broker.tls is false")
     try:
-        context = client_context(broker.ca_file)
+        context = _broker_context(settings)
         with (
             socket.create_connection((broker.host, broker.port), TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=broker.host) as secured,
         ):
             certificate = secured.getpeercert() or {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IdentityError) as error:
         return Finding("certificate", False, str(error), "see broker.ca_file, broker.host and the clock")
     expires_s = ssl.cert_time_to_seconds(str(certificate.get("notAfter", "Jan  1 00:00:00 1970 GMT")))
     days = (expires_s - time.time()) / 86_400
@@ -250,10 +291,12 @@ def check_cloud(settings: Settings) -> Finding:
         return Finding("cloud", False, f"{settings.cloud_url} is not encrypted", advice)
     verify: ssl.SSLContext | bool = True
     try:
-        if settings.cloud_ca_file is not None:
-            verify = client_context(settings.cloud_ca_file)
+        known = identity.load(settings.identity_dir)
+        if known is not None or settings.cloud_ca_file is not None:
+            clock = Clock(trusted=settings.clock_trusted, offset_file=settings.clock_offset_file)
+            verify = cloud_context(settings.cloud_ca_file, known, clock)
         answer = httpx.get(f"{settings.cloud_url.rstrip('/')}/healthz", timeout=TIMEOUT_S, verify=verify)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, IdentityError) as error:
         return Finding(
             "cloud", False, f"{settings.cloud_url}: {error}", "see cloud_url and the network; check-ins work without"
         )

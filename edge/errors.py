@@ -2,6 +2,9 @@
 
 EdgeError
 ├── SettingsError            a setting is missing or wrong: no, a person must change it
+│   └── Unclaimed              the terminal is nobody yet, or its identity is damaged: yes, once it was claimed
+├── IdentityError            key, certificate or claim on the disk are damaged, or what came is not for this terminal: no
+├── EnrolmentError           the cloud did not do what a claim or a renewal asked: yes, unless it refused (4xx)
 ├── LineTooLong              one line fits into no batch of this broker: no, until the broker allows larger packets
 └── OutboxError              nothing was stored, no number was given
     ├── OutboxFull             the budget or the disk is used up: yes, once something was sent or space was made
@@ -11,7 +14,9 @@ EdgeError
     └── OutboxDamaged          the file is not a sound database: the outbox moves it aside by itself
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 StorageState = Literal["ok", "full", "read_only", "damaged"]
 
@@ -22,6 +27,26 @@ class EdgeError(Exception):
 
 class SettingsError(EdgeError):
     """A setting is missing or wrong; the sentence names it and gives an example."""
+
+
+class Unclaimed(SettingsError):
+    """Nothing says which terminal this is; ``folder`` is its data folder, ``kiosk`` what is set of its screen."""
+
+    def __init__(self, sentence: str, folder: Path, kiosk: Mapping[str, Any] | None) -> None:
+        super().__init__(sentence)
+        self.folder, self.kiosk = folder, kiosk
+
+
+class IdentityError(EdgeError):
+    """The terminal's identity cannot be used as it is; the sentence says what to do."""
+
+
+class EnrolmentError(EdgeError):
+    """A claim or a renewal did not come to its end. ``status``: the cloud's answer (RFC 9110, 15), where there was one."""
+
+    def __init__(self, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class OutboxError(EdgeError):
@@ -60,5 +85,10 @@ class LineTooLong(EdgeError):
     def __init__(self, number: int, line_bytes: int, room_bytes: int, needed_bytes: int) -> None:
         super().__init__(f"Record {number} has {line_bytes} bytes; a packet of this broker has room for {room_bytes}.")
         self.number = number
+        self._line_bytes, self._room_bytes = line_bytes, room_bytes
         self.needed_bytes = needed_bytes
         """The size of a batch that holds this line alone."""
+
+    def with_more(self, around_bytes: int) -> "LineTooLong":
+        """The same where the batch has so many more bytes around its lines."""
+        return LineTooLong(self.number, self._line_bytes, self._room_bytes, self.needed_bytes + around_bytes)

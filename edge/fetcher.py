@@ -11,10 +11,11 @@ import os
 import random
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from edge.errors import IdentityError
 from edge.twin import KINDS, TwinStore
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import FileReference
@@ -132,11 +133,19 @@ class Fetcher:
 
 
 class HttpSource:
-    """The cloud's files, by HTTP Basic under the terminal's id (RFC 7617)."""
+    """The cloud's files, by HTTP Basic under the terminal's id (RFC 7617). ``context`` makes the TLS context for each."""
 
-    def __init__(self, url: str, terminal: str, password: str, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        terminal: str,
+        password: str,
+        ca_file: Path | None = None,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._terminal, self._password, self._ca_file = terminal, password, ca_file
+        self._context = context
 
     def pieces(self, reference: FileReference) -> Iterable[bytes]:
         """The file's bytes as they come; raises FetchError."""
@@ -148,7 +157,10 @@ class HttpSource:
             address = self._address_of(reference.path)
         except httpx.InvalidURL as error:
             raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
-        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        try:
+            verify = self._trusted()
+        except IdentityError as error:
+            raise FetchError(str(error)) from None
         try:
             with (
                 httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify) as client,
@@ -159,6 +171,11 @@ class HttpSource:
                 yield from answer.iter_bytes(PIECE_BYTES)
         except httpx.HTTPError as error:
             raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+
+    def _trusted(self) -> ssl.SSLContext | bool:
+        if self._context is not None:
+            return self._context()
+        return ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
 
     def _address_of(self, path: str) -> "httpx.URL":
         """The password goes to the cloud that the settings name and to nobody else, whatever a path says."""

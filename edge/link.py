@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.errors import OutboxError
+from edge.errors import IdentityError, OutboxError
 from edge.outbox import Outbox
 from edge.tls import client_context
 from edge.uplink import Uplink
@@ -42,15 +42,17 @@ _PUBLISH_OVERHEAD: Final = 32  # fixed header, lengths, packet id and expiry (MQ
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the broker is, and who one is there."""
+    """Where the broker is, and who one is there. ``sign_in`` makes the TLS context for each connection anew, with the
+    certificate that is in force then; it raises IdentityError, and there is no password beside it."""
 
     host: str
     port: int
     terminal: str
-    password: str
+    password: str | None
     tls: bool = False
     ca_file: Path | None = None
     keepalive_s: int = 30
+    sign_in: Callable[[], ssl.SSLContext] | None = None
 
 
 class Twin(Protocol):
@@ -159,7 +161,7 @@ class Link:
         try:
             client = self._new_client()
             client.connect(self.address.host, self.address.port, self.address.keepalive_s, clean_start=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, IdentityError) as error:
             log.info("broker %s:%d not reachable: %s", self.address.host, self.address.port, error)
             self._retry_later(now_s)
             return
@@ -178,7 +180,9 @@ class Link:
         client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTv5, reconnect_on_failure=False)
         client.connect_timeout = CONNECT_WITHIN_S
         client.username_pw_set(name, self.address.password)
-        if self.address.tls:
+        if self.address.sign_in is not None:
+            client.tls_set_context(self.address.sign_in())
+        elif self.address.tls:
             client.tls_set_context(client_context(self.address.ca_file))
         client.will_set(topic(name, Channel.STATE), encode(self._death("lost")), qos=1, retain=True)
         client.on_socket_open = _send_at_once

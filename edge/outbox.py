@@ -14,20 +14,22 @@ from typing import Final, Self
 from edge import kept_commands, rows
 from edge.acknowledgement import OpenStream, Position
 from edge.clock import Clock
-from edge.errors import LineTooLong, OutboxDamaged, OutboxError, OutboxFull, OutboxInUse, StorageState
+from edge.errors import LineTooLong, OutboxError, OutboxFull, OutboxInUse, StorageState
 from edge.kept_commands import KeptCommand
 from edge.rows import Row
 from edge.store import Limits, Store, Transaction
-from edge.stream import SAMPLE_TYPE, as_parent, seen, sent, stored
+from edge.stream import SAMPLE_TYPE, agrees, as_parent, seen, sent, stored
 from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import Header, Record
-from firmware_specs.wire import chain_next, encode_batch, encode_header
+from firmware_specs.signing import SIGN_BYTES, BatchSigner
+from firmware_specs.wire import encode_batch, encode_header
 
 __all__ = ["Accepted", "Limits", "Outbox", "Outgoing", "Status"]
 
 log = logging.getLogger(__name__)
 
 TRIM_AT_ONCE: Final = 2_000
+_Unsigned = tuple[Header, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Outbox:
 
     def __init__(self, store: Store) -> None:
         self.on_append: Callable[[], None] = lambda: None
+        self.signer: BatchSigner | None = None
+        """Signs every batch from the next on; the outbox never sees a key."""
         self._store = store
         self._waiting: deque[_Request] = deque()
         self._refused_facts: OutboxFull | None = None
@@ -189,36 +193,44 @@ class Outbox:
 
         Raises LineTooLong where not even the first fits. Lines that rotted on the disk lead to a new stream.
         """
-        return self._store.run(lambda transaction: self._batch(transaction, max_records, max_bytes))
+        signer = self.signer
+        room = max_bytes - (SIGN_BYTES if signer is not None else 0)
+        try:
+            made = self._store.run(lambda transaction: self._batch(transaction, max_records, room))
+        except LineTooLong as error:
+            raise error.with_more(max_bytes - room) from None
+        return None if made is None else _outgoing(*made, signer)
 
     def question(self) -> Outgoing:
         """A batch of no records: asks how far the cloud is."""
-        return self._store.run(lambda transaction: self._outgoing(transaction, [], _own_chain(transaction)))
+        made = self._store.run(
+            lambda transaction: self._fixed(transaction, [], rows.own_chain(transaction.sql, transaction.kept))
+        )
+        return _outgoing(*made, self.signer)
 
-    def _batch(self, transaction: Transaction, max_records: int, max_bytes: int) -> Outgoing | None:
+    def _batch(self, transaction: Transaction, max_records: int, max_bytes: int) -> _Unsigned | None:
         state = transaction.state
         if state.depth == 0:
             return None
-        prev, place = _own_chain(transaction), transaction.kept.base + state.through
+        prev, place = rows.own_chain(transaction.sql, transaction.kept), transaction.kept.base + state.through
         room = max_bytes - len(encode_header(self._header(transaction, max_records, prev, prev))) - 1
         found = rows.lines_after(transaction.sql, place, max_records, room)
         if not found:
             line_bytes = rows.first_line_bytes(transaction.sql, place) or 0
             raise LineTooLong(state.through + 1, line_bytes, max(0, room), max_bytes - room + line_bytes + 1)
         lines = [line for line, _ in found]
-        if not _agree(prev, found[: max(0, state.fixed - state.through)]):
+        if not agrees(prev, found[: max(0, state.fixed - state.through)]):
             parent = as_parent(state.stream, state.through, prev)
             transaction.fork(OpenStream(parent, state.through, None, state.epoch, "rotted"))
             return self._batch(transaction, max_records, max_bytes)
-        return self._outgoing(transaction, lines, prev)
+        return self._fixed(transaction, lines, prev)
 
-    def _outgoing(self, transaction: Transaction, lines: list[bytes], prev: bytes) -> Outgoing:
+    def _fixed(self, transaction: Transaction, lines: list[bytes], prev: bytes) -> _Unsigned:
         state, place = transaction.state, transaction.kept.base + transaction.state.through
         chain = rows.fix_chain(transaction.sql, place, prev, lines, after=transaction.kept.base + state.fixed)
         if state.through + len(lines) > state.fixed:
             transaction.change(state=sent(state, state.through + len(lines)))
-        payload = encode_batch(self._header(transaction, len(lines), prev, chain), lines)
-        return Outgoing(payload, state.stream, state.through + 1, len(lines))
+        return self._header(transaction, len(lines), prev, chain), lines
 
     def _header(self, transaction: Transaction, count: int, prev: bytes, chain: bytes) -> Header:
         clock = self._store.clock
@@ -365,6 +377,11 @@ class Outbox:
         return Status(at.depth, oldest_at_us, at.through, kept.last_stored_at_us, state, at.stream)
 
 
+def _outgoing(header: Header, lines: list[bytes], signer: BatchSigner | None) -> Outgoing:
+    """Out of the transaction: a signature may take a while, and a check-in must not wait for it."""
+    return Outgoing(encode_batch(header, lines, signer), header.stream, header.first, header.count)
+
+
 def _insert(transaction: Transaction, request: _Request) -> int | OutboxError:
     if not transaction.make_room(request.needed_bytes, for_samples=request.only_samples):
         return OutboxFull("The outbox is full: nothing can be recorded until records were sent.")
@@ -380,19 +397,3 @@ def _try_to_write(transaction: Transaction) -> bool:
     """Write what is there already, and look for the room that a check-in needs."""
     transaction.change(connection=transaction.kept.connection)
     return transaction.make_room(1024)
-
-
-def _own_chain(transaction: Transaction) -> bytes:
-    chain = rows.chain_at(transaction.sql, transaction.kept, transaction.state.through)
-    if chain is None:
-        raise OutboxDamaged(f"The outbox file has no chain at {transaction.state.through}.")
-    return chain
-
-
-def _agree(previous: bytes, fixed: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether lines sent before still give the chain that was fixed then."""
-    for line, chain in fixed:
-        previous = chain_next(previous, line)
-        if previous != chain:
-            return False
-    return True

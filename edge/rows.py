@@ -132,6 +132,14 @@ def chain_at(connection: sqlite3.Connection, kept: Kept, number: int) -> bytes |
     return None if found is None else bytes(found[0])
 
 
+def own_chain(connection: sqlite3.Connection, kept: Kept) -> bytes:
+    """The chain at what is stored. Raises OutboxDamaged where it is missing."""
+    chain = chain_at(connection, kept, kept.state.through)
+    if chain is None:
+        raise OutboxDamaged(f"The outbox file has no chain at {kept.state.through}.")
+    return chain
+
+
 def lines_after(
     connection: sqlite3.Connection, place: int, max_records: int, room_bytes: int
 ) -> list[tuple[bytes, bytes]]:

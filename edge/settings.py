@@ -1,4 +1,4 @@
-"""The agent's settings: a TOML file, overridden by ROOMLINK_EDGE_… variables of the environment.
+"""The agent's settings: a TOML file, overridden by ROOMLINK_EDGE_… variables, and below both what the claim told.
 
 Promises that a missing or wrong setting is one sentence with its name and an example (SettingsError).
 Called by the command line; every part of the agent is given what it needs of it.
@@ -11,11 +11,13 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from edge.errors import SettingsError
+from edge.errors import IdentityError, SettingsError, Unclaimed
+from edge.identity import Claim, is_claimed, load_claim
 from firmware_specs.errors import TopicError
 from firmware_specs.topics import check_terminal_id
 
 ENV_PREFIX: Final = "ROOMLINK_EDGE_"
+IDENTITY: Final = "identity"
 
 
 class Broker(BaseModel):
@@ -78,14 +80,23 @@ class Settings(FileSettings):
     """All settings of one terminal."""
 
     terminal: Annotated[
-        str, Field(description="The terminal's id, as registered in the console", examples=["kiosk-302-a"])
+        str,
+        Field(
+            description="The terminal's id, as registered in the console; a claimed terminal knows it",
+            examples=["kiosk-302-a"],
+        ),
     ]
     data_dir: Annotated[
-        Path, Field(description="Where outbox, roster and revocations are kept", examples=["/var/lib/roomlink"])
+        Path,
+        Field(description="Where outbox, identity, roster and revocations are kept", examples=["/var/lib/roomlink"]),
     ]
     broker: Annotated[Broker, Field(description="How to reach the broker")]
     password: Annotated[
-        SecretStr | None, Field(description="The terminal's password, for broker and cloud", examples=["secret"])
+        SecretStr | None,
+        Field(
+            description="The terminal's password, for broker and cloud; a claimed terminal has one for the cloud",
+            examples=["secret"],
+        ),
     ] = None
     password_file: Annotated[
         Path | None, Field(description="File that holds the password", examples=["/etc/roomlink/password"])
@@ -135,6 +146,16 @@ class Settings(FileSettings):
         """The SQLite file of the outbox."""
         return self.data_dir / "outbox.db"
 
+    @property
+    def identity_dir(self) -> Path:
+        """Where key and certificate of a claimed terminal lie."""
+        return self.data_dir / IDENTITY
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether the terminal was claimed, so that it signs in at a broker with TLS by its certificate, without a password."""
+        return is_claimed(self.identity_dir)
+
     def read_password(self) -> str:
         """The password itself; raises SettingsError where none is set."""
         if self.password is not None:
@@ -148,6 +169,19 @@ class Settings(FileSettings):
                 f"Setting password_file: {self.password_file} cannot be read ({error.strerror}). "
                 "Example: password_file = '/etc/roomlink/password'"
             ) from None
+
+
+class _DataFolder(FileSettings):
+    """The one setting that must be known before there is an identity."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    data_dir: Annotated[Path, Field(description="The data folder", examples=["/var/lib/roomlink"])]
+
+
+def data_dir_of(file: Path) -> Path:
+    """The data folder that a settings file names, whatever else is missing there; raises SettingsError."""
+    return load_settings(file, _DataFolder).data_dir
 
 
 class FleetSettings(FileSettings):
@@ -182,8 +216,46 @@ class FleetSettings(FileSettings):
 S = TypeVar("S", bound=FileSettings)
 
 
-def load_settings(file: Path, model: type[S]) -> S:
-    """Settings from a TOML file and the environment; raises SettingsError with one sentence."""
+class _FromClaim(PydanticBaseSettingsSource):
+    """What the claim told, where the data folder holds one; ``problem`` is what stood in the way."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self.folder: Path | None = None
+        self.kiosk: dict[str, Any] | None = None
+        self.problem: str | None = None
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base asks for it
+        """Nothing is asked by single fields."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The values below all others."""
+        if "data_dir" not in self.current_state:
+            return {}
+        self.folder, self.kiosk = Path(self.current_state["data_dir"]), self.current_state.get("kiosk")
+        try:
+            claim = load_claim(self.folder / IDENTITY)
+        except IdentityError as error:
+            self.problem = str(error)
+            return {}
+        return {} if claim is None else _told(claim, self.current_state)
+
+
+def _told(claim: Claim, given: dict[str, Any]) -> dict[str, Any]:
+    broker = {"host": claim.broker.host, "port": claim.broker.port, "tls": True}
+    told = {"terminal": claim.terminal, "profile": claim.profile, "cloud_url": claim.cloud_url, "broker": broker}
+    if not {"password", "password_file"} & given.keys():
+        told["password"] = claim.password
+    return told
+
+
+def load_settings(file: Path | None, model: type[S], **given: Any) -> S:
+    """Settings from a TOML file and the environment; what is ``given`` comes before both. Raises SettingsError, one sentence.
+
+    Unclaimed where there is a data folder, and nothing says which terminal this is.
+    """
+    claims: list[_FromClaim] = []
 
     class FromFile(model):  # type: ignore[misc, valid-type]
         @classmethod
@@ -195,18 +267,34 @@ def load_settings(file: Path, model: type[S]) -> S:
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a file is enough
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+            claims.append(_FromClaim(settings_cls))
+            toml = [] if file is None else [TomlConfigSettingsSource(settings_cls, toml_file=file)]
+            last = claims if issubclass(model, Settings) else []
+            return init_settings, env_settings, *toml, *last
 
-    if not file.is_file():
+    if file is not None and not file.is_file():
         raise SettingsError(f"The settings file {file} does not exist. Example: --config /etc/roomlink/kiosk.toml")
     try:
-        tomllib.loads(file.read_text("utf-8"))
-        settings: S = FromFile.model_validate({})
+        if file is not None:
+            tomllib.loads(file.read_text("utf-8"))
+        settings: S = FromFile.model_validate(given)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, model)) from None
+        raise _wrong(error, model, claims[-1]) from None
     except (ValueError, OSError) as error:
         raise SettingsError(f"The settings file {file} is not TOML: {error}") from None
     return settings
+
+
+def _wrong(error: ValidationError, model: type[BaseModel], claim: _FromClaim) -> SettingsError:
+    sentence = _sentence(error, model)
+    missing = {each["loc"][0] for each in error.errors() if each["type"] == "missing"}
+    if claim.folder is None or not missing & ({"terminal", "broker"} if claim.problem else {"terminal"}):
+        return SettingsError(sentence)
+    unknown = (
+        f"This terminal is not set up. Claim it: python -m edge claim URL CODE --data-dir {claim.folder}, "
+        "or set terminal, broker and password_file."
+    )
+    return Unclaimed(claim.problem or unknown, claim.folder, claim.kiosk)
 
 
 def described(model: type[BaseModel] = Settings, prefix: str = "") -> list[tuple[str, str, str]]:

@@ -4,11 +4,12 @@ Promises that a number never goes back, that a chain value once fixed stays, and
 Used by the SQLite outbox and, unchanged, by the simulation in the tests.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware_specs.messages import FACT_TYPES, Gap, Parent
-from firmware_specs.wire import chain_start
+from firmware_specs.wire import chain_next, chain_start
 
 SAMPLE_TYPE: Final = "health"
 """Records of this type give way to facts when space runs short."""
@@ -87,6 +88,15 @@ def is_copied(number: int, record_type: str, known: int) -> bool:
 def is_replaceable(state: StreamState, number: int, record_type: str) -> bool:
     """Whether a `dropped` line may take this record's place: a health sample that was never put into a batch."""
     return record_type == SAMPLE_TYPE and number > state.fixed
+
+
+def agrees(previous: bytes, fixed: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether lines sent before, each with its chain, still give the chain that was fixed then."""
+    for line, chain in fixed:
+        previous = chain_next(previous, line)
+        if previous != chain:
+            return False
+    return True
 
 
 def as_parent(stream: str, through: int, chain: bytes) -> Parent:

@@ -30,6 +30,12 @@ DOUBTS: Final = 3
 """So often a doubtful answer must come to a question before it is believed."""
 
 
+_SAID: Final[dict[str, str]] = {
+    StoredError.BAD_SIGNATURE: "The cloud takes nothing that this terminal signs (bad_signature): claim the terminal again."
+}
+"""What a person must do, where the cloud's word alone does not say it."""
+
+
 class Queue(Protocol):
     """What the uplink needs of the outbox; each call is atomic and durable, and raises OutboxError."""
 
@@ -273,7 +279,8 @@ class Uplink:
         backoff_s = min(MOST_RESEND_S, LEAST_WAIT_S * 2.0 ** min(self._tries, 10))
         self._tries += 1
         self._flight = None
-        self._report(now_s, f"The cloud answered {verdict.error}.", max(verdict.retry_after_s, backoff_s))
+        said = _SAID.get(verdict.error, f"The cloud answered {verdict.error}.")
+        self._report(now_s, said, max(verdict.retry_after_s, backoff_s))
 
     def _report(self, now_s: float, problem: str, wait_s: float) -> None:
         """Say what stands in the way, once, and try again later."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from firmware_specs import roster, topics, wire
+from firmware_specs import roster, signing, topics, wire
 from firmware_specs.credentials import card_id, check_validity, read, read_unverified
 from firmware_specs.errors import CredentialError, CredentialReason, DecodeError
 from firmware_specs.topics import Channel
@@ -40,6 +42,15 @@ def check_credential(text: str, given: Mapping[str, Any]) -> str:
     credential = read(text, keys)
     check_validity(credential, datetime.fromtimestamp(given["now"], UTC))
     return f"credential {credential.id} of issuer {credential.issuer}, good"
+
+
+def check_signed(payload: bytes, given: Mapping[str, Any]) -> str:
+    """Check a batch and its signature; ``given`` holds ``terminal`` and its ``keys``, DER SubjectPublicKeyInfo in hex."""
+    what = check_kind("batch", payload)
+    found = [load_der_public_key(bytes.fromhex(key)) for key in given["keys"]]
+    keys = {signing.key_id(key): key for key in found if isinstance(key, ec.EllipticCurvePublicKey)}
+    key = signing.verify(given["terminal"], payload.partition(NEWLINE)[0], keys)
+    return f"{what}, signed by key {key} of {given['terminal']}"
 
 
 def check_decision(given: Mapping[str, Any]) -> str:

@@ -5,7 +5,9 @@ ContractError
 ├── DecodeError        a payload that breaks the contract; says where
 │   ├── UnknownVersion   the header names a version that is not spoken here
 │   └── TooLarge         a line, a batch or a message beyond its limit
-└── CredentialError    a member credential that must not be accepted; carries a reason for a person
+├── CredentialError    a member credential that must not be accepted; carries a reason for a person
+├── SignatureError     a batch that no key of its terminal signed; carries a reason
+└── ExportError        an exported journal that is not whole, or not evidence; says in which line
 """
 
 from enum import StrEnum
@@ -60,3 +62,27 @@ class CredentialError(ContractError):
     def __init__(self, reason: CredentialReason, what: str) -> None:
         super().__init__(what)
         self.reason = reason
+
+
+class SignatureReason(StrEnum):
+    """Why a batch is not taken for its terminal's own."""
+
+    UNSIGNED = "unsigned"
+    UNKNOWN_KEY = "unknown_key"
+    WRONG = "wrong"
+
+
+class SignatureError(ContractError):
+    """No key that is known to be this terminal's has signed the batch."""
+
+    def __init__(self, reason: SignatureReason, what: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
+class ExportError(ContractError):
+    """An exported journal does not hold what it claims; ``line`` counts from 1."""
+
+    def __init__(self, line: int, what: str) -> None:
+        self.line = line
+        super().__init__(f"line {line}: {_printable(what, 300)}")

@@ -51,6 +51,11 @@ HeaderCheck = Annotated[
     StringConstraints(pattern=r"^[0-9a-f]{16}$"),
     Field(description='always the last field: the first 8 bytes of SHA-256 over the header line before `,"check"`'),
 ]
+HeaderSign = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{16}\.[A-Za-z0-9_-]{85}[AQgw]$"),
+    Field(description="the last field before `check`: key id, a dot, ES256 signature as base64url of r || s"),
+]
 Version = tuple[Position, Position]  # (epoch, number) of a twin
 Major = Annotated[int, Field(strict=True, ge=VERSION, le=VERSION)]  # Literal[1] would also take 1.0 and true
 

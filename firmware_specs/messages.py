@@ -18,6 +18,7 @@ from firmware_specs.fields import (
     CredentialId,
     FilePath,
     HeaderCheck,
+    HeaderSign,
     Issuer,
     KeyId,
     Major,
@@ -73,7 +74,8 @@ class Parent(Message):
 class Header(Message):
     """First line of a batch. ``count`` 0 asks how far the cloud is: then ``first`` is the number that would come next.
 
-    ``check`` covers the header itself, which the chain does not; `wire.encode_batch` writes it. ``sign`` is reserved.
+    ``check`` covers the header itself, which the chain does not; `wire.encode_batch` writes it,
+    and ``sign`` where it is given a signer (`signing`).
     """
 
     v: Major
@@ -87,7 +89,7 @@ class Header(Message):
     sent_mono_ms: MonoMs
     boot: Uuid
     clock: ClockQuality
-    sign: Annotated[str, StringConstraints(max_length=200)] | None = None
+    sign: HeaderSign | None = None
     check: HeaderCheck | None = None
 
 
@@ -101,6 +103,7 @@ class StoredError(StrEnum):
     UNKNOWN_VERSION = "unknown_version"
     TOO_LARGE = "too_large"
     BUSY = "busy"
+    BAD_SIGNATURE = "bad_signature"
 
 
 class Stored(Message):

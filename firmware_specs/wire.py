@@ -35,6 +35,7 @@ from firmware_specs.messages import (
     Stored,
 )
 from firmware_specs.presence_messages import State
+from firmware_specs.signing import BatchSigner, check_place, sign_field
 from firmware_specs.strict import has_exactly_members, json_object, validated
 
 M = TypeVar("M", bound=Message)
@@ -92,15 +93,21 @@ def encode_record(record: Record) -> bytes:
     return line
 
 
-def encode_header(header: Header) -> bytes:
-    """The header line without its newline, with its check."""
-    body = header.model_dump_json(exclude_none=True, exclude={"check"}).encode()[:-1]
+def encode_header(header: Header, signer: BatchSigner | None = None) -> bytes:
+    """The header line without its newline, with its check, and signed where there is a signer.
+
+    Without one, a ``sign`` that the header has already stays as it is.
+    """
+    left_out = {"check"} if signer is None else {"check", "sign"}
+    body = header.model_dump_json(exclude_none=True, exclude=left_out).encode()[:-1]
+    if signer is not None:
+        body += sign_field(signer, body)
     return body + _header_check(body)
 
 
-def encode_batch(header: Header, lines: Sequence[bytes]) -> bytes:
+def encode_batch(header: Header, lines: Sequence[bytes], signer: BatchSigner | None = None) -> bytes:
     """The payload of ``up/records``. The caller keeps to the limits; the header must fit the lines."""
-    return b"\n".join((encode_header(header), *lines)) + b"\n"
+    return b"\n".join((encode_header(header, signer), *lines)) + b"\n"
 
 
 def fit_desired(desired: Desired, occurrences: Iterable[Occurrence]) -> Desired:
@@ -152,6 +159,8 @@ def decode_header(line: bytes) -> Header:
         header = validated("header", _HEADER.validate_json, line)
     if header.check is not None:
         _verify_header_check(line)
+    if header.sign is not None:
+        check_place(line)
     return header
 
 

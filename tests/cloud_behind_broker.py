@@ -5,7 +5,7 @@ Promises to answer every batch of every terminal, and to keep their births and d
 
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from paho.mqtt.client import MQTTMessage
 
@@ -14,13 +14,21 @@ from firmware_specs.topics import Channel, every, parse, topic
 from firmware_specs.wire import decode_state, encode
 from tests.cloud_double import CloudDouble
 from tests.mqtt import MqttClient
-from tests.servers import CLOUD_USER, BrokerServer
+from tests.servers import CLOUD_USER
+
+
+class CloudSide(Protocol):
+    """Where a broker takes the cloud."""
+
+    cloud_port: int
+
+    def password(self) -> str: ...
 
 
 class CloudBehindBroker:
     """`leave` and `come_back` are the cloud's restart; what it has stored stays."""
 
-    def __init__(self, broker: BrokerServer) -> None:
+    def __init__(self, broker: CloudSide) -> None:
         self.double = CloudDouble()
         self.states: list[Birth | Death] = []
         self._broker = broker

@@ -161,6 +161,7 @@ def _view(view: View) -> dict[str, Any]:
         "digits": view.digits,
         "hidden": view.hidden,
         "picture": view.picture,
+        "command": view.command,
     }
 
 

@@ -62,7 +62,8 @@ class View:
     """One screen. ``back_s`` is the time until it returns by itself, None where it stays.
 
     ``activity`` is an activity's title under the result's; ``digits`` is the length that a keypad takes at most, and
-    ``hidden`` that it shows none of them; ``picture`` shows how a card is held to the camera.
+    ``hidden`` that it shows none of them; ``picture`` shows how a card is held to the camera;
+    ``command`` is what staff type at the machine itself, letter by letter.
     """
 
     screen: Screen
@@ -77,6 +78,7 @@ class View:
     digits: int = 0
     hidden: bool = False
     picture: bool = False
+    command: str = ""
 
 
 _TO_BACK: Final = Button(Touch.BACK, words.BACK)
@@ -146,6 +148,11 @@ def identify(terminal: str, seconds: float) -> View:
 def stop() -> View:
     """The terminal cannot keep anything, so it turns nobody green; stays until it can."""
     return View(Screen.STOP, words.STOPPED, words.SIGN_AT_DESK, field="stop", symbol="full")
+
+
+def not_set_up(command: str) -> View:
+    """The machine is no terminal yet; stays until it was claimed."""
+    return View(Screen.STOP, words.NOT_SET_UP, words.SET_UP, field="stop", symbol="wait", command=command)
 
 
 def one_moment() -> View:

@@ -38,6 +38,7 @@ ALREADY_IN: Final = Words("您已签到", "Already checked in")
 VISIT: Final = Words("现在没有活动", "Nothing on now")
 CHECKED_OUT: Final = Words("签退成功", "Checked out")
 STOPPED: Final = Words("本机暂停签到", "This kiosk cannot check you in")
+NOT_SET_UP: Final = Words("本机尚未认领", "This kiosk is not set up yet")
 STARTING: Final = Words("本机正在启动", "This kiosk is starting")
 REFUSED: Final = {
     Reason.NOT_FOR_THIS_ACTIVITY: Words("不在本场名单", "Not on the list"),
@@ -65,6 +66,10 @@ SIGN_AT_DESK: Final = Words(
     "请到服务台登记，您的到场不会漏记。", "Please sign in at the desk. Your visit will be recorded."
 )
 BEING_KEPT: Final = Words("看到您的码了，正在记录。", "Your code was seen and is being recorded.")
+SET_UP: Final = Words(
+    "请到服务台登记。\n工作人员：用云端网址和认领码，\n在本机运行：",
+    "Please sign in at the desk. Staff: with the cloud’s address and the claim code, run on this machine:",
+)
 STARTING_WAIT: Final = Words("请稍候，或到服务台登记。", "Please wait, or sign in at the desk.")
 NEXT_STEP: Final = {
     Reason.NOT_FOR_THIS_ACTIVITY: TO_DESK,
@@ -123,6 +128,7 @@ NOT_STORED_SINCE: Final = Words("自 {date} 起没有存到云端，签到照常
 NO_PICTURE: Final = Words("摄像头没有画面，请按下面的按钮", "Camera not working, use the buttons")
 FULL: Final = Words("存储已满，{n} 条待上传", "Storage full, {n} to send")
 READ_ONLY: Final = Words("存储不能写入，{n} 条待上传", "Storage cannot be written, {n} to send")
+WAITS_FOR_CLAIM: Final = Words("等待认领，认领后自动开始", "Waiting to be claimed; then it starts by itself")
 DAMAGED: Final = Words("存储出错，请联系工作人员", "Storage damaged, please tell staff")
 
 _DAYS: Final = (

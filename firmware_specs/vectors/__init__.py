@@ -6,7 +6,7 @@ Keys and names are for tests only, and look it.
 
 from collections.abc import Iterator
 
-from firmware_specs.vectors import answers, batches, cards, commands, decisions, payloads, twins
+from firmware_specs.vectors import answers, batches, cards, commands, decisions, payloads, signatures, twins
 from firmware_specs.vectors.vector import FOLDER, Vector, from_json, kept
 
 __all__ = ["FOLDER", "Vector", "from_json", "kept", "made"]
@@ -18,6 +18,8 @@ def made() -> Iterator[Vector]:
         batches.readable,
         batches.refused,
         batches.accepted_or_not,
+        signatures.signed,
+        signatures.refused,
         answers.judged,
         payloads.records,
         payloads.records_refused,

@@ -114,6 +114,12 @@ def _errors() -> Iterator[Vector]:
         "too-many-streams", "wait long", wait | {"at_least_s": 60}, error="too_many_streams", retry_after_s=60
     )
     yield _answer(
+        "bad-signature",
+        "no key of this terminal signed it: keep everything, try again after long",
+        wait | {"at_least_s": 600},
+        error="bad_signature",
+    )
+    yield _answer(
         "future-error", "an error that is not known here counts as busy", wait, error="out_of_coffee", retry_after_s=2
     )
 
@@ -133,6 +139,14 @@ def _errors_about_a_stream() -> Iterator[Vector]:
         through=1,
         chain="f" * 64,
         error="fork",
+    )
+    yield _answer(
+        "bad-signature-other-chain",
+        "what it says of a position is not looked at: nobody knows whose batch it answers",
+        {"judgement": "wait", "at_least_s": 600},
+        through=1,
+        chain="f" * 64,
+        error="bad_signature",
     )
     yield _answer(
         "foreign-stream",

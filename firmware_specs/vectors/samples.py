@@ -18,6 +18,7 @@ from firmware_specs.messages import (
     Record,
     Started,
 )
+from firmware_specs.signing import BatchSigner
 from firmware_specs.topics import Channel, topic
 from firmware_specs.wire import chain_over, chain_start, encode_batch, encode_record
 
@@ -118,9 +119,16 @@ def header_fields(lines: Sequence[bytes], first: int = 1, prev: bytes | None = N
     }
 
 
-def batch(lines: Sequence[bytes], *, first: int = 1, prev: bytes | None = None, **more: Any) -> bytes:
+def batch(
+    lines: Sequence[bytes],
+    *,
+    first: int = 1,
+    prev: bytes | None = None,
+    signer: BatchSigner | None = None,
+    **more: Any,
+) -> bytes:
     """A whole payload."""
-    return encode_batch(Header(**(header_fields(lines, first, prev) | more)), lines)
+    return encode_batch(Header(**(header_fields(lines, first, prev) | more)), lines, signer)
 
 
 def with_header(lines: Sequence[bytes], **changes: Any) -> bytes:

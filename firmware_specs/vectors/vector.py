@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 
 Kind = Literal[
     "batch", "accept", "answer", "record", "state", "desired", "reported", "command", "roster", "revocations",
-    "occurrences",
-    "credential", "card_number", "topic", "decision",
+    "occurrences", "credential", "card_number", "topic", "decision", "signed",
 ]  # fmt: skip
 FOLDER: Final = Path(__file__).parent
 

@@ -222,7 +222,7 @@ class Terminal:
             return
         self.outbox.keep(epoch=answer["epoch"])
         own = None if through is None else self.outbox.chain_at(through)
-        if through is None and (error != "foreign_stream" or stream is None):
+        if error == "bad_signature" or (through is None and (error != "foreign_stream" or stream is None)):
             self.wait(str(error), answer.get("retry_after_s") or 0)
         elif own is None or own.hex() != chain:
             self.outbox.new_stream(answer["epoch"])
@@ -239,7 +239,8 @@ class Terminal:
     def wait(self, error: str, asked_s: float) -> None:
         if error in ("too_large", "broken") and self.tries:
             self.most = max(1, self.most // 2)
-        least_s = {"unknown_version": 60.0, "too_many_streams": 600.0, "fork": 1.0}.get(error, 0.25 * 2**self.tries)
+        long_s = {"unknown_version": 60.0, "too_many_streams": 600.0, "bad_signature": 600.0, "fork": 1.0}
+        least_s = long_s.get(error, 0.25 * 2**self.tries)
         self.due = time.monotonic() + min(600.0, max(asked_s, least_s)) * random.uniform(1, 1.25)
 
 

@@ -6,13 +6,24 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import firmware_specs
 from edge.kiosk.views import Screen
 from edge.store import ACCEPTED_KEPT_US, DAY_US
-from firmware_specs import command_messages, credentials, fields, file_messages, messages, presence_messages, strict
+from firmware_specs import (
+    command_messages,
+    credentials,
+    exported,
+    fields,
+    file_messages,
+    messages,
+    presence_messages,
+    strict,
+)
+from firmware_specs.signing import covered
 from firmware_specs.topics import RESERVED_IDS, Channel
-from firmware_specs.vectors import samples
+from firmware_specs.vectors import samples, signatures
 
 README = (Path(firmware_specs.__file__).parent / "README.md").read_text("utf-8")
 
@@ -31,6 +42,25 @@ def test_worked_example_of_the_chain_is_right() -> None:
 
 def test_header_of_the_worked_example_is_right() -> None:
     assert samples.batch(samples.three()).split(b"\n")[0].decode() in README
+
+
+def test_signature_of_the_worked_example_is_right() -> None:
+    header = samples.batch(samples.three(), signer=signatures.SIGNER).split(b"\n")[0].decode()
+    assert header[header.index(',"sent_at"') :] in README
+    assert f"key id   {signatures.SIGNER.key_id}" in README
+    key = signatures.KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert key.hex() in README
+    start = b"roomlink/v1 batch\0kiosk-302-a\0"
+    assert covered(samples.TERMINAL, b"{") == start + b"{"
+    hashed = re.search(r"^signed   ([0-9a-f ]*) 7b22", README, re.MULTILINE)
+    assert hashed is not None
+    assert bytes.fromhex(hashed[1].replace(" 00", "00")) == start
+
+
+def test_fields_of_an_exported_journal_are_described() -> None:
+    section = README.partition("## 13. An exported journal")[2]
+    fields_of = (exported.ExportHead.model_fields, exported.ExportedBatch.model_fields)
+    assert [name for model in fields_of for name in model if f'"{name}":' not in section] == []
 
 
 @pytest.mark.parametrize("channel", Channel)

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cloud.ingest.accept import Delivery, Positions, accept
 from cloud.ingest.accept import Position as Stored
 from edge.acknowledgement import Advance, Ignore, OpenStream, Position, Rewind, Verdict, Wait, judge
 from edge.stream import StreamState
-from firmware_specs import credentials, roster, topics, vectors, wire
-from firmware_specs.errors import CredentialError, DecodeError, TooLarge, TopicError, UnknownVersion
+from firmware_specs import credentials, roster, signing, topics, vectors, wire
+from firmware_specs.errors import CredentialError, DecodeError, SignatureError, TooLarge, TopicError, UnknownVersion
 from firmware_specs.vectors import Vector
 from firmware_specs.vectors.samples import STREAM, TERMINAL
 
@@ -166,6 +168,26 @@ def test_credential_is_good_or_refused_with_a_reason(vector: Vector) -> None:
     times = {"not_before": int(card.not_before.timestamp()), "expires": int(card.expires.timestamp())}
     claims = {"issuer": card.issuer, "subject": card.subject, "id": card.id, "key_id": card.key_id}
     assert vector.expect == {"good": claims | times}
+
+
+@of("signed")
+def test_signature_is_by_a_key_of_the_terminal_or_refused_with_a_reason(vector: Vector) -> None:
+    wire.decode_batch(vector.payload)
+    keys = {signing.key_id(key): key for key in map(public_key, vector.given["keys"])}
+    header = vector.payload.partition(b"\n")[0]
+    if "reason" in vector.expect:
+        with pytest.raises(SignatureError) as caught:
+            signing.verify(TERMINAL, header, keys)
+        assert caught.value.reason == vector.expect["reason"]
+        return
+    assert {"key_id": signing.verify(TERMINAL, header, keys)} == vector.expect
+    assert signing.covered(TERMINAL, header[: header.index(b',"sign"')]).hex() == vector.given["signed"]
+
+
+def public_key(der_hex: str) -> ec.EllipticCurvePublicKey:
+    key = load_der_public_key(bytes.fromhex(der_hex))
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
 
 
 @of("card_number")

@@ -172,11 +172,19 @@ def test_no_answer_can_put_a_terminal_off_for_ever() -> None:
         ("fork", 1.0, False),
         ("unknown_version", 60.0, False),
         ("too_many_streams", MAX_WAIT_S, False),
+        ("bad_signature", MAX_WAIT_S, False),
         ("a_word_of_tomorrow", 5.0, False),
     ],
 )
 def test_error_that_changes_nothing_waits(error: str, least_s: float, smaller: bool) -> None:
     assert judge(position(), answer(10, error=error)) == Wait(error, 5, least_s, smaller)
+
+
+@pytest.mark.parametrize("through", [2, 10, 12, 15, 99])
+def test_bad_signature_neither_forks_nor_moves_whatever_it_says_of_a_position(through: int) -> None:
+    for chain in (None, bytes(32)):
+        verdict = judge(position(), answer(through, chain=chain, error="bad_signature"))
+        assert verdict == Wait("bad_signature", 5, MAX_WAIT_S, smaller=False)
 
 
 def test_error_beside_progress_is_progress() -> None:

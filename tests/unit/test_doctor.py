@@ -138,6 +138,18 @@ def test_unreachable_broker_and_cloud_are_named(tmp_path: Path) -> None:
     assert "cloud_url is not set" in doctor.check_cloud(settings(tmp_path)).line()
 
 
+def test_terminal_that_was_not_claimed_is_well(tmp_path: Path) -> None:
+    assert "not claimed: it signs in by its password" in doctor.check_identity(settings(tmp_path)).line()
+
+
+def test_damaged_identity_is_named(tmp_path: Path) -> None:
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / "claim.json").write_text("{")
+    found = doctor.check_identity(settings(tmp_path))
+    assert "claim.json is damaged. Claim this terminal again" in found.line()
+    assert not doctor.check_broker(settings(tmp_path)).well
+
+
 def test_certificate_is_not_asked_for_without_tls(tmp_path: Path) -> None:
     assert "not used" in doctor.check_certificate(settings(tmp_path)).line()
 
@@ -149,6 +161,7 @@ def test_all_is_looked_at_in_order(tmp_path: Path) -> None:
         "privacy",
         "outbox",
         "clock",
+        "identity",
         "camera",
         "broker",
         "certificate",

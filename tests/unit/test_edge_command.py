@@ -66,8 +66,22 @@ def test_held_outbox_is_a_sentence(
 def test_doctor_ends_with_1_where_something_is_wrong(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["doctor", "--config", str(config)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert any(line.startswith("WRONG broker: ") and " -> " in line for line in lines)
+
+
+@pytest.mark.parametrize("command_name", ["run", "doctor", "outbox"])
+def test_settings_must_come_from_somewhere(command_name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([command_name]) == 2
+    assert "Give --config FILE or --data-dir DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command_name", ["doctor", "outbox"])
+def test_terminal_that_is_not_set_up_says_how(
+    command_name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([command_name, "--data-dir", str(tmp_path)]) == 2
+    assert f"Claim it: python -m edge claim URL CODE --data-dir {tmp_path}" in capsys.readouterr().err
 
 
 def test_outbox_that_is_not_there_ends_with_1(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

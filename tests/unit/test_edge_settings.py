@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge.agent import address_of, limits_of
-from edge.errors import SettingsError
-from edge.settings import FleetSettings, Settings, described, load_settings
+from edge.errors import SettingsError, Unclaimed
+from edge.settings import Broker, FleetSettings, Settings, described, load_settings
 
 LEAST = """
 terminal = "kiosk-302-a"
@@ -74,6 +74,63 @@ def test_wrong_setting_is_one_sentence_with_its_name(change: tuple[str, str], se
         load(file, LEAST.replace(*change))
     assert sentence in str(wrong.value)
     assert "\n" not in str(wrong.value)
+
+
+CLAIM = """{"terminal":"kiosk-7","profile":"kiosk","broker":{"host":"claimed.example.org","port":8883},
+"cloud_url":"https://roomlink.example.org","password":"of the claim"}"""
+
+
+def put_claim(folder: Path, text: str = CLAIM) -> None:
+    (folder / "identity").mkdir(parents=True)
+    (folder / "identity" / "claim.json").write_text(text)
+
+
+def test_claimed_terminal_needs_a_data_folder_only(file: Path, tmp_path: Path) -> None:
+    put_claim(tmp_path / "data")
+    for settings in (
+        load(file, f'data_dir = "{tmp_path}/data"'),
+        load_settings(None, Settings, data_dir=tmp_path / "data"),
+    ):
+        assert (settings.terminal, settings.profile, settings.has_certificate) == ("kiosk-7", "kiosk", True)
+        assert settings.broker == Broker(host="claimed.example.org", port=8883, tls=True)
+        assert (settings.cloud_url, settings.read_password()) == ("https://roomlink.example.org", "of the claim")
+
+
+def test_what_the_file_says_comes_before_the_claim(file: Path, tmp_path: Path) -> None:
+    put_claim(tmp_path / "data")
+    (tmp_path / "password").write_text("of the file")
+    settings = load(
+        file,
+        f'terminal = "kiosk-302-a"\ndata_dir = "{tmp_path}/data"\npassword_file = "{tmp_path}/password"\n'
+        'cloud_url = "https://other.example.org"\n[broker]\nhost = "other.example.org"\n',
+    )
+    assert (settings.terminal, settings.broker.host, settings.broker.port) == ("kiosk-302-a", "other.example.org", 8883)
+    assert (settings.cloud_url, settings.read_password()) == ("https://other.example.org", "of the file")
+
+
+def test_environment_names_the_data_folder_of_a_claimed_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_claim(tmp_path / "data")
+    monkeypatch.setenv("ROOMLINK_EDGE_DATA_DIR", str(tmp_path / "data"))
+    assert load_settings(None, Settings).terminal == "kiosk-7"
+
+
+def test_nobodys_terminal_is_told_how_to_be_claimed(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        Unclaimed, match=r"is not set up\. Claim it: python -m edge claim URL CODE --data-dir"
+    ) as nobody:
+        load(file, f'data_dir = "{tmp_path}/data"\n[kiosk]\npage_port = 8481\n')
+    assert (nobody.value.folder, nobody.value.kiosk) == (tmp_path / "data", {"page_port": 8481})
+
+
+def test_damaged_claim_is_named_where_something_is_missing_for_it(file: Path, tmp_path: Path) -> None:
+    put_claim(tmp_path / "data", CLAIM[:40])
+    with pytest.raises(Unclaimed, match=r"claim\.json is damaged\. Claim this terminal again"):
+        load_settings(None, Settings, data_dir=tmp_path / "data")
+    with pytest.raises(Unclaimed, match=r"claim\.json is damaged"):
+        load(file, f'terminal = "kiosk-302-a"\ndata_dir = "{tmp_path}/data"\n')
+    assert load(file, LEAST.replace('"data"', f'"{tmp_path}/data"')).terminal == "kiosk-302-a"
 
 
 def test_missing_file_is_named(file: Path) -> None:

@@ -206,7 +206,7 @@ def trim(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", ["busy", "broken", "too_large", "unknown_version", "too_many_streams", "fork", "what"]
+    "error", ["busy", "broken", "too_large", "unknown_version", "too_many_streams", "bad_signature", "fork", "what"]
 )
 def test_refusals_without_end_never_spin_and_end_well(line: Line, error: str) -> None:
     line.check_in(64)

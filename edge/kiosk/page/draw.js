@@ -72,7 +72,8 @@ function words(view) {
   if ([...view.title.zh].length <= 4) title.dataset.short = "";
   if (view.field && view.title.en.length <= 11) title.dataset.shortEn = "";
   const lines = [view.activity && said(view.activity, "t3", "rl-two", "rl-one"), view.lines && said(view.lines, "t3")];
-  const section = element("section", "rl-k-main", view.picture && picture.cloneNode(true), title, ...lines);
+  const command = view.command && element("code", "rl-k-command t1", view.command);
+  const section = element("section", "rl-k-main", view.picture && picture.cloneNode(true), title, ...lines, command);
   if (view.field) section.role = "alert";
   if (view.digits) section.append(element("output", "rl-k-typed"));
   return section;
