@@ -18,6 +18,7 @@ from cloud import doctor as doctor_checks
 from cloud import schema
 from cloud.accounts import commands as accounts
 from cloud.app import create_app
+from cloud.certificates import commands as certificates
 from cloud.errors import CloudError, StartError
 from cloud.ingest import commands as ingest
 from cloud.members import commands as members
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(accounts.user, name="user")
 app.add_typer(accounts.token, name="token")
 app.add_typer(members.export, name="export")
+app.add_typer(certificates.ca, name="ca")
 app.command("import")(members.import_members)
 for command in (ingest.worker, ingest.rebuild, ingest.backup, ingest.restore):
     app.command()(command)
@@ -76,7 +78,7 @@ def serve(
         application = create_app(
             settings,
             engine=engine,
-            while_running=[broker_users.publishing, sweeping, parts.project, parts.reconcile, parts.ingest],
+            while_running=[broker_users.publishing, sweeping, *parts.running()],
             timeseries=parts.projecting.store,
             console=True,
         )

@@ -20,6 +20,7 @@ from cloud.activities import routes as activities
 from cloud.api import Cloud, answer_problems, no_timeseries
 from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
+from cloud.certificates import routes as certificates
 from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
 from cloud.commands import routes as commands
@@ -50,6 +51,8 @@ FEATURES: tuple[APIRouter, ...] = (
     ingest.routes,
     terminals.routes,
     commands.routes,
+    certificates.routes,
+    certificates.enrolment,
     accounts.routes,
     audit.routes,
 )

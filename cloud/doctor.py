@@ -5,11 +5,15 @@ import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cloud import schema
-from cloud.database import create_engine_for, wait_for_database
-from cloud.errors import StartError
+from cloud.certificates import standing
+from cloud.clock import utc_now
+from cloud.database import create_engine_for, transaction, wait_for_database
+from cloud.errors import CloudError, StartError
 from cloud.settings import Settings, unknown_variables
 
 LOW_DISK_BYTES = 1 << 30
@@ -31,6 +35,7 @@ def examine(settings: Settings) -> list[Result]:
         "database": _database,
         "folder": _folder,
         "key file": _key_file,
+        "authority": _authority,
         "broker": _broker,
     }
     return [result for check in checks.values() for result in check(settings)]
@@ -73,6 +78,23 @@ def _key_file(settings: Settings) -> Iterator[Result]:
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     yield Result("key file", mode & 0o077 == 0, f"{path} has mode {mode:04o}; it should be 0600 (chmod 600)")
+
+
+def _authority(settings: Settings) -> Iterator[Result]:
+    """Nothing where the database does not answer, which is said already."""
+    path = settings.authority_key()
+    if path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        yield Result("authority", mode & 0o077 == 0, f"{path} has mode {mode:04o}; it should be 0600 (chmod 600)")
+    engine = create_engine_for(settings.ledger_url())
+    with suppress(CloudError):
+        wait_for_database(engine, 0, lambda _line: None)
+        schema.check(engine)
+        lasts = timedelta(days=settings.revocation_list_days)
+        with transaction(engine, read_only=True) as session:
+            for well, says in standing.judge(session, settings.authority_folder(), lasts, utc_now()):
+                yield Result("authority", well, says)
+    engine.dispose()
 
 
 def _broker(settings: Settings) -> Iterator[Result]:

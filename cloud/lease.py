@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 INGEST: Final = 0x696E6765  # "inge"
 PROJECTOR: Final = 0x70726F6A  # "proj"
+CERTIFICATES: Final = 0x63657274  # "cert"
 
 
 class Lease:

@@ -1,16 +1,18 @@
-"""The parts that run beside the requests, made from the settings: ingest and projector. Wires; decides nothing.
+"""The parts that run beside the requests, made from the settings: ingest, projector, revocation. Wires; decides nothing.
 
 Called by `serve` and `worker`. With ROOMLINK_INGEST=apart, `serve` leaves ingest to workers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Engine
 
 from cloud.api import Cloud
-from cloud.clock import utc_now
+from cloud.certificates.keeper import Keeper
+from cloud.certificates.takeover import take_over
+from cloud.clock import Clock, utc_now
 from cloud.ingest.child import ChildLine, Task
 from cloud.ingest.line import Line
 from cloud.ingest.reconcile import Reconciler
@@ -19,6 +21,8 @@ from cloud.ingest.subscriber import Broker
 from cloud.ingest.worker import AnyLine
 from cloud.journal import projecting
 from cloud.journal.projecting import Kept, Projecting
+from cloud.keybox import KeyBox
+from cloud.lease import CERTIFICATES, Lease
 from cloud.loop import Loop
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
@@ -32,6 +36,10 @@ class Parts:
         self._settings, self._engine = settings, engine
         self._held: Held | None = None
         self.projecting = Projecting(engine, utc_now, lambda: timeseries_of(settings), kept_of(settings))
+
+    def running(self) -> Sequence[Callable[[Cloud], AbstractContextManager[None]]]:
+        """All of them, in the order in which they begin."""
+        return (self.project, self.reconcile, self.revoke, self.ingest)
 
     @contextmanager
     def project(self, _cloud: Cloud) -> Iterator[None]:
@@ -59,6 +67,18 @@ class Parts:
         finally:
             loop.stop()
 
+    @contextmanager
+    def revoke(self, _cloud: Cloud) -> Iterator[None]:
+        """What a revocation leads to: the list, and the end of the session."""
+        lease = Lease(self._engine, CERTIFICATES)
+        loop = Loop("revocation", keeper_of(self._settings, self._engine, is_mine=lease.is_held).turn)
+        loop.start()
+        try:
+            yield
+        finally:
+            loop.stop()
+            lease.release()
+
     def trouble(self) -> str | None:
         """What keeps ingest from working."""
         return self._held.trouble() if self._held else None
@@ -66,14 +86,35 @@ class Parts:
 
 def ingest_of(settings: Settings, engine: Engine) -> AbstractContextManager[Held]:
     """Ingest as the settings want it."""
+    return ingesting(engine, utc_now, broker_of(settings), lambda: _lines(settings, engine))
+
+
+def broker_of(settings: Settings) -> Broker:
+    """The broker, and who the cloud is there."""
     password = settings.mqtt_password
-    broker = Broker(
+    return Broker(
         settings.mqtt_host,
         settings.mqtt_port,
         settings.mqtt_user,
         password.get_secret_value() if password else None,
     )
-    return ingesting(engine, utc_now, broker, lambda: _lines(settings, engine))
+
+
+def keeper_of(
+    settings: Settings, engine: Engine, *, clock: Clock = utc_now, is_mine: Callable[[], bool | None] = lambda: True
+) -> Keeper:
+    """Who keeps the revocation lists and cuts sessions."""
+    broker = broker_of(settings)
+    return Keeper(
+        engine,
+        clock,
+        KeyBox(settings.authority_key()),
+        settings.authority_folder(),
+        timedelta(days=settings.revocation_list_days),
+        cut=lambda terminal: take_over(broker, terminal),
+        pid_file=settings.mosquitto_pid_file,
+        is_mine=is_mine,
+    )
 
 
 def timeseries_of(settings: Settings) -> Timeseries:

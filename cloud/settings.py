@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -78,6 +79,30 @@ class Settings(BaseSettings):
     credential_days: Annotated[int, Field(ge=1, le=3650)] = _setting(
         365, "How long a new card is valid, in days.", "365"
     )
+    authority_key_file: Path | None = _setting(
+        None,
+        "Key file (mode 0600) that the keys of certificate authorities are encrypted under; made by `ca init` when "
+        "there is none. Default: authority.key in the data folder. Keep a copy apart from the backups.",
+        "/var/lib/roomlink-keys/authority.key",
+    )
+    authority_dir: Path | None = _setting(
+        None,
+        "Folder that the broker reads: ca.pem (root and intermediates), root.pem, chain.pem, and revoked.pem, the "
+        "revocation lists. Default: authority in the data folder.",
+        "/var/lib/roomlink-authority",
+    )
+    revocation_list_days: Annotated[int, Field(ge=2, le=365)] = _setting(
+        60,
+        "How long a revocation list is good, in days; it is made anew daily. When it has ended the broker lets nobody in.",
+        "60",
+    )
+    terminals_mqtt_host: str | None = _setting(
+        None,
+        "The broker's address as terminals are told it at their claim. Default: the host of ROOMLINK_PUBLIC_URL, else "
+        "ROOMLINK_MQTT_HOST.",
+        "broker.example.org",
+    )
+    terminals_mqtt_port: Port = _setting(8883, "The broker's port as terminals are told it.", "8883")
     mqtt_host: str = _setting("127.0.0.1", "Address of the broker.", "mosquitto")
     mqtt_port: Port = _setting(1883, "Port of the broker.", "1883")
     mqtt_user: str = _setting("roomlink-cloud", "The cloud's user name at the broker.", "roomlink-cloud")
@@ -144,6 +169,19 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where the key lies that issuer keys are encrypted under."""
         return self.issuer_key_file or self.data_dir / "issuer.key"
+
+    def authority_key(self) -> Path:
+        """Where the key lies that the keys of certificate authorities are encrypted under."""
+        return self.authority_key_file or self.data_dir / "authority.key"
+
+    def authority_folder(self) -> Path:
+        """Where the broker finds whom to trust, and whom no more."""
+        return self.authority_dir or self.data_dir / "authority"
+
+    def terminals_broker(self) -> tuple[str, int]:
+        """Host and port of the broker, as terminals reach it."""
+        public = urlsplit(self.public_url or "").hostname
+        return self.terminals_mqtt_host or public or self.mqtt_host, self.terminals_mqtt_port
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,9 @@ def _ask(
         if each not in standing:
             raise NotFound(f"There is no terminal {each}.", code="no_terminal", id=each)
         if not standing[each]:
-            raise Conflict(f"The terminal {each} is disabled; it hears no command.", code="terminal_disabled", id=each)
+            raise Conflict(
+                f"The terminal {each} is disabled; it hears no command.", code="terminal_hears_nothing", id=each
+            )
     asked = [_new(change, each, form, bulk) for each in terminal_ids]
     session.add_all(asked)
     session.flush()

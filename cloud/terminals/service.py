@@ -1,6 +1,7 @@
 """Terminals: registered with one random password, which opens the broker and the terminal's own files, nothing else.
 
-The password is shown once. A terminal is never deleted, because its records name it; it is disabled.
+The password is shown once. One that was claimed has a certificate for the broker, and its password is for files only.
+A terminal is never deleted, because its records name it; it is disabled.
 """
 
 import secrets
@@ -28,13 +29,15 @@ from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
 from cloud.scope import Scope
 from cloud.terminals.models import Terminal
+from firmware_specs.topics import RESERVED_IDS
 
-RESERVED = frozenset({"roomlink-cloud", "roomlink", "cloud", "broker"})
 PASSWORD_BYTES = 24
+NO_PASSWORD = ""
+"""In place of Mosquitto's hash: the terminal is known by its certificate, and no password opens the broker."""
 
 
 def _not_reserved(value: str) -> str:
-    if value in RESERVED:
+    if value in RESERVED_IDS:
         raise Unfit("this id is reserved", "reserved_id")
     return value
 
@@ -216,14 +219,37 @@ def see_marks(session: Session, change: Change, scope: Scope, terminal_id: str, 
 
 
 def new_password(session: Session, change: Change, scope: Scope, terminal_id: str, version: int) -> Registered:
-    """The old one is worth nothing any more; an open connection to the broker lasts until it is cut."""
+    """The old one is worth nothing any more; an open connection to the broker lasts until it is cut.
+
+    Of a terminal that is known by its certificate it opens the files only.
+    """
     terminal = get(session, scope, terminal_id, to_edit=True)
     next_version(terminal, version)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    terminal.password_hash, terminal.mqtt_password_hash = _hasher().hash(password), hash_for_mosquitto(password)
+    terminal.password_hash = _hasher().hash(password)
+    if terminal.mqtt_password_hash != NO_PASSWORD:
+        terminal.mqtt_password_hash = hash_for_mosquitto(password)
     session.flush()
     note(session, change, "terminal.new_password", terminal_id)
     return Registered(terminal, password)
+
+
+def know_by_certificate(session: Session, terminal: Terminal) -> str:
+    """From now on no password opens the broker; the new one for its files. The caller writes the audit."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    terminal.password_hash, terminal.mqtt_password_hash = _hasher().hash(password), NO_PASSWORD
+    next_version(terminal, terminal.version)
+    session.flush()
+    return password
+
+
+def shut_out(session: Session, terminal: Terminal) -> None:
+    """Disable it whatever its version: it was revoked. The caller writes the audit."""
+    if terminal.enabled:
+        terminal.enabled = False
+        next_version(terminal, terminal.version)
+        session.flush()
+        advance(session, Counts.TWIN_INPUTS)
 
 
 def enable(
@@ -255,7 +281,7 @@ def authenticate(session: Session, terminal_id: str, name: str, password: str) -
 def broker_hashes(session: Session) -> Mapping[str, str | None]:
     """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
     rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
-    return {terminal_id: hashed if enabled else None for terminal_id, enabled, hashed in rows}
+    return {terminal_id: hashed if enabled and hashed else None for terminal_id, enabled, hashed in rows}
 
 
 def _check_room(session: Session, scope: Scope, room_id: str | None) -> None:

@@ -19,6 +19,7 @@ from cloud.app import create_app
 from cloud.clock import from_us
 from cloud.database import create_engine_for
 from cloud.settings import Settings
+from tests.enrolment import found_authority
 from tests.office import JSON, PASSWORD, Office, open_office
 
 CHECKS = [
@@ -36,6 +37,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """The API over SQLite."""
     folder = tmp_path_factory.mktemp("office")
     with open_office(folder, f"sqlite:///{folder}/ledger.db") as office:
+        found_authority(office.engine, office.settings, office.now())
         yield office
 
 

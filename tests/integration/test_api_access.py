@@ -8,7 +8,16 @@ from cloud.guard import COOKIE
 from tests.office import JSON, PASSWORD, Office, etag
 
 SIGN_IN = "/api/v1/session"
-OPEN = {"/healthz", "/readyz", "/api/v1/session", "/api/v1/openapi.json", "/api/v1/docs"}
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/api/v1/session",
+    "/api/v1/openapi.json",
+    "/api/v1/docs",
+    "/api/v1/enrolment/claims",
+    "/api/v1/enrolment/claims/{code}",
+    "/api/v1/enrolment/renewals",
+}
 
 
 def sign_in(office: Office, name: str = "operator-1", password: str = PASSWORD, **headers: str) -> httpx.Response:

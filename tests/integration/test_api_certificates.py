@@ -1,0 +1,370 @@
+"""Claim, renewal and revocation over HTTP: a code makes one certificate, and who was revoked gets no other."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import func, select, text
+
+from cloud.accounts.service import Role
+from cloud.certificates import authority
+from cloud.certificates.models import Certificate, ClaimCode, WrongClaim
+from cloud.certificates.service import CODE_LASTS, GUESSES_BY_ADDRESS, GUESSES_IN_ALL, GUESSES_OF, MAX_A_DAY
+from cloud.clock import to_us
+from cloud.database import transaction
+from cloud.terminals import service as terminals
+from cloud.terminals.twin import renew_twins
+from tests.enrolment import found_authority, renewal_of, request_for
+from tests.office import JSON, Office, etag, open_office
+
+CLAIMS, RENEWALS = "/api/v1/enrolment/claims", "/api/v1/enrolment/renewals"
+
+
+@dataclass
+class Device:
+    """A terminal's own side: its name and its key."""
+
+    name: str
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def csr(self) -> str:
+        return request_for(self.name, self.key)
+
+
+@pytest.fixture(autouse=True)
+def _authority(office: Office) -> Iterator[None]:
+    """An authority for the module's ledger, nobody's guesses, and the real time afterwards."""
+    with transaction(office.engine) as session:
+        missing = session.scalar(text("SELECT COUNT(*) FROM authorities")) == 0
+        session.execute(text("DELETE FROM wrong_claims"))
+    if missing:
+        found_authority(office.engine, office.settings, office.now())
+    yield
+    office.shift = timedelta(0)
+
+
+@pytest.fixture
+def device(office: Office) -> Device:
+    """A registered kiosk that was not claimed yet."""
+    room = office.room(office.organisation()["id"])
+    return Device(office.terminal(room["id"])["terminal"]["id"], authority.new_key())
+
+
+def new_code(office: Office, terminal: str) -> str:
+    with office.client(Role.OPERATOR) as client:
+        answer = client.post(f"/api/v1/terminals/{terminal}/claim-code")
+    assert answer.status_code == 200, answer.text
+    code: str = answer.json()["code"]
+    return code
+
+
+def post(office: Office, path: str, body: JSON) -> httpx.Response:
+    with office.client(None) as client:
+        return client.post(path, json=body)
+
+
+def claimed(office: Office, device: Device) -> JSON:
+    answer = post(office, CLAIMS, {"code": new_code(office, device.name), "csr": device.csr})
+    assert answer.status_code == 201, answer.text
+    body: JSON = answer.json()
+    return body
+
+
+def renewed(office: Office, device: Device, old: JSON) -> httpx.Response:
+    return post(office, RENEWALS, renewal_of(old["certificate"], device.key, device.csr))
+
+
+def listed(office: Office, terminal: str) -> list[JSON]:
+    with office.client(Role.VIEWER) as client:
+        items: list[JSON] = client.get(f"/api/v1/terminals/{terminal}/certificates").json()["items"]
+    return items
+
+
+def revoke(office: Office, terminal: str) -> JSON:
+    with office.client() as client:
+        answer = client.post(f"/api/v1/terminals/{terminal}/revoke", json={"reason": "it was stolen"})
+    assert answer.status_code == 200, answer.text
+    body: JSON = answer.json()
+    return body
+
+
+def audit(office: Office, subject: str) -> list[JSON]:
+    with office.client() as client:
+        items: list[JSON] = client.get("/api/v1/audit", params={"subject": subject, "limit": 200}).json()["items"]
+    return items
+
+
+def test_a_code_tells_whose_it_is_and_makes_a_certificate(office: Office, device: Device) -> None:
+    renew_twins(office.engine, 1_000, office.now())
+    code = new_code(office, device.name)
+    with office.client(None) as client:
+        assert client.get(f"{CLAIMS}/{code.lower()}").json() == {"terminal": device.name}
+    now = office.now()
+    answer = post(office, CLAIMS, {"code": f"{code[:5]}-{code[5:]}", "csr": device.csr})
+    body = answer.json()
+    assert answer.status_code == 201
+    assert set(body) == {"terminal", "kind", "profile", "certificate", "chain", "root", "not_after", "renew_at",
+                         "broker", "password", "desired"}  # fmt: skip
+    assert (body["terminal"], body["kind"], body["profile"]) == (device.name, "kiosk", "kiosk")
+    leaf, chain, root = (
+        x509.load_pem_x509_certificate(body[name].encode()) for name in ("certificate", "chain", "root")
+    )
+    assert authority.is_issued_by(leaf, chain)
+    assert authority.is_issued_by(chain, root)
+    assert leaf.public_key() == device.key.public_key()
+    assert authority.terminal_of(leaf) == device.name
+    assert abs(body["not_after"] - to_us(now + timedelta(days=90))) < 10_000_000
+    assert abs(body["renew_at"] - to_us(now + timedelta(days=60))) < 10_000_000
+    assert body["broker"] == {"host": "127.0.0.1", "port": 8883}
+    assert body["desired"]["version"][0] == 1_000
+
+
+def test_the_new_password_is_for_files_and_the_old_one_for_nothing(office: Office) -> None:
+    made = office.terminal(None)
+    device = Device(made["terminal"]["id"], authority.new_key())
+    body = claimed(office, device)
+    assert body["desired"] is None
+    path = f"{office.url}/api/v1/terminals/{device.name}/files/{'0' * 64}"
+    assert httpx.get(path, auth=(device.name, made["password"])).status_code == 401
+    assert httpx.get(path, auth=(device.name, body["password"])).status_code == 404
+    with transaction(office.engine, read_only=True) as session:
+        assert terminals.broker_hashes(session)[device.name] is None
+    with office.client() as client:
+        version = client.get(f"/api/v1/terminals/{device.name}").json()["version"]
+        assert client.post(f"/api/v1/terminals/{device.name}/password", headers=etag(version)).status_code == 200
+    with transaction(office.engine, read_only=True) as session:
+        assert terminals.broker_hashes(session)[device.name] is None
+
+
+def test_a_wrong_a_used_and_an_expired_code_get_one_sentence(office: Office, device: Device) -> None:
+    used = new_code(office, device.name)
+    assert post(office, CLAIMS, {"code": used, "csr": device.csr}).status_code == 201
+    other = Device(office.terminal(None)["terminal"]["id"], authority.new_key())
+    replaced, expired = new_code(office, other.name), new_code(office, other.name)
+    sentences = set()
+    for code, shift in (("0000000000", 0), ("no code at all", 0), (used, 0), (replaced, 0), (expired, 1)):
+        office.shift = CODE_LASTS * shift
+        with office.client(None) as client:
+            seen = client.get(f"{CLAIMS}/{code}")
+        answer = post(office, CLAIMS, {"code": code, "csr": other.csr})
+        assert (seen.status_code, answer.status_code) == (404, 404)
+        sentences |= {seen.json()["detail"], answer.json()["detail"]}
+        with transaction(office.engine) as session:
+            session.execute(text("DELETE FROM wrong_claims"))
+    assert len(sentences) == 1
+    assert listed(office, other.name) == []
+
+
+def test_guessing_is_stopped_and_goes_on_after_a_quarter_of_an_hour(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    body = {"code": "ZZZZZZZZZZ", "csr": device.csr}
+    tried = [post(office, CLAIMS, body).status_code for _ in range(GUESSES_BY_ADDRESS + 1)]
+    assert tried == [404] * GUESSES_BY_ADDRESS + [429]
+    refused = post(office, CLAIMS, body | {"code": code})
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    with office.client(None) as client:
+        assert client.get(f"{CLAIMS}/{code}").status_code == 429
+    office.shift = GUESSES_OF + timedelta(seconds=1)
+    assert post(office, CLAIMS, body | {"code": code}).status_code == 201
+
+
+def test_guesses_from_everywhere_are_stopped_too(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    with transaction(office.engine) as session:
+        session.add_all(WrongClaim(address=f"192.0.2.{n}", at=office.now()) for n in range(GUESSES_IN_ALL))
+    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 429
+
+
+def weak(name: str) -> str:
+    subject = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    return builder.sign(rsa.generate_private_key(65537, 2048), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize("wrong", ["other name", "weak key", "no request", "a lone surrogate"])
+def test_a_wrong_request_is_refused_with_a_sentence_and_the_code_stays_good(
+    office: Office, device: Device, wrong: str
+) -> None:
+    code = new_code(office, device.name)
+    before = audit(office, device.name)
+    requests = {
+        "other name": request_for("kiosk-of-another", device.key),
+        "weak key": weak(device.name),
+        "no request": "-----BEGIN NOTHING-----",
+        "a lone surrogate": "\ud800",
+    }
+    with office.client(None) as client:
+        content = json.dumps({"code": code, "csr": requests[wrong]})
+        answer = client.post(CLAIMS, content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"].startswith(("The certificate signing request ", "The request is not valid"))
+    assert listed(office, device.name) == []
+    assert audit(office, device.name) == before
+    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 201
+
+
+def test_two_claims_with_one_code_at_once_give_one_certificate(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    others = [Device(device.name, authority.new_key()) for _ in range(4)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        answers = list(pool.map(lambda each: post(office, CLAIMS, {"code": code, "csr": each.csr}), others))
+    assert sorted(answer.status_code for answer in answers) == [201, 404, 404, 404]
+    assert len(listed(office, device.name)) == 1
+
+
+def test_a_new_claim_ends_what_the_terminal_had(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    new = Device(device.name, authority.new_key())
+    claimed(office, new)
+    newest, oldest = listed(office, device.name)
+    assert (newest["revoked_at"], oldest["revoke_reason"]) == (None, "claimed anew")
+    assert renewed(office, device, old).status_code == 403
+
+
+def test_a_certificate_is_renewed_by_its_key_up_to_a_year_after_its_end(office: Office, device: Device) -> None:
+    first = claimed(office, device)
+    office.shift = timedelta(days=61)
+    next_key = authority.new_key()
+    body = renewal_of(first["certificate"], device.key, request_for(device.name, next_key))
+    answer = post(office, RENEWALS, body)
+    assert answer.status_code == 201, answer.text
+    second = answer.json()
+    assert "password" not in second
+    assert "desired" not in second
+    assert second["not_after"] > first["not_after"]
+    assert post(office, RENEWALS, body).json()["certificate"] == second["certificate"]  # the answer was lost
+    office.shift = timedelta(days=61 + 90 + 364)
+    third = renewed(office, Device(device.name, next_key), second)
+    assert third.status_code == 201
+    office.shift = timedelta(days=61 + 90 + 366)
+    late = post(
+        office, RENEWALS, renewal_of(second["certificate"], next_key, request_for(device.name, authority.new_key()))
+    )
+    assert late.status_code == 403
+    assert "more than a year ago" in late.json()["detail"]
+
+
+def test_a_renewal_that_is_not_proved_changes_nothing(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    thief = authority.new_key()
+    stranger = authority.make_intermediate(authority.make_root("Elsewhere", office.now()), "x", office.now())
+    foreign = authority.make_terminal(stranger, device.name, device.key.public_key(), office.now())
+    good = renewal_of(old["certificate"], device.key, device.csr)
+    cases: list[tuple[JSON, int, str]] = [
+        (
+            renewal_of(old["certificate"], thief, request_for(device.name, thief)),
+            403,
+            "not signed by the certificate's key",
+        ),
+        (good | {"csr": request_for(device.name, thief)}, 403, "not signed by the certificate's key"),
+        (renewal_of(foreign.public_bytes(Encoding.PEM).decode(), device.key, device.csr), 403, "gave no terminal such"),
+        (renewal_of(old["chain"], device.key, device.csr), 403, "gave no terminal such"),
+        (good | {"certificate": "nothing"}, 422, "no certificate in PEM"),
+        (good | {"signature": "A" * 85}, 422, "not valid"),
+        (renewal_of(old["certificate"], device.key, request_for("kiosk-other", device.key)), 422, "common name"),
+    ]
+    for body, status, says in cases:
+        answer = post(office, RENEWALS, body)
+        assert (answer.status_code, says in answer.json()["detail"]) == (status, True), answer.text
+    assert len(listed(office, device.name)) == 1
+
+
+def test_renewals_of_a_day_are_bounded(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    statuses = [
+        post(
+            office, RENEWALS, renewal_of(old["certificate"], device.key, request_for(device.name, authority.new_key()))
+        )
+        for _ in range(MAX_A_DAY)
+    ]
+    assert [answer.status_code for answer in statuses] == [201] * (MAX_A_DAY - 1) + [429]
+
+
+def test_a_revoked_terminal_cannot_return_until_it_is_claimed_anew(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    code = new_code(office, device.name)
+    assert [each["revoke_reason"] for each in revoke(office, device.name)["items"]] == ["it was stolen"]
+    assert revoke(office, device.name)["items"] == []
+    refused = renewed(office, device, old)
+    assert (refused.status_code, "was revoked" in refused.json()["detail"]) == (403, True)
+    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 404
+    with office.client(Role.OPERATOR) as client:
+        shown = client.get(f"/api/v1/terminals/{device.name}").json()
+        assert not shown["enabled"]
+        assert client.post(f"/api/v1/terminals/{device.name}/claim-code").status_code == 409
+    with office.client() as client:
+        client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(shown["version"]))
+    assert renewed(office, device, old).status_code == 403
+    assert claimed(office, Device(device.name, authority.new_key()))["terminal"] == device.name
+
+
+def test_a_disabled_terminal_is_given_nothing(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    code = new_code(office, device.name)
+    with office.client() as client:
+        version = client.get(f"/api/v1/terminals/{device.name}").json()["version"]
+        client.post(f"/api/v1/terminals/{device.name}/disable", headers=etag(version))
+    assert renewed(office, device, old).status_code == 403
+    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 404
+
+
+def test_who_may_do_what(office: Office, device: Device) -> None:
+    path = f"/api/v1/terminals/{device.name}"
+    reason = {"reason": "it was stolen"}
+    with office.client(Role.VIEWER) as viewer, office.client(Role.OPERATOR) as operator:
+        assert viewer.post(f"{path}/claim-code").status_code == 403
+        assert operator.post(f"{path}/revoke", json=reason).status_code == 403
+        assert viewer.get(f"{path}/certificates").status_code == 200
+        assert viewer.get("/api/v1/terminals/kiosk-nowhere/certificates").status_code == 404
+        assert operator.post("/api/v1/terminals/kiosk-nowhere/claim-code").status_code == 404
+
+
+def test_the_audit_tells_it_all_and_no_secret_of_it(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    body = post(office, CLAIMS, {"code": code, "csr": device.csr}).json()
+    revoke(office, device.name)
+    entries = audit(office, device.name)
+    assert [each["action"] for each in reversed(entries)] == [
+        "terminal.register", "terminal.claim_code", "terminal.claim", "terminal.revoke",
+    ]  # fmt: skip
+    assert entries[1]["who"] == device.name
+    told = str(entries)
+    assert code not in told
+    assert body["password"] not in told
+    with transaction(office.engine, read_only=True) as session:
+        kept = session.scalars(select(ClaimCode.code_hash)).all()
+        assert code not in kept
+        serials = session.scalar(select(func.count()).select_from(Certificate).where(Certificate.name == device.name))
+    assert serials == 1
+
+
+def test_without_an_authority_a_code_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with open_office(tmp_path, f"sqlite:///{tmp_path}/ledger.db") as office:
+        terminal = office.terminal(None)["terminal"]["id"]
+        with office.client() as client:
+            answer = client.post(f"/api/v1/terminals/{terminal}/claim-code")
+    assert answer.status_code == 409
+    assert "python -m cloud ca init" in answer.json()["detail"]
+
+
+def test_without_its_key_file_the_authority_gives_nothing_and_the_code_stays_good(tmp_path: Path) -> None:
+    with open_office(tmp_path, f"sqlite:///{tmp_path}/ledger.db", public_url="https://rooms.example.org") as office:
+        found_authority(office.engine, office.settings, office.now())
+        device = Device(office.terminal(None)["terminal"]["id"], authority.new_key())
+        code = new_code(office, device.name)
+        hidden = office.settings.authority_key().rename(tmp_path / "away")
+        assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 503
+        hidden.rename(office.settings.authority_key())
+        answer = post(office, CLAIMS, {"code": code, "csr": device.csr})
+    assert answer.json()["broker"] == {"host": "rooms.example.org", "port": 8883}

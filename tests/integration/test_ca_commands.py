@@ -1,0 +1,194 @@
+"""`python -m cloud ca` as people run it: root kept apart, intermediates rotated, terminals shut out, keys backed up."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from cloud.certificates import authority
+from cloud.certificates.authorities import pem
+from tests.process import ROOT
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+PASSPHRASE = "eleven lamps in a row"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command on a ledger of its own, with the passphrase's file in `secret`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINK_")}
+    environment = kept | {
+        "ROOMLINK_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
+        "ROOMLINK_DATA_DIR": str(tmp_path / "data"),
+        "PYTHONPATH": str(ROOT),
+    }
+    (tmp_path / "secret").write_text(f"{PASSPHRASE}\n")
+
+    def command(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "cloud", *arguments],
+            env=environment | more,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    command("migrate")
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.execute(
+            "INSERT INTO terminals (id, kind, profile, password_hash, mqtt_password_hash, enabled, settings, created_at,"
+            " version) VALUES ('kiosk-1', 'kiosk', 'kiosk', '', '', 1, '{}', 0, 1)"
+        )
+    return command
+
+
+def refused(done: "subprocess.CompletedProcess[str]", says: str) -> None:
+    """One sentence, exit status 2."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def good(done: "subprocess.CompletedProcess[str]") -> str:
+    assert done.returncode == 0, done.stderr
+    assert PASSPHRASE not in done.stdout + done.stderr
+    return done.stdout
+
+
+def init(run: Run) -> str:
+    return good(run("ca", "init", "--root", "root.p12", "--passphrase-file", "secret", "--name", "Town"))
+
+
+def test_an_authority_is_made_once_and_its_root_is_kept_apart(run: Run, tmp_path: Path) -> None:
+    said = init(run)
+    assert "keep both off this machine" in said
+    assert stat.S_IMODE((tmp_path / "root.p12").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "data/authority.key").stat().st_mode) == 0o600
+    assert {each.name for each in (tmp_path / "data/authority").iterdir()} == {
+        "ca.pem", "root.pem", "chain.pem", "revoked.pem",
+    }  # fmt: skip
+    root, intermediate = x509.load_pem_x509_certificates((tmp_path / "data/authority/ca.pem").read_bytes())
+    assert authority.is_issued_by(intermediate, root)
+    assert authority.terminal_of(root) == "Town root"
+    again = run("ca", "init", "--root", "other.p12", "--passphrase-file", "secret")
+    refused(again, "There is a certificate authority already")
+    assert not (tmp_path / "other.p12").exists()
+
+
+def test_mistakes_are_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("short\n")
+    (tmp_path / "there").write_text("")
+    refused(run("ca", "init", "--root", "root.p12"), "Type the passphrase at a terminal")
+    refused(run("ca", "init", "--root", "root.p12", "--passphrase-file", "short"), "at least 12 characters")
+    refused(run("ca", "init", "--root", "root.p12", "--passphrase-file", "nowhere"), "nowhere cannot be read")
+    refused(run("ca", "init", "--root", "there", "--passphrase-file", "secret"), "there already")
+    refused(run("ca", "init", "--root", "no/where/root.p12", "--passphrase-file", "secret"), "cannot be written")
+    refused(run("ca", "rotate", "--root", "there", "--passphrase-file", "secret"), "cannot be opened")
+    refused(run("ca", "server", "127.0.0.1", "--to", "broker"), "no certificate authority yet")
+    refused(run("ca", "backup", "file", "--passphrase-file", "secret"), "no certificate authority yet")
+    refused(run("ca", "revoke", "kiosk-9"), "There is no terminal kiosk-9")
+    refused(run("ca", "list", ROOMLINK_REVOCATION_LIST_DAYS="1"), "ROOMLINK_REVOCATION_LIST_DAYS is not right")
+    init(run)
+    refused(run("ca", "server", "two words", "--to", "broker"), "no host name")
+    refused(run("ca", "service", "kiosk-1", "--to", "broker"), "A terminal could be called 'kiosk-1'")
+    refused(run("ca", "server", "127.0.0.1", "--to", "there"), "cannot be written")
+    (tmp_path / "data/authority.key").chmod(0o644)
+    refused(run("ca", "server", "127.0.0.1", "--to", "broker"), "chmod 600")
+
+
+def test_broker_and_service_get_key_and_certificate(run: Run, tmp_path: Path) -> None:
+    init(run)
+    good(run("ca", "server", "broker.example.org", "192.0.2.7", "--to", "broker"))
+    good(run("ca", "service", "roomlink-cloud", "--to", "cloud"))
+    root, _ = x509.load_pem_x509_certificates((tmp_path / "data/authority/ca.pem").read_bytes())
+    for folder, name in (("broker", "server"), ("cloud", "roomlink-cloud")):
+        key_file = tmp_path / folder / f"{name}-key.pem"
+        key = load_pem_private_key(key_file.read_bytes(), None)
+        leaf, intermediate = x509.load_pem_x509_certificates((tmp_path / folder / f"{name}.pem").read_bytes())
+        assert leaf.public_key() == key.public_key()
+        assert authority.is_issued_by(leaf, intermediate)
+        assert authority.is_issued_by(intermediate, root)
+        assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    listed = good(run("ca", "list")).splitlines()
+    assert [line.split("\t")[0] for line in listed] == ["root", "intermediate", "list", "server", "service"]
+    assert "broker.example.org" in listed[3]
+
+
+def test_rotation_takes_the_root_that_terminals_trust(run: Run, tmp_path: Path) -> None:
+    init(run)
+    (tmp_path / "wrong").write_text("another passphrase\n")
+    refused(run("ca", "rotate", "--root", "root.p12", "--passphrase-file", "wrong"), "passphrase is wrong")
+    before = x509.load_pem_x509_certificates((tmp_path / "data/authority/chain.pem").read_bytes())
+    good(run("ca", "rotate", "--root", "root.p12", "--passphrase-file", "secret"))
+    after = x509.load_pem_x509_certificates((tmp_path / "data/authority/chain.pem").read_bytes())
+    assert after[: len(before)] == before
+    assert len(after) == 2
+    assert (tmp_path / "data/authority/revoked.pem").read_text().count("BEGIN X509 CRL") == 2
+    states = [line.split("\t")[3] for line in good(run("ca", "list")).splitlines() if line.startswith("intermediate")]
+    assert states == ["retired", "in use"]
+
+
+def test_another_root_cannot_rotate(run: Run, tmp_path: Path) -> None:
+    init(run)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE authorities SET root = ?", (pem(_stranger()),))
+    refused(run("ca", "rotate", "--root", "root.p12", "--passphrase-file", "secret"), "another root")
+
+
+def _stranger() -> x509.Certificate:
+    from cloud.clock import utc_now
+
+    return authority.make_root("Elsewhere", utc_now()).certificate
+
+
+def test_a_terminal_is_shut_out_by_the_command_line(run: Run, tmp_path: Path) -> None:
+    init(run)
+    done = run("ca", "revoke", "kiosk-1", "--reason", "it was stolen", ROOMLINK_MQTT_PORT="1")
+    assert "kiosk-1 is shut out" in good(done)
+    assert "The service goes on trying." in done.stderr  # no broker is there
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT enabled FROM terminals").fetchone() == (0,)
+        assert ledger.execute("SELECT terminal_id FROM session_cuts").fetchall() == [("kiosk-1",)]
+
+
+def test_a_backup_brings_the_intermediates_back_under_another_key_file(run: Run, tmp_path: Path) -> None:
+    init(run)
+    said = good(run("ca", "backup", "ca.backup", "--passphrase-file", "secret"))
+    assert "Not in it: the root's key" in said
+    assert stat.S_IMODE((tmp_path / "ca.backup").stat().st_mode) == 0o600
+    refused(run("ca", "backup", "ca.backup", "--passphrase-file", "secret"), "there already")
+    (tmp_path / "data/authority.key").unlink()
+    refused(run("ca", "server", "127.0.0.1", "--to", "broker"), "cannot be read; put it back")
+    good(run("ca", "restore", "ca.backup", "--passphrase-file", "secret"))
+    good(run("ca", "server", "127.0.0.1", "--to", "broker"))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.executescript("DELETE FROM certificates; DELETE FROM authorities;")
+    good(run("ca", "restore", "ca.backup", "--passphrase-file", "secret"))
+    good(run("ca", "rotate", "--root", "root.p12", "--passphrase-file", "secret"))
+
+
+def test_the_doctor_looks_at_authority_and_list(run: Run, tmp_path: Path) -> None:
+    assert "ok   authority: there is none yet" in run("doctor").stdout
+    init(run)
+    well = run("doctor").stdout
+    assert "ok   authority: the intermediate lasts 18" in well
+    assert "ok   authority: the revocation list lasts" in well
+    assert "BAD  authority: the revocation list lasts" in run("doctor", ROOMLINK_REVOCATION_LIST_DAYS="365").stdout
+    revoked = tmp_path / "data/authority/revoked.pem"
+    revoked.write_bytes(revoked.read_bytes()[:200])
+    assert "The broker must not be told to read it" in run("doctor").stdout
+    revoked.unlink()
+    assert "is the service running?" in run("doctor").stdout
+    (tmp_path / "data/authority.key").chmod(0o640)
+    assert "BAD  authority" in run("doctor").stdout
