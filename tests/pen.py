@@ -20,6 +20,7 @@ from firmware_specs.messages import (
     Record,
     Started,
 )
+from firmware_specs.signing import BatchSigner
 from firmware_specs.wire import chain_over, chain_start, encode_batch, encode_record
 from tests.town import Person
 
@@ -39,6 +40,7 @@ class Pen:
     boot: str = field(default_factory=lambda: str(uuid.uuid4()))
     clock: Clock = Clock.SYNCED
     parent: Parent | None = None
+    signer: BatchSigner | None = None
     lines: list[bytes] = field(default_factory=list)
 
     def stamp(self, **changed: Any) -> dict[str, Any]:
@@ -81,7 +83,7 @@ class Pen:
             "prev": self.chain(first - 1), "chain": self.chain(first - 1 + len(lines)), "sent_at": now_us(),
             "sent_mono_ms": time.monotonic_ns() // 1_000_000, "boot": self.boot, "clock": self.clock,
         }  # fmt: skip
-        return encode_batch(Header(**(header | changed)), lines)
+        return encode_batch(Header(**(header | changed)), lines, self.signer)
 
     def delivery(self, first: int = 1, count: int | None = None, **changed: Any) -> Delivery:
         """The same, as ingest receives it now."""

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from firmware_specs.errors import DecodeError, TooLarge, UnknownVersion
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from firmware_specs import signing
+from firmware_specs.errors import DecodeError, SignatureError, TooLarge, UnknownVersion
 from firmware_specs.messages import Clock, Header, StoredError
 from firmware_specs.wire import Batch, chain_start, decode_batch, encode_batch, stream_of
 
@@ -47,13 +50,21 @@ class Position(NamedTuple):
     said: int = 0
 
 
+Keys = Mapping[str, EllipticCurvePublicKey]
+"""Public keys by their id (firmware_specs.signing)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """What is stored already. `opened` counts the streams that a terminal opened within the last 24 hours."""
+    """What is stored already. `opened` counts the streams that a terminal opened within the last 24 hours.
+
+    `keys` holds, of each terminal that was claimed, the keys of its certificates in force: its batches must be signed by one.
+    """
 
     streams: Mapping[str, Position] = field(default_factory=dict)
     opened: Mapping[str, int] = field(default_factory=dict)
     streams_per_day: int = STREAMS_PER_DAY
+    keys: Mapping[str, Keys] = field(default_factory=dict)
 
 
 class Reading(NamedTuple):
@@ -116,6 +127,8 @@ def place(readings: Iterable[Reading], positions: Positions) -> list[Verdict]:
     for reading in readings:
         verdict = _verdict(reading, streams, opened, positions.streams_per_day)
         if verdict.taken:
+            verdict = _signed(verdict, positions.keys)
+        if verdict.taken:
             stream, terminal = verdict.batch.header.stream, verdict.delivery.terminal
             opened[terminal] = opened.get(terminal, 0) + (stream not in streams)
             streams[stream] = verdict.after()
@@ -139,6 +152,23 @@ def question(terminal: str, stream: str, at: int) -> Delivery:
 def start_of(terminal: str, stream: str) -> Position:
     """The position of a stream of which nothing is stored: c(0) at 0."""
     return Position(terminal, 0, chain_start(terminal, stream).hex())
+
+
+def _signed(verdict: Verdict, keys: Mapping[str, Keys]) -> Verdict:
+    """The verdict itself, where the batch of a claimed terminal is signed by one of its keys; else a refusal.
+
+    Looked at last: it costs more than all else, and an unsigned batch that would not be taken is answered as ever.
+    """
+    terminal = verdict.delivery.terminal
+    if terminal not in keys:
+        return verdict
+    header = verdict.delivery.payload.partition(b"\n")[0]
+    try:
+        signing.verify(terminal, header, keys[terminal])
+    except SignatureError as error:
+        reading = verdict.reading._replace(wrong=str(error))
+        return Verdict(reading, verdict.position, error=StoredError.BAD_SIGNATURE, mark=StoredError.BAD_SIGNATURE)
+    return verdict
 
 
 def _error_of(error: DecodeError) -> StoredError:

@@ -6,7 +6,7 @@ every other delivery of a known terminal gets its answer. Called by the worker w
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from sqlalchemy import Engine
@@ -75,10 +75,9 @@ class Line:
         with transaction(self.engine, read_only=True) as session:
             bulk, epoch = Bulk.of(session), current_epoch(session)
             terminals = self.lookups.terminals(bulk, (delivery.terminal for delivery in deliveries))
-            verdicts = place(
-                known := [each for each in readings if each.delivery.terminal in terminals],
-                self._positions(bulk, known),
-            )
+            known = [each for each in readings if each.delivery.terminal in terminals]
+            keys = {each: facts.keys for each, facts in terminals.items() if facts.keys}
+            verdicts = place(known, replace(self._positions(bulk, known), keys=keys))
             ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
         refused = [verdict for verdict in verdicts if verdict.mark]
         stored, now = self._store(ready, refused, [said for each in verdicts if (said := _said(each))], epoch)

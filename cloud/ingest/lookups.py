@@ -7,10 +7,14 @@ registered or disabled is noticed. Used by one ingest worker, in one thread.
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from cloud.bulk import Bulk
+from cloud.ingest.accept import Keys
 from cloud.ingest.occurrences import Held
 from cloud.journal.format import Place
 
@@ -19,6 +23,7 @@ V = TypeVar("V")
 
 MAX_TWINS: Final = 20_000
 MAX_TERMINALS: Final = 50_000
+MAX_KEYS: Final = 50_000
 NEWEST_TWINS: Final = 100
 """So many twins back a terminal stood where it stood lately."""
 TERMINAL_FRESH_S: Final = 3.0
@@ -29,10 +34,11 @@ A_WEEK_US: Final = 7 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class TerminalFacts:
-    """A registered, enabled terminal: its kind and where it stands now."""
+    """A registered, enabled terminal: its kind, where it stands now, and its certificates' keys; none before its claim."""
 
     kind: str
     place: Place
+    keys: Keys = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +57,16 @@ class Lookups:
         self._monotonic_s = monotonic_s
         self._terminals: dict[str, tuple[float, TerminalFacts | None]] = {}
         self._twins: dict[tuple[int, int], TwinFacts] = {}
+        self._read_keys: dict[str, EllipticCurvePublicKey] = {}
 
     def terminals(self, bulk: Bulk, ids: Iterable[str]) -> dict[str, TerminalFacts]:
         """Those of `ids` that are registered and enabled."""
         now = self._monotonic_s()
         wanted = set(ids)
         stale = [each for each in wanted if each not in self._terminals or self._terminals[each][0] <= now]
+        keys = self._keys(bulk, stale) if stale else {}
         found = {
-            terminal: TerminalFacts(kind, (room, organisation))
+            terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal, {}))
             for terminal, kind, room, organisation in bulk.rows_in(
                 "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
                 "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
@@ -71,6 +79,20 @@ class Lookups:
         _keep_within(self._terminals, MAX_TERMINALS, wanted)
         known = ((each, self._terminals[each][1]) for each in wanted)
         return {each: facts for each, facts in known if facts is not None}
+
+    def _keys(self, bulk: Bulk, terminals: Iterable[str]) -> dict[str, dict[str, EllipticCurvePublicKey]]:
+        """Of those that were claimed. A key is read once from its certificate, which never changes."""
+        keys: dict[str, dict[str, EllipticCurvePublicKey]] = {}
+        for terminal, key_id, certificate in bulk.rows_in(
+            "SELECT terminal_id, key_id, certificate FROM certificates WHERE kind = 'terminal' AND revoked_at IS NULL "
+            "AND terminal_id IN",
+            terminals,
+        ):
+            if key_id not in self._read_keys:
+                self._read_keys[key_id] = _key_of(certificate)
+            keys.setdefault(terminal, {})[key_id] = self._read_keys[key_id]
+        _keep_within(self._read_keys, MAX_KEYS, {each for of_one in keys.values() for each in of_one})
+        return keys
 
     def twins(self, bulk: Bulk, versions: Iterable[tuple[int, int]]) -> dict[tuple[int, int], TwinFacts]:
         """Those of `versions` that were ever published."""
@@ -117,6 +139,12 @@ class Lookups:
                 (room_id, from_at - A_WEEK_US, until_at + A_WEEK_US, until_at, from_at),
             )
         ]
+
+
+def _key_of(certificate: str) -> EllipticCurvePublicKey:
+    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    assert isinstance(key, EllipticCurvePublicKey)  # noqa: S101 - the authority signs no other
+    return key
 
 
 def _resend_timeout_us(document: str) -> int:
