@@ -1,4 +1,4 @@
-"""`python -m broker_config`: run the embedded broker, or make the files that Mosquitto's first start needs.
+"""`python -m broker_config`: run the embedded broker, or make and watch the files that Mosquitto reads.
 
 A mistake is answered with one sentence on stderr and exit status 2.
 Called by people, the demo and docker-compose.yml.
@@ -58,6 +58,25 @@ def mosquitto_users(
             passwords.write_password_file(directory / "terminals", {})
     except OSError as error:
         _refuse(f"{error.filename}: {error.strerror}.")
+
+
+@app.command()
+def watch(
+    incoming: Annotated[
+        Path, typer.Option(help="Folder where the cloud writes ca, server, server-key and revoked.pem.")
+    ],
+    into: Annotated[Path, typer.Option(help="Folder where Mosquitto reads them, and which nobody else writes.")],
+    users: Annotated[Path | None, typer.Option(help="Mosquitto's password file: a signal at its changes, too.")] = None,
+    pid_file: Annotated[
+        Path | None, typer.Option(help="Mosquitto's; without it, run.sh signals beside the broker.")
+    ] = None,
+) -> None:
+    """Give Mosquitto new certificates and revocation lists, but only sound ones, until SIGTERM or Ctrl-C."""
+    from broker_config import watch as watching
+
+    if not incoming.is_dir():
+        _refuse(f"{incoming} is not a folder.")
+    watching.watch(watching.Places(incoming, into, users, pid_file))
 
 
 def _refuse(sentence: str) -> NoReturn:
