@@ -16,11 +16,12 @@ RUN cp requirements.lock runtime.lock \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r runtime.lock
 
 FROM python:3.11-slim-bookworm
-# 1883 is the group of Mosquitto's image: what is written into the set-group-id folder, the broker may read.
+# 1883 is the group of Mosquitto's image: what is written into the set-group-id folders, the broker may read.
 RUN groupadd --gid 10001 roomlink && groupadd --gid 1883 mosquitto \
  && useradd --uid 10001 --gid roomlink --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin roomlink \
  && install -d -o roomlink -g roomlink -m 0700 /var/lib/roomlink \
- && install -d -o roomlink -g mosquitto -m 2750 /var/lib/roomlink-broker
+ && install -d -o roomlink -g roomlink -m 0755 /var/lib/roomlink/authority \
+ && install -d -o roomlink -g mosquitto -m 2750 /var/lib/roomlink-broker /var/lib/roomlink-certificates
 COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /opt/roomlink
 COPY firmware_specs firmware_specs

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import BrokerServer, EmbeddedBroker, MosquittoServer, PostgresServer
+from tests.servers import BrokerServer, EmbeddedBroker, MosquittoServer, MutualTlsMosquitto, PostgresServer
 
 settings.register_profile("roomlink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roomlink")
 
-BROKERS: dict[str, type[BrokerServer]] = {"mosquitto": MosquittoServer, "embedded": EmbeddedBroker}
+WITH_PASSWORDS: dict[str, type[BrokerServer]] = {"mosquitto": MosquittoServer, "embedded": EmbeddedBroker}
+BROKERS = WITH_PASSWORDS | {"mosquitto by certificate": MutualTlsMosquitto}
 
 
 def pytest_unconfigure() -> None:
@@ -45,8 +46,15 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
-    """A running Mosquitto with the production configuration and no terminal yet."""
+    """A running Mosquitto by passwords, and no terminal yet."""
     with MosquittoServer(tmp_path / "mosquitto") as server:
+        yield server
+
+
+@pytest.fixture
+def mutual_tls(tmp_path: Path) -> Iterator[MutualTlsMosquitto]:
+    """A running Mosquitto with the production configuration by certificates, and no terminal yet."""
+    with MutualTlsMosquitto(tmp_path / "mutual-tls") as server:
         yield server
 
 
@@ -57,8 +65,15 @@ def embedded_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
         yield server
 
 
-@pytest.fixture(params=sorted(BROKERS))
+@pytest.fixture(params=sorted(WITH_PASSWORDS))
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerServer]:
-    """Every broker in turn, running; `broker.capabilities` says what it can do."""
-    with BROKERS[request.param](tmp_path / request.param) as server:
+    """Every broker to which terminals come with passwords, running; `broker.capabilities` says what it can do."""
+    with WITH_PASSWORDS[request.param](tmp_path / request.param) as server:
+        yield server
+
+
+@pytest.fixture(params=sorted(BROKERS))
+def every_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerServer]:
+    """Every broker in turn, that by certificates among them; `tls` of it secures a terminal's connection."""
+    with BROKERS[request.param](tmp_path / "broker") as server:
         yield server

@@ -5,11 +5,14 @@ Promises that nothing is waited for longer than WITHIN_S, and that it never conn
 
 import queue
 import socket
+import ssl
 import threading
 import time
+import warnings
 from types import TracebackType
 from typing import Any, Self
 
+from cryptography import x509
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -30,7 +33,7 @@ class RefusedError(Exception):
 
 
 class MqttClient:
-    """One connection; `will` is (topic, payload, retain), `session_expiry_s` keeps the session after it."""
+    """One connection; `will` is (topic, payload, retain), `session_expiry_s` keeps the session after it, `tls` secures it."""
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class MqttClient:
         will: tuple[str, bytes, bool] | None = None,
         session_expiry_s: int | None = None,
         clean_start: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.messages: queue.Queue[MQTTMessage] = queue.Queue()  # unbounded: a test sends a handful
         self.ended = threading.Event()
@@ -54,6 +58,8 @@ class MqttClient:
             reconnect_on_failure=False,
         )
         self._client.username_pw_set(user, password)
+        if tls is not None:
+            self._client.tls_set_context(tls)
         if will is not None:
             self._client.will_set(will[0], will[1], qos=1, retain=will[2])
         self._client.on_connect = self._on_connect
@@ -65,12 +71,25 @@ class MqttClient:
 
     def _connect(self, port: int, session_expiry_s: int | None, *, clean_start: bool) -> None:
         properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_expiry_s)
-        self._client.connect(HOST, port, keepalive=30, clean_start=clean_start, properties=properties)
+        if not self._dial(port, properties, clean_start=clean_start):
+            self._release()
+            raise RefusedError(None)
         self._client.loop_start()
         reason = self._answer()
         if reason is None or reason.is_failure:
             self._release()
             raise RefusedError(None if reason is None else reason.getName())
+
+    def _dial(self, port: int, properties: Properties, *, clean_start: bool) -> bool:
+        """False when it was refused in the TLS handshake, before there was an MQTT to say why."""
+        with warnings.catch_warnings():  # paho leaves such a socket to the garbage collector
+            warnings.simplefilter("ignore", ResourceWarning)
+            try:
+                self._client.connect(HOST, port, keepalive=30, clean_start=clean_start, properties=properties)
+            except (ssl.SSLError, ConnectionResetError, BrokenPipeError) as error:
+                error.__traceback__ = None  # which holds the socket
+                return False
+            return True
 
     def _on_connect(self, _c: Client, _u: object, _f: object, reason: ReasonCode, got: Properties | None) -> None:
         self.properties = got or self.properties
@@ -96,6 +115,10 @@ class MqttClient:
         self._client.publish(topic, payload, qos, retain, properties)
         return self._answer()
 
+    def publish_unanswered(self, topic: str, payload: bytes) -> None:
+        """QoS 0, waiting only until the network has taken it: a flood must not fill the sender's own memory."""
+        self._client.publish(topic, payload, 0).wait_for_publish(WITHIN_S)
+
     def receive(self, within_s: float = WITHIN_S) -> MQTTMessage:
         """The next message; queue.Empty when none comes in time."""
         return self.messages.get(timeout=within_s)
@@ -107,6 +130,11 @@ class MqttClient:
         while (message := self.receive(max(0.01, deadline - time.monotonic()))).payload != payload:
             before.append(message)
         return before
+
+    def peer_serial(self) -> int:
+        """The serial number of the certificate that the broker showed."""
+        connection: Any = self._client.socket()
+        return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True)).serial_number
 
     def cut(self) -> None:
         """End the TCP connection without DISCONNECT, as a lost network does."""

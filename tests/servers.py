@@ -8,13 +8,16 @@ import json
 import os
 import secrets
 import shutil
+import ssl
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from broker_config.passwords import ask_for_reload, hash_password, read_password_file, write_password_file
+from broker_config.watch import FILES
+from tests.authorities import Authorities, Identity, write_broker_files
 from tests.postgres import PostgresServer
 from tests.process import (
     HOST,
@@ -35,6 +38,7 @@ __all__ = [
     "Capabilities",
     "EmbeddedBroker",
     "MosquittoServer",
+    "MutualTlsMosquitto",
     "PostgresServer",
     "ServerError",
     "free_port",
@@ -95,6 +99,10 @@ class BrokerServer(Server):
         """In clear, for the client that signs in."""
         return self._users[name]
 
+    def tls(self, name: str | None) -> ssl.SSLContext | None:
+        """How this terminal's connections are secured, or those of somebody without a certificate; None: in clear."""
+        return None
+
     @abstractmethod
     def _write_user(self, name: str, password: str | None) -> None:
         """Write one user to where the broker reads them, None to strike it off; all others stay."""
@@ -109,7 +117,9 @@ class BrokerServer(Server):
 
 
 class MosquittoServer(BrokerServer):
-    """Mosquitto with the production configuration, on other ports and paths."""
+    """Mosquitto with passwords.conf, on other ports and paths."""
+
+    variant = "passwords.conf"
 
     capabilities = Capabilities(
         access_rules=True,
@@ -145,22 +155,34 @@ class MosquittoServer(BrokerServer):
         write_password_file(self.password_file, {})
         self._set_users(users)
 
+    def configuration(self) -> str:
+        """As it is on disk."""
+        return self._conf.read_text()
+
     def _configuration(self, changes: Mapping[str, str]) -> str:
-        lines = (MOSQUITTO_CONF / "mosquitto.conf").read_text().splitlines()
-        replaced = {
-            "listener 1883": f"listener {self.port} {HOST}",
-            "listener 1884": f"listener {self.cloud_port} {HOST}",
-            "persistence_location /mosquitto/data/": f"persistence_location {self._data}/",
-            "password_file /mosquitto/users/terminals": f"password_file {self.password_file}",
-            "password_file /mosquitto/users/cloud": f"password_file {self.cloud_password_file}",
-            "acl_file /mosquitto/config/terminals.acl": f"acl_file {MOSQUITTO_CONF / 'terminals.acl'}",
-            "acl_file /mosquitto/config/cloud.acl": f"acl_file {MOSQUITTO_CONF / 'cloud.acl'}",
-        } | dict(changes)
+        lines = (MOSQUITTO_CONF / self.variant).read_text().splitlines()
+        replaced = self._own_lines() | dict(changes)
         if missing := replaced.keys() - set(lines):
-            raise ServerError(f"mosquitto.conf has no such line any more: {', '.join(missing)}")
+            raise ServerError(f"{self.variant} has no such line any more: {', '.join(missing)}")
         # As root it would drop to the user mosquitto, who cannot enter a test's private directory.
         own = [f"pid_file {self.pid_file}"] + (["user root"] if os.geteuid() == 0 else [])
         return "\n".join([*own, *(replaced.get(line, line) for line in lines), ""])
+
+    def _own_lines(self) -> dict[str, str]:
+        """Lines of the configuration to what stands there instead: this server's ports and paths."""
+        return self._shared_lines() | {
+            "listener 1883": f"listener {self.port} {HOST}",
+            "password_file /mosquitto/users/terminals": f"password_file {self.password_file}",
+        }
+
+    def _shared_lines(self) -> dict[str, str]:
+        return {
+            "listener 1884": f"listener {self.cloud_port} {HOST}",
+            "persistence_location /mosquitto/data/": f"persistence_location {self._data}/",
+            "password_file /mosquitto/users/cloud": f"password_file {self.cloud_password_file}",
+            "acl_file /mosquitto/config/terminals.acl": f"acl_file {MOSQUITTO_CONF / 'terminals.acl'}",
+            "acl_file /mosquitto/config/cloud.acl": f"acl_file {MOSQUITTO_CONF / 'cloud.acl'}",
+        }
 
     def _write_user(self, name: str, password: str | None) -> None:
         path = self.cloud_password_file if name == CLOUD_USER else self.password_file
@@ -181,13 +203,75 @@ class MosquittoServer(BrokerServer):
     def start(self) -> None:
         """Start it, and return when both listeners accept."""
         self._data.mkdir(exist_ok=True)
-        command = [str(self._program), "-c", str(self._conf)]
+        self.process.spawn(self.command(), ready=lambda: accepts(self.port) and accepts(self.cloud_port))
+
+    def command(self) -> list[str]:
+        """What starts it."""
         if self._by_run_sh:
-            command = ["sh", str(MOSQUITTO_CONF / "run.sh"), str(self._conf), str(self.password_file)]
-        self.process.spawn(command, ready=lambda: accepts(self.port) and accepts(self.cloud_port))
+            return ["sh", str(MOSQUITTO_CONF / "run.sh"), str(self._conf), *map(str, self._watched())]
+        return [str(self._program), "-c", str(self._conf)]
+
+    def _watched(self) -> list[Path]:
+        """The files that run.sh looks at."""
+        return [self.password_file]
 
     def wipe(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
+
+
+class MutualTlsMosquitto(MosquittoServer):
+    """Mosquitto with mosquitto.conf: registering a terminal makes its certificate, striking it off revokes that."""
+
+    variant = "mosquitto.conf"
+    capabilities = replace(MosquittoServer.capabilities, says_why_refused=False)
+
+    def __init__(
+        self,
+        directory: Path,
+        users: Mapping[str, str] | None = None,
+        *,
+        changes: Mapping[str, str] | None = None,
+        by_run_sh: bool = False,
+    ) -> None:
+        self.authorities = Authorities(directory / "authorities")
+        self.certificates = directory / "certificates"
+        self.revocations = self.certificates / "revoked.pem"
+        self._identities: dict[str, Identity] = {}
+        write_broker_files(self.authorities, self.certificates, HOST)
+        super().__init__(directory, users, changes=changes, by_run_sh=by_run_sh)
+
+    def _own_lines(self) -> dict[str, str]:
+        files = {"cafile": "ca", "certfile": "server", "keyfile": "server-key", "crlfile": "revoked"}
+        return (
+            self._shared_lines()
+            | {"listener 8883": f"listener {self.port} {HOST}"}
+            | {
+                f"{option} /mosquitto/certificates/{name}.pem": f"{option} {self.certificates / name}.pem"
+                for option, name in files.items()
+            }
+        )
+
+    def _write_user(self, name: str, password: str | None) -> None:
+        if name == CLOUD_USER:
+            super()._write_user(name, password)
+        elif password is None:
+            self.authorities.revoke(self._identities.pop(name))
+        else:
+            self._identities[name] = self.authorities.terminal(name)
+
+    def apply_users(self) -> None:
+        self.revocations.write_bytes(self.authorities.revocations())
+        self.reload()
+
+    def identity(self, name: str) -> Identity:
+        """A registered terminal's certificate and key."""
+        return self._identities[name]
+
+    def tls(self, name: str | None) -> ssl.SSLContext:
+        return self.authorities.context(None if name is None else self._identities[name])
+
+    def _watched(self) -> list[Path]:
+        return [self.cloud_password_file, *(self.certificates / name for name in FILES)]
 
 
 class EmbeddedBroker(BrokerServer):

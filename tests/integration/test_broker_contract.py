@@ -14,15 +14,15 @@ EVERYTHING_UP = "roomlink/v1/+/up/#"
 
 
 @pytest.fixture
-def broker(broker: BrokerServer) -> BrokerServer:
+def broker(every_broker: BrokerServer) -> BrokerServer:
     """With one terminal registered."""
-    broker.set_user(TERMINAL)
-    broker.apply_users()
-    return broker
+    every_broker.set_user(TERMINAL)
+    every_broker.apply_users()
+    return every_broker
 
 
 def terminal(broker: BrokerServer, will: tuple[str, bytes, bool] | None = None) -> MqttClient:
-    return MqttClient(broker.port, TERMINAL, broker.password(TERMINAL), will=will)
+    return MqttClient(broker.port, TERMINAL, broker.password(TERMINAL), will=will, tls=broker.tls(TERMINAL))
 
 
 def cloud(broker: BrokerServer, client_id: str = "roomlink-cloud-1") -> MqttClient:
@@ -45,7 +45,7 @@ def retained_at(broker: BrokerServer, topic: str) -> list[MQTTMessage]:
 )
 def test_wrong_user_or_password_is_refused(broker: BrokerServer, user: str | None, password: str | None) -> None:
     with pytest.raises(RefusedError) as refused:
-        MqttClient(broker.port, user, password, client_id="stranger")
+        MqttClient(broker.port, user, password, client_id="stranger", tls=broker.tls(None))
     assert (refused.value.reason is not None) == broker.capabilities.says_why_refused
     if broker.capabilities.says_why_refused:
         assert refused.value.reason == "Not authorized"
@@ -137,7 +137,8 @@ def test_foreign_client_id_takes_over_only_where_the_user_name_does_not_decide(b
     broker.set_user("kiosk-2")
     broker.apply_users()
     with terminal(broker) as kiosk:
-        with MqttClient(broker.port, "kiosk-2", broker.password("kiosk-2"), client_id=TERMINAL) as thief:
+        password, tls = broker.password("kiosk-2"), broker.tls("kiosk-2")
+        with MqttClient(broker.port, "kiosk-2", password, client_id=TERMINAL, tls=tls) as thief:
             thief.publish("roomlink/v1/kiosk-2/up/records", b"fence")
         if not broker.capabilities.user_name_is_client_id:
             assert kiosk.ended.wait(10)
@@ -160,7 +161,8 @@ def test_message_within_its_expiry_is_delivered_with_what_is_left(broker: Broker
 
 
 def test_clean_start_forgets_what_came_in_between(broker: BrokerServer) -> None:
-    keeping = MqttClient(broker.port, TERMINAL, broker.password(TERMINAL), session_expiry_s=60)
+    password, tls = broker.password(TERMINAL), broker.tls(TERMINAL)
+    keeping = MqttClient(broker.port, TERMINAL, password, session_expiry_s=60, tls=tls)
     keeping.subscribe(f"roomlink/v1/{TERMINAL}/down/#")
     keeping.cut()
     with cloud(broker) as service:
@@ -211,13 +213,13 @@ def test_new_user_is_admitted_after_users_are_applied(broker: BrokerServer) -> N
         broker.set_user("kiosk-2")
         broker.apply_users()
         assert kiosk.ended.wait(0) != broker.capabilities.reloads_users
-    with MqttClient(broker.port, "kiosk-2", broker.password("kiosk-2")):
+    with MqttClient(broker.port, "kiosk-2", broker.password("kiosk-2"), tls=broker.tls("kiosk-2")):
         pass
 
 
 def test_struck_off_user_is_refused_after_users_are_applied(broker: BrokerServer) -> None:
-    password = broker.password(TERMINAL)
+    password, tls = broker.password(TERMINAL), broker.tls(TERMINAL)
     broker.remove_user(TERMINAL)
     broker.apply_users()
     with pytest.raises(RefusedError):
-        MqttClient(broker.port, TERMINAL, password)
+        MqttClient(broker.port, TERMINAL, password, tls=tls)

@@ -1,4 +1,4 @@
-"""What only Mosquitto can do, and its traps: access rules, two listeners, reload, persistence.
+"""What only Mosquitto can do, and its traps, by password and by certificate: access rules, two listeners, take-over.
 
 Refusal is looked for in what is delivered: with an access file, SUBACK grants everything.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mqtt import MqttClient, RefusedError
-from tests.servers import CLOUD_USER, MosquittoServer, wait_until
+from tests.servers import CLOUD_USER, MosquittoServer, MutualTlsMosquitto
 
 NEAR, FAR = "kiosk-1", "kiosk-2"
 FENCE = b"fence"
@@ -23,24 +23,29 @@ def down(terminal: str, leaf: str = "commands") -> str:
     return f"roomlink/v1/{terminal}/down/{leaf}"
 
 
-@pytest.fixture
-def server(mosquitto: MosquittoServer) -> MosquittoServer:
+def terminal(server: MosquittoServer, name: str, will: tuple[str, bytes, bool] | None = None) -> MqttClient:
+    return MqttClient(server.port, name, server.password(name), will=will, tls=server.tls(name))
+
+
+@pytest.fixture(params=[MosquittoServer, MutualTlsMosquitto], ids=["by password", "by certificate"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MosquittoServer]:
     """With two terminals registered."""
-    mosquitto.set_user(NEAR)
-    mosquitto.set_user(FAR)
-    mosquitto.apply_users()
-    return mosquitto
+    server: MosquittoServer = request.param(tmp_path / "broker")
+    server.set_user(NEAR)
+    server.set_user(FAR)
+    with server:
+        yield server
 
 
 @pytest.fixture
 def near(server: MosquittoServer) -> Iterator[MqttClient]:
-    with MqttClient(server.port, NEAR, server.password(NEAR)) as client:
+    with terminal(server, NEAR) as client:
         yield client
 
 
 @pytest.fixture
 def far(server: MosquittoServer) -> Iterator[MqttClient]:
-    with MqttClient(server.port, FAR, server.password(FAR)) as client:
+    with terminal(server, FAR) as client:
         yield client
 
 
@@ -100,7 +105,7 @@ def test_user_name_with_a_wildcard_or_a_level_widens_nothing(
     server.set_user(name)
     server.apply_users()
     cloud.subscribe("roomlink/v1/+/up/#")
-    with MqttClient(server.port, name, server.password(name)) as odd:
+    with terminal(server, name) as odd:
         odd.subscribe("roomlink/v1/#")
         odd.publish(up(FAR), b"forged")
         cloud.publish(down(FAR), b"secret")
@@ -112,8 +117,8 @@ def test_user_name_with_a_wildcard_or_a_level_widens_nothing(
 
 def test_will_outside_the_own_subtree_is_accepted_and_dropped(server: MosquittoServer, cloud: MqttClient) -> None:
     cloud.subscribe("roomlink/v1/+/up/#")
-    MqttClient(server.port, NEAR, server.password(NEAR), will=(up(FAR, "state"), b"died", True)).cut()
-    MqttClient(server.port, NEAR, server.password(NEAR), will=(up(NEAR, "state"), FENCE, False)).cut()
+    terminal(server, NEAR, will=(up(FAR, "state"), b"died", True)).cut()
+    terminal(server, NEAR, will=(up(NEAR, "state"), FENCE, False)).cut()
     assert cloud.receive_until(FENCE) == []
 
 
@@ -157,7 +162,7 @@ def test_terminal_cannot_sign_in_where_client_ids_are_free(server: MosquittoServ
 
 def test_cloud_cannot_sign_in_at_the_terminals_listener(server: MosquittoServer) -> None:
     with pytest.raises(RefusedError):
-        MqttClient(server.port, CLOUD_USER, server.password())
+        MqttClient(server.port, CLOUD_USER, server.password(), tls=server.tls(None))
 
 
 def test_empty_client_id_is_refused_at_the_clouds_listener(server: MosquittoServer) -> None:
@@ -172,68 +177,3 @@ def test_cloud_cuts_a_terminals_session_by_taking_over_its_client_id(
         assert near.ended.wait(10)
     far.publish(up(FAR), b"still here")
     assert not far.ended.is_set()
-
-
-def test_reload_admits_and_strikes_off_without_cutting_the_others(
-    server: MosquittoServer, near: MqttClient, far: MqttClient, cloud: MqttClient
-) -> None:
-    cloud.subscribe("roomlink/v1/+/up/#")
-    server.set_user("kiosk-3")
-    old = server.password(FAR)
-    server.remove_user(FAR)
-    server.apply_users()
-    with MqttClient(server.port, "kiosk-3", server.password("kiosk-3")):
-        near.publish(up(NEAR), b"undisturbed")
-    assert cloud.receive().payload == b"undisturbed"
-    assert not near.ended.is_set()
-    assert far.ended.wait(10)  # the reload itself cuts who is no longer in the file
-    with pytest.raises(RefusedError):
-        MqttClient(server.port, FAR, old)
-
-
-def test_changed_password_cuts_the_session_and_replaces_the_old_one(server: MosquittoServer, near: MqttClient) -> None:
-    old = server.password(NEAR)
-    server.set_user(NEAR)
-    server.apply_users()
-    assert near.ended.wait(10)
-    with pytest.raises(RefusedError):
-        MqttClient(server.port, NEAR, old)
-    MqttClient(server.port, NEAR, server.password(NEAR)).close()
-
-
-@pytest.mark.parametrize("content", ["no colon\n", f"{NEAR}:$7$101$cut\n", "", None])
-def test_broken_password_file_lets_nobody_in_and_a_sound_one_heals_it(
-    server: MosquittoServer, near: MqttClient, content: str | None
-) -> None:
-    sound = server.password_file.read_text()
-    server.password_file.unlink()
-    if content is not None:
-        server.password_file.write_text(content)
-    server.reload()
-    assert near.ended.wait(10)
-    for user, password in [(NEAR, server.password(NEAR)), (NEAR, "wrong"), (None, None)]:
-        with pytest.raises(RefusedError):
-            MqttClient(server.port, user, password, client_id="anyone")
-    server.password_file.write_text(sound)
-    server.reload()
-    MqttClient(server.port, NEAR, server.password(NEAR)).close()
-
-
-def test_retained_messages_are_lost_where_persistence_is_off(tmp_path: Path) -> None:
-    with MosquittoServer(tmp_path, {NEAR: "one"}, changes={"persistence true": "persistence false"}) as server:
-        with MqttClient(server.port, NEAR, "one") as near:
-            near.publish(up(NEAR, "state"), b"born", retain=True)
-        server.restart()
-        with MqttClient(server.cloud_port, CLOUD_USER, server.password(), client_id="reader") as cloud:
-            cloud.subscribe("roomlink/v1/+/up/#")
-            with MqttClient(server.port, NEAR, "one") as near:
-                near.publish(up(NEAR), FENCE)
-            assert cloud.receive_until(FENCE) == []
-
-
-def test_log_tells_of_refusals_and_holds_no_payload(server: MosquittoServer, near: MqttClient) -> None:
-    near.publish(up(NEAR), b"private words")
-    with pytest.raises(RefusedError):
-        MqttClient(server.port, FAR, "wrong")
-    assert wait_until(lambda: "disconnected, not authorised" in server.process.log())
-    assert "private words" not in server.process.log()

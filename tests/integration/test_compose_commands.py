@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.mqtt import MqttClient, RefusedError
-from tests.process import ROOT
-from tests.servers import MosquittoServer, wait_until
+from tests.process import ROOT, Process, accepts
+from tests.servers import MosquittoServer, MutualTlsMosquitto, wait_until
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
@@ -91,6 +91,22 @@ def test_run_sh_tells_the_broker_nothing_of_a_missing_file_and_ends_with_it(tmp_
         broker = int(server.pid_file.read_text())
         assert server.process.stop() == 0
         assert not Path(f"/proc/{broker}").exists()
+
+
+def test_run_sh_waits_for_certificates_and_says_for_which(tmp_path: Path) -> None:
+    """So the broker may be started before there is a certificate authority."""
+    server = MutualTlsMosquitto(tmp_path, by_run_sh=True)
+    late = server.certificates / "revoked.pem"
+    content = late.read_bytes()
+    late.unlink()
+    waiting = Process(tmp_path / "waiting.log")
+    (server.directory / "data").mkdir()
+    waiting.spawn(server.command(), ready=lambda: f"Waiting for {late}" in waiting.log())
+    assert not accepts(server.port)
+    late.write_bytes(content)
+    assert wait_until(lambda: " running" in waiting.log())
+    assert accepts(server.port)
+    assert waiting.stop() == 0
 
 
 def admits(server: MosquittoServer, user: str, password: str) -> bool:

@@ -37,7 +37,7 @@ def mounts(service: Service) -> dict[PurePosixPath, tuple[str, bool]]:
 
 def mounted_at(service: Service, path: PurePosixPath) -> tuple[str, PurePosixPath, bool]:
     """What holds this path of the container: its source, the path below it, and whether it may be written."""
-    for folder, (source, writable) in mounts(service).items():
+    for folder, (source, writable) in sorted(mounts(service).items(), reverse=True):  # a mount within another first
         if path == folder or folder in path.parents:
             return source, path.relative_to(folder), writable
     raise AssertionError(f"{path} is not on any volume")
@@ -157,22 +157,59 @@ def test_only_console_and_terminals_port_are_published_and_on_loopback_unless_to
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "cloud": ["${CONSOLE_ADDRESS:-127.0.0.1}:8080:8080"],
-        "mosquitto": ["${BROKER_ADDRESS:-127.0.0.1}:1883:1883"],
+        "mosquitto": ["${BROKER_ADDRESS:-127.0.0.1}:8883:8883"],
     }
+
+
+READ = re.compile(r"^(\w+file|persistence_location) (/\S+)$", re.MULTILINE)
 
 
 def test_mosquittos_files_are_where_its_configuration_looks_for_them() -> None:
     service = SERVICES["mosquitto"]
-    conf = (ROOT / "broker_config/mosquitto/mosquitto.conf").read_text("utf-8")
-    paths = dict(re.findall(r"^(acl_file|password_file|persistence_location) (/\S+)$", conf, re.MULTILINE))
-    assert paths.keys() == {"acl_file", "password_file", "persistence_location"}
-    for option, path in re.findall(r"^(acl_file|password_file|persistence_location) (/\S+)$", conf, re.MULTILINE):
+    found = READ.findall((ROOT / "broker_config/mosquitto/mosquitto.conf").read_text("utf-8"))
+    own = {"acl_file", "password_file", "persistence_location"}
+    assert {option for option, _ in found} == own | {"cafile", "certfile", "keyfile", "crlfile"}
+    for option, path in found:
         source, below, writable = mounted_at(service, PurePosixPath(path))
         assert writable == (option == "persistence_location")
         assert option != "acl_file" or (ROOT / source / below).is_file()
     for path in [*service["entrypoint"][1:], *service["command"][:1]]:
         source, below, _ = mounted_at(service, PurePosixPath(path))
         assert (ROOT / source / below).is_file()
+
+
+def test_run_sh_looks_at_every_file_that_mosquitto_reads_and_somebody_changes() -> None:
+    found = READ.findall((ROOT / "broker_config/mosquitto/mosquitto.conf").read_text("utf-8"))
+    changing = {path for option, path in found if option not in {"acl_file", "persistence_location"}}
+    passwords = dict(
+        READ.findall((ROOT / "broker_config/mosquitto/passwords.conf").read_text("utf-8").split("listener 1884")[0])
+    )
+    assert set(SERVICES["mosquitto"]["command"][1:]) == changing | {passwords["password_file"]}
+
+
+def test_certificates_pass_from_the_cloud_by_the_watcher_to_mosquitto_and_no_other_way() -> None:
+    watcher = SERVICES["broker-watch"]
+    options = dict(zip(watcher["command"][4::2], map(PurePosixPath, watcher["command"][5::2]), strict=True))
+    incoming, into = mounted_at(watcher, options["--incoming"]), mounted_at(watcher, options["--into"])
+    written = PurePosixPath(environment(SERVICES["cloud"])["ROOMLINK_DATA_DIR"]) / "authority"
+    cloud = mounted_at(SERVICES["cloud"], written)
+    conf = (ROOT / "broker_config/mosquitto/mosquitto.conf").read_text("utf-8")
+    mosquitto = {
+        mounted_at(SERVICES["mosquitto"], PurePosixPath(path)) for path in re.findall(r"^crlfile (.+)$", conf, re.M)
+    }
+    assert incoming == (cloud[0], cloud[1], False)
+    assert cloud[2]
+    assert into[2]
+    assert mosquitto == {(into[0], into[1] / "revoked.pem", False)}
+    assert into[0] not in {source for source, _ in mounts(SERVICES["cloud"]).values()}
+    assert watcher["network_mode"] == "none"
+
+
+def test_image_makes_every_folder_that_ours_write_before_a_volume_covers_it() -> None:
+    """A volume takes owner and mode from the image's folder; where there is none it would be root's."""
+    made = set(re.findall(r"/var/lib/roomlink\S*", DOCKERFILE.replace("/nonexistent", "")))
+    ours = [service for service in SERVICES.values() if service.get("image", "").startswith("roomlink:")]
+    assert {str(folder) for service in ours for folder in mounts(service)} <= made
 
 
 def test_cloud_writes_the_users_that_mosquitto_reads() -> None:
