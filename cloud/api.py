@@ -72,8 +72,8 @@ class Cloud:
             yield session
 
     def change(self, by: Principal) -> Change:
-        """Who changes something, and when: now."""
-        return Change(by.name, self.clock())
+        """Who changes something, when (now), and from where."""
+        return Change(by.name, self.clock(), by.address)
 
 
 def _cloud(request: Request) -> Cloud:

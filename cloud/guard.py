@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
@@ -48,6 +48,11 @@ def set_session(answer: Response, secret: str, lasts: timedelta, public_url: str
     """Give the session's cookie, which no script reads; over TLS only where people's address is https."""
     secure = (public_url or "").startswith("https://")
     answer.set_cookie(COOKIE, secret, max_age=int(lasts.total_seconds()), httponly=True, samesite="lax", secure=secure)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from; behind a trusted proxy, what that says (uvicorn puts it there)."""
+    return connection.client.host if connection.client else ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ class Guard:
         bearer = token.strip() if scheme.lower() == "bearer" else None
         if bearer is None and not cookie:
             return None
-        return await to_thread.run_sync(self.identify, cookie, bearer)
+        principal = await to_thread.run_sync(self.identify, cookie, bearer)
+        return principal and replace(principal, address=address_of(connection))
 
     def _check_origin(self, scope: Scope, principal: Principal | None) -> None:
         """A browser must come from our own pages, wherever its cookie alone would let it act (CSRF)."""

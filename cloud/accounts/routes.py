@@ -11,7 +11,7 @@ from cloud.accounts.service import Role
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
 from cloud.errors import Unauthenticated
 from cloud.forms import Form, InstantUs, Name
-from cloud.guard import COOKIE, set_session
+from cloud.guard import COOKIE, address_of, set_session
 from cloud.security import Admin, Viewer
 
 routes = router("", "accounts")
@@ -98,7 +98,7 @@ class NewTokenView(TokenView):
 def sign_in(request: Request, body: SignInBody, cloud: TheCloud) -> Response:
     """Sign in: sets the session's cookie."""
     lasts = timedelta(hours=cloud.settings.session_hours)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     password = body.password.get_secret_value()
     with cloud.writing() as session:
         secret = service.sign_in(session, body.name, password, address, cloud.clock(), lasts)

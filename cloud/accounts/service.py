@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from cloud.accounts.models import Account, ApiToken, SignIn, SignInFailure
-from cloud.audit.service import Change, note
+from cloud.audit.service import Change, note, state
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooOften
 from cloud.paging import Found, Paging, find
@@ -48,7 +48,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking, as found out from a session or a token; `until` is the token's end."""
+    """Who is asking, as found out from a session or a token, and from where; `until` is the token's end."""
 
     account_id: str
     name: str
@@ -56,6 +56,7 @@ class Principal:
     scope: Scope = EVERYWHERE
     by_session: bool = False
     until: datetime | None = None
+    address: str = ""
 
 
 def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
@@ -87,6 +88,7 @@ def edit_account(
     Stale when `version` is said and is not the present one.
     """
     account = get_account(session, account_id)
+    before = state(account, ("role", "enabled"))
     next_version(account, account.version if version is None else version)
     if password is not None:
         _check_password(password)
@@ -97,7 +99,8 @@ def edit_account(
     if not _admins(session):
         raise Conflict("At least one enabled admin must remain.", code="last_admin")
     session.execute(delete(SignIn).where(SignIn.account_id == account_id))
-    note(session, change, "account.edit", account_id, role=role, enabled=enabled, password=password is not None)
+    changed = {"role": account.role, "enabled": account.enabled, "password": password is not None}
+    note(session, change, "account.edit", account_id, before=before, **changed)
     return account
 
 
@@ -149,11 +152,11 @@ def sign_in(session: Session, name: str, password: str, address: str, now: datet
     if account is None or not good or not account.enabled:
         session.add_all(SignInFailure(key=key, at=now) for key in keys)
         if account is not None:  # an unknown name is not kept: people type passwords there
-            note(session, Change("-", now), "account.sign_in_failed", account.id)
+            note(session, Change("-", now, address), "account.sign_in_failed", account.id)
         return None
     secret = secrets.token_urlsafe(32)
     session.add(SignIn(token_hash=_digest(secret), account_id=account.id, created_at=now, expires_at=now + lasts))
-    note(session, Change(account.name, now), "account.sign_in", account.id)
+    note(session, Change(account.name, now, address), "account.sign_in", account.id)
     return secret
 
 

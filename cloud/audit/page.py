@@ -54,12 +54,14 @@ def _listing(view: View, known: _Known, who: str, subject: str, cursor: str) -> 
     columns = (
         Column(words("audit.when"), "rl-fit"),
         Column(words("audit.who"), "nowrap"),
+        Column(words("audit.from"), "nowrap mid"),
         Column(words("audit.action"), "nowrap"),
         Column(words("audit.subject"), "b"),
-        Column(words("audit.detail"), "lo"),
+        Column(words("audit.detail")),
     )
     rows = [
-        [words.clock(row.at), link(lists.address(PATH, who=row.who), row.who, class_="rl-quiet"),
+        [words.clock(row.at), link(lists.address(PATH, who=row.who), naming.who(words, row), class_="rl-quiet"),
+         small(naming.place(words, row.address)),
          words.known(f"action.{row.action}", words("audit.other")), _subject(view, row, known.names),
          small(naming.detail(words, row, known.names))]
         for row in known.found.rows

@@ -19,7 +19,7 @@ from cloud.console.preferences import Preferences, local_path, preferences_of
 from cloud.console.widgets import link, note
 from cloud.console.words import Words
 from cloud.errors import TooOften
-from cloud.guard import COOKIE, set_session
+from cloud.guard import COOKIE, address_of, set_session
 
 MAX_NAME = 120
 
@@ -40,7 +40,7 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
         next: Annotated[str, Form()] = "/",  # noqa: A002
     ) -> Response:
         lasts = timedelta(hours=cloud.settings.session_hours)
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         preferences, wanted = preferences_of(request), local_path(next)
         try:
             with cloud.writing() as session:

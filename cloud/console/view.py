@@ -5,7 +5,7 @@ Promises that every read and every change asks anew who is signed in: the page m
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ from cloud.console.live import Live
 from cloud.console.preferences import Preferences
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
-from cloud.guard import COOKIE
+from cloud.guard import COOKIE, address_of
 from cloud.overview.service import Frame, Pulse
 from cloud.scope import Scope
 from cloud.security import check_role
@@ -179,8 +179,9 @@ class View:
         ui.run_javascript("window.scrollTo({top: 0})")
 
     def _now_signed_in(self, session: Session, role: Role) -> Principal:
-        cookie = self.client.request.cookies.get(COOKIE, "")
-        return check_role(accounts.principal_of_session(session, cookie, self.cloud.clock()), role)
+        request = self.client.request
+        known = accounts.principal_of_session(session, request.cookies.get(COOKIE, ""), self.cloud.clock())
+        return replace(check_role(known, role), address=address_of(request))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

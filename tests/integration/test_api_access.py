@@ -134,6 +134,18 @@ def test_a_token_made_by_a_token_does_not_outlive_it(office: Office) -> None:
             assert made["expires_at"] == min(asked or in_an_hour, in_an_hour)
 
 
+def test_an_entry_says_from_which_address_and_what_was_so_before(office: Office) -> None:
+    made = office.make("/accounts", name="moved-up", password=PASSWORD, role="viewer")
+    with office.client() as client:
+        edit = {"role": "operator"}
+        client.patch(f"/api/v1/accounts/{made['id']}", json=edit, headers=etag(1) | {"X-Forwarded-For": "192.0.2.7"})
+        edited, created = client.get("/api/v1/audit", params={"subject": made["id"]}).json()["items"]
+    assert (created["address"], created["before"]) == ("127.0.0.1", None)
+    assert (edited["address"], edited["before"]) == ("192.0.2.7", {"role": "viewer", "enabled": True})
+    assert edited["detail"] == {"role": "operator", "enabled": True, "password": False}
+    assert len(edited["hash"]) == len(edited["prev"]) == 64
+
+
 def failed_sign_ins(office: Office) -> list[JSON]:
     with office.client() as client:
         entries = client.get("/api/v1/audit", params={"limit": 200}).json()["items"]
