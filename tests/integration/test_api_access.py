@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from cloud.accounts.service import FAILURES_BY_NAME, Role
+from cloud.accounts.service import Role
+from cloud.accounts.sessions import FAILURES_BY_NAME
 from cloud.guard import COOKIE
 from tests.office import JSON, PASSWORD, Office, etag
 

@@ -203,6 +203,27 @@ def test_serve_answers_names_a_busy_port_and_ends_cleanly(
         assert process.stop(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize(("trusted", "address"), [(HOST, "192.0.2.9"), ("192.0.2.1", HOST)])
+def test_an_address_is_believed_from_the_trusted_proxy_only(
+    migrated: Run, environment: dict[str, str], tmp_path: Path, trusted: str, address: str
+) -> None:
+    migrated("user", "add", "anna", "--role", "viewer")
+    port = int(environment["ROOMLINK_PORT"])
+    process = Process(tmp_path / "serve.log")
+    settings = {name: value for name, value in environment.items() if name.startswith("ROOMLINK_")}
+    settings["ROOMLINK_TRUSTED_PROXIES"] = trusted
+    command = ["env", *(f"{name}={value}" for name, value in settings.items())]
+    process.spawn([*command, sys.executable, "-m", "cloud", "serve"], ready=lambda: accepts(port))
+    try:
+        body = {"name": "anna", "password": "wrong"}
+        answer = httpx.post(f"http://{HOST}:{port}/api/v1/session", json=body, headers={"X-Forwarded-For": "192.0.2.9"})
+        assert answer.status_code == 401
+    finally:
+        process.stop(signal.SIGTERM)
+    last = json.loads(last_line(migrated("audit", "export").stdout))
+    assert (last["action"], last["address"]) == ("account.sign_in_failed", address)
+
+
 def test_the_description_of_the_api_is_printed(run: Run) -> None:
     assert '"openapi": "3.1' in run("openapi").stdout
     assert run("openapi", "--markdown").stdout.startswith("# The HTTP API")
