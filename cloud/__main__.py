@@ -18,6 +18,7 @@ from cloud import doctor as doctor_checks
 from cloud import schema
 from cloud.accounts import commands as accounts
 from cloud.app import create_app
+from cloud.audit import commands as audit
 from cloud.certificates import commands as certificates
 from cloud.errors import CloudError, StartError
 from cloud.ingest import commands as ingest
@@ -40,6 +41,7 @@ app.add_typer(accounts.user, name="user")
 app.add_typer(accounts.token, name="token")
 app.add_typer(members.export, name="export")
 app.add_typer(certificates.ca, name="ca")
+app.add_typer(audit.audit, name="audit")
 app.command("import")(members.import_members)
 for command in (ingest.worker, ingest.rebuild, ingest.backup, ingest.restore):
     app.command()(command)

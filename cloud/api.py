@@ -5,8 +5,9 @@ A route opens one transaction, calls a service in it, and answers after the comm
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
 import structlog
@@ -18,7 +19,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 
+from cloud.accounts import sessions
 from cloud.accounts.service import Principal
+from cloud.accounts.sessions import Limits
 from cloud.audit.service import Change
 from cloud.clock import Clock
 from cloud.database import transaction
@@ -72,8 +75,22 @@ class Cloud:
             yield session
 
     def change(self, by: Principal) -> Change:
-        """Who changes something, and when: now."""
-        return Change(by.name, self.clock())
+        """Who changes something, when (now), and from where."""
+        return Change(by.name, self.clock(), by.address)
+
+    @property
+    def session_limits(self) -> Limits:
+        """How long sign-ins last."""
+        return Limits(
+            timedelta(hours=self.settings.session_hours), timedelta(minutes=self.settings.session_idle_minutes)
+        )
+
+    def note_use(self, by: Principal) -> None:
+        """A person has just used the session; when it cannot be written now, it is at the next use."""
+        now = self.clock()
+        if sessions.is_to_be_noted(by, now):
+            with suppress(Unavailable), self.writing() as session:
+                sessions.note_use(session, by, now, self.session_limits.idle)
 
 
 def _cloud(request: Request) -> Cloud:

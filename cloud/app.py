@@ -15,6 +15,7 @@ from starlette.routing import Match
 from cloud import health, openapi
 from cloud.accounts import routes as accounts
 from cloud.accounts import service as accounts_service
+from cloud.accounts import sessions
 from cloud.accounts.service import Principal
 from cloud.activities import routes as activities
 from cloud.api import Cloud, answer_problems, no_timeseries
@@ -94,7 +95,7 @@ def create_app(
 
         mount_console(app, cloud)
     policy = Policy(public_url=settings.public_url, long_bodies=("/api/v1/members/import",))
-    app.add_middleware(Guard, identify=identifier(cloud), policy=policy)
+    app.add_middleware(Guard, identify=identifier(cloud), policy=policy, note_use=cloud.note_use)
     app.add_middleware(Measured)
     return app
 
@@ -144,6 +145,6 @@ def identifier(cloud: Cloud) -> Identify:
         with cloud.reading() as session:
             if token is not None:
                 return accounts_service.principal_of_token(session, token, cloud.clock())
-            return accounts_service.principal_of_session(session, cookie or "", cloud.clock())
+            return sessions.principal_of_session(session, cookie or "", cloud.clock())
 
     return identify

@@ -5,6 +5,7 @@
     │   └── TooLarge       413
     ├── Unauthenticated    401  sign in, or send a token
     ├── Forbidden          403
+    │   └── Unconfirmed        the password must be typed again
     ├── NotFound           404
     ├── Conflict           409  another state of the thing would allow it
     ├── Stale              412  read again, then edit
@@ -108,6 +109,12 @@ class Forbidden(CloudError):
     """Known, but not allowed."""
 
     status, kind, title = 403, "forbidden", "Not allowed"
+
+
+class Unconfirmed(Forbidden):
+    """Allowed, once the password was typed again: it is asked for before what cannot be taken back easily."""
+
+    kind, title = "unconfirmed", "The password is needed again"
 
 
 class NotFound(CloudError):

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +22,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud.accounts.browsers import family
 from cloud.accounts.service import Principal
+from cloud.accounts.sessions import Origin
 from cloud.errors import CloudError, Forbidden, TooLarge, Unauthenticated, problem, problem_headers
 
 COOKIE = "roomlink_session"
@@ -50,6 +52,16 @@ def set_session(answer: Response, secret: str, lasts: timedelta, public_url: str
     answer.set_cookie(COOKIE, secret, max_age=int(lasts.total_seconds()), httponly=True, samesite="lax", secure=secure)
 
 
+def address_of(connection: HTTPConnection) -> str:
+    """Where a request comes from; behind a trusted proxy, what that says (uvicorn puts it there)."""
+    return connection.client.host if connection.client else ""
+
+
+def origin_of(connection: HTTPConnection) -> Origin:
+    """The address, and which browser it is."""
+    return Origin(address_of(connection), family(connection.headers.get("user-agent", "")))
+
+
 @dataclass(frozen=True)
 class Policy:
     """What the gate lets through: pages without sign-in, paths with long bodies, the address people use."""
@@ -60,6 +72,9 @@ class Policy:
 
     uploads: str = "/_nicegui/client/"
     """Where the toolkit takes files of its pages; it sets no limit by itself."""
+
+    unattended: str = "/_nicegui_ws/"
+    """What a page asks for by itself: nobody uses the session by it."""
 
     public_url: str | None = None
 
@@ -72,10 +87,13 @@ class Policy:
 class Guard:
     """Wraps an ASGI application; puts the Principal, or None, into `request.state.principal`."""
 
-    def __init__(self, app: ASGIApp, identify: Identify, policy: Policy) -> None:
+    def __init__(
+        self, app: ASGIApp, identify: Identify, policy: Policy, note_use: Callable[[Principal], None] = lambda _: None
+    ) -> None:
         self.app = app
         self.identify = identify
         self.policy = policy
+        self.note_use = note_use
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
@@ -86,7 +104,7 @@ class Guard:
         if scope["type"] == "http":
             send = _Sealed(send, nonce, scope["path"], self.policy.over_tls)
         try:
-            principal = await self._known(scope)
+            principal = await self._known(scope, used=self._is_use(scope))
             self._check_origin(scope, principal)
             self._check_length(scope)
         except CloudError as error:
@@ -102,14 +120,23 @@ class Guard:
             receive = _limited(receive, limit)
         await self.app(scope, receive, send)
 
-    async def _known(self, scope: Scope) -> Principal | None:
+    async def _known(self, scope: Scope, *, used: bool = False) -> Principal | None:
         connection = HTTPConnection(scope)
         cookie = connection.cookies.get(COOKIE)
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else None
         if bearer is None and not cookie:
             return None
-        return await to_thread.run_sync(self.identify, cookie, bearer)
+
+        def known() -> Principal | None:
+            principal = self.identify(cookie, bearer)
+            if principal is None:
+                return None
+            if used and principal.by_session:
+                self.note_use(principal)
+            return replace(principal, address=address_of(connection))
+
+        return await to_thread.run_sync(known)
 
     def _check_origin(self, scope: Scope, principal: Principal | None) -> None:
         """A browser must come from our own pages, wherever its cookie alone would let it act (CSRF)."""
@@ -133,6 +160,9 @@ class Guard:
         if path in self.policy.long_bodies:
             return None
         return MAX_UPLOAD if path.startswith(self.policy.uploads) else MAX_API_BODY
+
+    def _is_use(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and not scope["path"].startswith(self.policy.unattended)
 
     def _is_open(self, path: str) -> bool:
         return path.startswith((*API_PREFIXES, *self.policy.open_paths))

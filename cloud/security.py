@@ -5,22 +5,33 @@ Who is asking was found out by `cloud.guard`. A terminal asks by HTTP Basic, for
 
 import base64
 import binascii
-from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from cloud.accounts.service import Principal, Role
-from cloud.errors import Forbidden, Unauthenticated
+from cloud.errors import Forbidden, Unauthenticated, Unconfirmed
 
 
-def require(role: Role) -> Callable[[Request], Principal]:
-    """A dependency that gives the Principal, or answers 401 or 403."""
+@dataclass(frozen=True)
+class Rule:
+    """What a route asks of its caller: a dependency that gives the Principal, or answers 401 or 403.
 
-    def required(request: Request) -> Principal:
-        return check_role(request.state.principal, role)
+    `confirmed` also asks that the password was typed again (`check_confirmed`), which an API token need not with `tokens`.
+    """
 
-    return required
+    role: Role
+    confirmed: bool = False
+    tokens: bool = False
+
+    def __call__(self, request: Request) -> Principal:
+        """The caller, who may."""
+        principal = check_role(request.state.principal, self.role)
+        if self.confirmed:
+            check_confirmed(principal, request.app.state.cloud.clock(), tokens=self.tokens)
+        return principal
 
 
 def check_role(principal: Principal | None, role: Role) -> Principal:
@@ -37,9 +48,23 @@ def check_role(principal: Principal | None, role: Role) -> Principal:
     return principal
 
 
-Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
-Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
-Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+def check_confirmed(principal: Principal, now: datetime, *, tokens: bool = False) -> Principal:
+    """`principal`, if the password was typed again within the last five minutes. Also for the console's buttons.
+
+    An API token has no password: it passes only with `tokens`, and where that is so the route's description says it.
+    """
+    if tokens and not principal.by_session:
+        return principal
+    if principal.confirmed_until is None or principal.confirmed_until <= now:
+        raise Unconfirmed("The password must be typed again: POST /api/v1/session/confirmation.", code="unconfirmed")
+    return principal
+
+
+Viewer = Annotated[Principal, Depends(Rule(Role.VIEWER))]
+Operator = Annotated[Principal, Depends(Rule(Role.OPERATOR))]
+Admin = Annotated[Principal, Depends(Rule(Role.ADMIN))]
+ConfirmedAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, confirmed=True, tokens=True))]
+"""An admin whose password was typed again, or an admin's API token."""
 
 
 def basic_credentials(request: Request) -> tuple[str, str]:

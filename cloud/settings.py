@@ -59,7 +59,12 @@ class Settings(BaseSettings):
         "127.0.0.1", "Addresses of proxies whose X-Forwarded-For is believed, comma-separated.", "10.0.0.2"
     )
     session_hours: Annotated[int, Field(ge=1, le=720)] = _setting(
-        12, "How long a sign-in to the console lasts, in hours.", "12"
+        12, "How long a sign-in to the console lasts at most, in hours.", "12"
+    )
+    session_idle_minutes: Annotated[int, Field(ge=5, le=43_200)] = _setting(
+        60,
+        "How long it lasts without being used, in minutes. A page that is open and only shows what is new is not used.",
+        "30",
     )
     issuer: Annotated[str, Field(pattern=r"^[A-Z0-9._-]{1,8}$")] = _setting(
         "ROOMLINK", "Who issues the credentials: at most 8 characters, on every card.", "CITYHALL"

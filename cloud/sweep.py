@@ -23,7 +23,7 @@ from cloud.terminals.reported import know_issuer_key
 EVERY_S = 600.0
 STOP_WITHIN_S = 2.0
 WHO = "the service itself"
-"""Who changed it, in the audit."""
+"""Who changed it, and from where, in the audit."""
 
 Task = Callable[[Session, datetime], object]
 TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep)
@@ -34,7 +34,7 @@ def sweep(cloud: Cloud) -> None:
 
     def promote_issuer_key(session: Session, now: datetime) -> None:
         lead = timedelta(days=cloud.settings.issuer_key_lead_days)
-        issuer_keys.promote(session, Change(WHO, now), cloud.settings.issuer, lead, know_issuer_key)
+        issuer_keys.promote(session, Change(WHO, now, WHO), cloud.settings.issuer, lead, know_issuer_key)
 
     for task in (*TASKS, promote_issuer_key):
         try:

@@ -9,6 +9,7 @@ import typer
 
 from cloud.accounts import service
 from cloud.accounts.service import Role
+from cloud.audit.commands import WHO
 from cloud.audit.service import Change
 from cloud.clock import utc_now
 from cloud.database import transaction
@@ -18,11 +19,9 @@ from cloud.running import open_ledger
 user = typer.Typer(help="Accounts of the console.", no_args_is_help=True)
 token = typer.Typer(help="Tokens for programs.", no_args_is_help=True)
 
-WHO = "command line"
-
 
 def _change() -> Change:
-    return Change(WHO, utc_now())
+    return Change(WHO, utc_now(), WHO)
 
 
 def _password(stdin: bool) -> tuple[str, bool]:

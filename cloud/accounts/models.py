@@ -26,14 +26,23 @@ class Account(Base):
 
 
 class SignIn(Base):
-    """A session of the console; the cookie's value is stored as its SHA-256."""
+    """A session of the console; the cookie's value is stored as its SHA-256, and `id` names it to people.
+
+    It is over at `expires_at`, and at `idle_until_at` unless somebody uses it before.
+    """
 
     __tablename__ = "sessions"
 
     token_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    id: Mapped[str] = mapped_column(Text, unique=True)
     account_id: Mapped[str] = mapped_column(Text, ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    address: Mapped[str] = mapped_column(Text)
+    browser: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    used_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    idle_until_at: Mapped[datetime] = mapped_column(Instant)
+    confirmed_until_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class ApiToken(Base):

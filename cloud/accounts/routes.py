@@ -1,22 +1,22 @@
 """HTTP: signing in and out, accounts and API tokens."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Path, Request, Response
 from pydantic import Field, SecretStr
 
-from cloud.accounts import service
+from cloud.accounts import service, sessions
 from cloud.accounts.service import Role
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
-from cloud.errors import Unauthenticated
+from cloud.errors import Forbidden, Unauthenticated
 from cloud.forms import Form, InstantUs, Name
-from cloud.guard import COOKIE, set_session
+from cloud.guard import COOKIE, origin_of, set_session
 from cloud.security import Admin, Viewer
 
 routes = router("", "accounts")
 
 AccountId = Annotated[str, Path(pattern=r"^acc_[0-9a-f]{16}$")]
+SessionId = Annotated[str, Path(pattern=r"^ses_[0-9a-f]{16}$")]
 TokenId = Annotated[str, Path(pattern=r"^tok_[0-9a-f]{16}$")]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=service.MAX_PASSWORD)]
 
@@ -25,6 +25,12 @@ class SignInBody(Form):
     """Name and password."""
 
     name: Name
+    password: Password
+
+
+class ConfirmationBody(Form):
+    """One's own password, again."""
+
     password: Password
 
 
@@ -61,11 +67,25 @@ class AccountView(View):
 
 
 class MeView(View):
-    """Whoever asks."""
+    """Whoever asks; `confirmed_until` when the password was typed again of late."""
 
     account_id: str
     name: str
     role: Role
+    confirmed_until: InstantUs | None
+
+
+class SessionView(View):
+    """A session that lasts: `expires_at` at most, `idle_until_at` unless it is used before; `browser` is a family."""
+
+    id: str
+    account_id: str
+    address: str
+    browser: str
+    created_at: InstantUs
+    used_at: InstantUs
+    expires_at: InstantUs
+    idle_until_at: InstantUs
 
 
 class TokenBody(Form):
@@ -97,15 +117,14 @@ class NewTokenView(TokenView):
 @routes.post("/session", status_code=204, responses=problems(429))
 def sign_in(request: Request, body: SignInBody, cloud: TheCloud) -> Response:
     """Sign in: sets the session's cookie."""
-    lasts = timedelta(hours=cloud.settings.session_hours)
-    address = request.client.host if request.client else ""
+    limits = cloud.session_limits
     password = body.password.get_secret_value()
     with cloud.writing() as session:
-        secret = service.sign_in(session, body.name, password, address, cloud.clock(), lasts)
+        secret = sessions.sign_in(session, body.name, password, origin_of(request), cloud.clock(), limits)
     if secret is None:
         raise Unauthenticated("Name or password is wrong.")
     answer = Response(status_code=204)
-    set_session(answer, secret, lasts, cloud.settings.public_url)
+    set_session(answer, secret, limits.whole, cloud.settings.public_url)
     return answer
 
 
@@ -119,10 +138,37 @@ def who_am_i(by: Viewer) -> MeView:
 def sign_out(request: Request, cloud: TheCloud, _by: Viewer) -> Response:
     """Sign out: ends the session of the cookie."""
     with cloud.writing() as session:
-        service.sign_out(session, request.cookies.get(COOKIE, ""))
+        sessions.sign_out(session, request.cookies.get(COOKIE, ""))
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE)
     return answer
+
+
+@routes.post("/session/confirmation", status_code=204, responses=problems(429))
+def confirm_session(cloud: TheCloud, by: Viewer, body: ConfirmationBody) -> Response:
+    """Type one's own password again: for five minutes this session may do what asks for it (`unconfirmed`)."""
+    with cloud.writing() as session:
+        good = sessions.confirm(session, cloud.change(by), by, body.password.get_secret_value())
+    if not good:
+        raise Forbidden("The password is wrong.", code="wrong_password")
+    return Response(status_code=204)
+
+
+@routes.get("/sessions")
+def list_sessions(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[SessionView]:
+    """One's own sessions that last, newest first; an admin sees all."""
+    whose = None if by.role is Role.ADMIN else by.account_id
+    with cloud.reading() as session:
+        return PageOf[SessionView].of(sessions.sessions(session, whose, cloud.clock(), pages))
+
+
+@routes.delete("/sessions/{session_id}", status_code=204, responses=problems(404))
+def revoke_session(cloud: TheCloud, by: Viewer, session_id: SessionId) -> Response:
+    """End one of one's own sessions at once, its open pages within seconds; an admin any."""
+    whose = None if by.role is Role.ADMIN else by.account_id
+    with cloud.writing() as session:
+        sessions.revoke(session, cloud.change(by), session_id, whose)
+    return Response(status_code=204)
 
 
 @routes.get("/accounts")

@@ -1,26 +1,24 @@
-"""Accounts, sign-ins and API tokens. Passwords are argon2id; session and token secrets are random, kept as SHA-256.
+"""Accounts and API tokens. Passwords are argon2id; session and token secrets are random, kept as SHA-256.
 
-Promises that a wrong name and a wrong password look and last the same, and that guessing is slowed by name and
-by address over all processes (`sign_in_failures` is in the database).
+Signing in and what follows from it is `sessions`.
 """
 
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from cloud.accounts.models import Account, ApiToken, SignIn, SignInFailure
-from cloud.audit.service import Change, note
+from cloud.accounts.models import Account, ApiToken, SignIn
+from cloud.audit.service import Change, note, state
 from cloud.database import new_id, next_version
-from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooOften
+from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from cloud.paging import Found, Paging, find
 from cloud.scope import EVERYWHERE, Scope
 
@@ -28,9 +26,6 @@ MIN_PASSWORD = 10
 MAX_PASSWORD = 200
 TOKEN_PREFIX = "rlt_"  # noqa: S105  - lets secret scanners find a leaked one
 _LENGTHS = {"least": MIN_PASSWORD, "most": MAX_PASSWORD}
-FAILURE_WINDOW = timedelta(minutes=15)
-FAILURES_BY_NAME = 10
-FAILURES_BY_ADDRESS = 50
 
 
 class Role(StrEnum):
@@ -48,7 +43,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking, as found out from a session or a token; `until` is the token's end."""
+    """Who is asking, as found out from a session or a token, and from where; `until` is the token's end.
+
+    Two of the same session are equal: when it was used or confirmed does not make it another.
+    """
 
     account_id: str
     name: str
@@ -56,6 +54,10 @@ class Principal:
     scope: Scope = EVERYWHERE
     by_session: bool = False
     until: datetime | None = None
+    address: str = ""
+    session_id: str = ""
+    used_at: datetime | None = field(default=None, compare=False)
+    confirmed_until: datetime | None = field(default=None, compare=False)
 
 
 def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
@@ -87,6 +89,7 @@ def edit_account(
     Stale when `version` is said and is not the present one.
     """
     account = get_account(session, account_id)
+    before = state(account, ("role", "enabled"))
     next_version(account, account.version if version is None else version)
     if password is not None:
         _check_password(password)
@@ -97,7 +100,8 @@ def edit_account(
     if not _admins(session):
         raise Conflict("At least one enabled admin must remain.", code="last_admin")
     session.execute(delete(SignIn).where(SignIn.account_id == account_id))
-    note(session, change, "account.edit", account_id, role=role, enabled=enabled, password=password is not None)
+    changed = {"role": account.role, "enabled": account.enabled, "password": password is not None}
+    note(session, change, "account.edit", account_id, before=before, **changed)
     return account
 
 
@@ -128,59 +132,12 @@ def names(session: Session, account_ids: Iterable[str]) -> dict[str, str]:
     return dict(session.execute(query).all())
 
 
-def sign_in(session: Session, name: str, password: str, address: str, now: datetime, lasts: timedelta) -> str | None:
-    """A new session's secret for the cookie; None when name or password is wrong: commit then, too, for the count.
-
-    TooOften, without a look at the password, when this name or address failed too often of late.
-    """
-    session.execute(delete(SignInFailure).where(SignInFailure.at < now - FAILURE_WINDOW))
-    session.execute(delete(SignIn).where(SignIn.expires_at <= now))
-    keys = {f"name:{_digest(name.casefold())}": FAILURES_BY_NAME, f"address:{address}": FAILURES_BY_ADDRESS}
-    for key, bound in keys.items():
-        failures = session.scalar(select(func.count()).where(SignInFailure.key == key)) or 0
-        if failures >= bound:
-            raise TooOften(
-                "Too many failed sign-ins; wait a quarter of an hour.",
-                code="sign_ins",
-                retry_after_s=int(FAILURE_WINDOW.total_seconds()),
-            )
-    account = session.scalar(select(Account).where(Account.name == name))
-    good = verify_password(account.password_hash if account else _nobodys_hash(), password)
-    if account is None or not good or not account.enabled:
-        session.add_all(SignInFailure(key=key, at=now) for key in keys)
-        if account is not None:  # an unknown name is not kept: people type passwords there
-            note(session, Change("-", now), "account.sign_in_failed", account.id)
-        return None
-    secret = secrets.token_urlsafe(32)
-    session.add(SignIn(token_hash=_digest(secret), account_id=account.id, created_at=now, expires_at=now + lasts))
-    note(session, Change(account.name, now), "account.sign_in", account.id)
-    return secret
-
-
-def sign_out(session: Session, secret: str) -> None:
-    """End the session; no error when it has ended already."""
-    session.execute(delete(SignIn).where(SignIn.token_hash == _digest(secret)))
-
-
-def principal_of_session(session: Session, secret: str, now: datetime) -> Principal | None:
-    """Who signed in with this session; None when it is unknown or over."""
-    query = (
-        select(Account)
-        .join(SignIn, SignIn.account_id == Account.id)
-        .where(SignIn.token_hash == _digest(secret), SignIn.expires_at > now, Account.enabled)
-    )
-    account = session.scalar(query)
-    if account is None:
-        return None
-    return Principal(account.id, account.name, Role(account.role), by_session=True)
-
-
 def principal_of_token(session: Session, secret: str, now: datetime) -> Principal | None:
     """Whom this API token acts for, with the lesser of both roles; None when it is unknown, revoked or expired."""
     query = (
         select(ApiToken, Account)
         .join(Account, ApiToken.account_id == Account.id)
-        .where(ApiToken.token_hash == _digest(secret), ApiToken.revoked_at.is_(None), Account.enabled)
+        .where(ApiToken.token_hash == digest(secret), ApiToken.revoked_at.is_(None), Account.enabled)
     )
     found = session.execute(query).first()
     if found is None or (found.ApiToken.expires_at is not None and found.ApiToken.expires_at <= now):
@@ -217,7 +174,7 @@ def create_token(
         id=new_id("tok"),
         account_id=account.id,
         name=name,
-        token_hash=_digest(secret),
+        token_hash=digest(secret),
         role=role,
         created_at=change.at,
         expires_at=expires_at,
@@ -263,6 +220,11 @@ def verify_password(hashed: str, password: str) -> bool:
         return False
 
 
+def digest(secret: str) -> str:
+    """What is stored of a secret that is random."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _admins(session: Session) -> int:
     query = select(func.count()).where(Account.role == Role.ADMIN, Account.enabled)
     return session.scalar(query) or 0
@@ -283,12 +245,3 @@ def _check_password(password: str) -> None:
             code="password_length",
             **_LENGTHS,
         )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@cache
-def _nobodys_hash() -> str:
-    return hash_password(secrets.token_urlsafe(16))

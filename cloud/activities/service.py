@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cloud.activities import recurrence
 from cloud.activities.models import Activity, Occurrence
-from cloud.audit.service import Change, note
+from cloud.audit.service import Change, note, state
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, NotFound, Unfit
@@ -140,6 +140,7 @@ def edit(
     activity = get(session, scope, activity_id, to_edit=True)
     if activity.cancelled_at is not None:
         raise Conflict("The activity was cancelled.", code="activity_cancelled")
+    before = state(activity, ActivityForm.model_fields)
     next_version(activity, version)
     room = rooms.get(session, scope, form.room_id)
     organisations.check_known(session, scope, form.audience, "body.audience")
@@ -152,7 +153,7 @@ def edit(
     session.flush()
     _expand(session, activity, opened, change.at + AHEAD, cancelled)
     advance(session, Counts.TWIN_INPUTS)
-    note(session, change, "activity.edit", activity_id, **form.model_dump(mode="json"))
+    note(session, change, "activity.edit", activity_id, before=before, **form.model_dump(mode="json"))
     return activity
 
 

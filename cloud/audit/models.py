@@ -1,4 +1,4 @@
-"""The audit: one entry for every change, in the transaction that makes it."""
+"""The audit: one entry for every change, in the transaction that makes it, chained to the entry before it."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,10 @@ from cloud.database import Base, BigId, Instant, JsonText
 
 
 class AuditEntry(Base):
-    """Who did what to which thing. `detail` never holds a secret."""
+    """Who did what to which thing, from where, and what was so before. `detail` and `before` never hold a secret.
+
+    The database itself refuses to change or delete a row (triggers of revision 0005). `prev` and `hash` are of `chain.link`.
+    """
 
     __tablename__ = "audit"
 
@@ -20,3 +23,7 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text, index=True)
     detail: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
+    address: Mapped[str] = mapped_column(Text, server_default="")
+    before: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    prev: Mapped[str] = mapped_column(Text, server_default="")
+    hash: Mapped[str] = mapped_column(Text, server_default="")

@@ -13,7 +13,8 @@ from cloud.console import lists
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, button_link, link, small, table
+from cloud.console.widgets import Column, breakable, button_link, link, small, table
+from cloud.console.words import Words
 from cloud.paging import Found
 from cloud.scope import Scope
 
@@ -54,18 +55,25 @@ def _listing(view: View, known: _Known, who: str, subject: str, cursor: str) -> 
     columns = (
         Column(words("audit.when"), "rl-fit"),
         Column(words("audit.who"), "nowrap"),
+        Column(words("audit.from")),
         Column(words("audit.action"), "nowrap"),
         Column(words("audit.subject"), "b"),
-        Column(words("audit.detail"), "lo"),
+        Column(words("audit.detail"), "rl-whole"),
     )
     rows = [
-        [words.clock(row.at), link(lists.address(PATH, who=row.who), row.who, class_="rl-quiet"),
+        [words.clock(row.at), link(lists.address(PATH, who=row.who), naming.who(words, row), class_="rl-quiet"),
+         small(breakable(naming.place(words, row.address))),
          words.known(f"action.{row.action}", words("audit.other")), _subject(view, row, known.names),
-         small(naming.detail(words, row, known.names))]
+         _detail(words, row, known.names)]
         for row in known.found.rows
     ]  # fmt: skip
     pager = lists.pager(words, PATH, cursor, known.found.next_cursor, who=who, subject=subject)
     return join(table(columns, rows, words("nav.audit")), pager)
+
+
+def _detail(words: Words, entry: AuditEntry, names: Names) -> Markup | None:
+    says = naming.detail(words, entry, names)
+    return small(says) if says else None
 
 
 def _subject(view: View, entry: AuditEntry, names: Names) -> Markup:

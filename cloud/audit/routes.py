@@ -13,14 +13,18 @@ routes = router("/audit", "audit")
 
 
 class AuditView(View):
-    """Who did what to which thing."""
+    """Who did what to which thing, from where, and what was so before; `hash` is over `prev` and all the rest."""
 
     id: int
     at: InstantUs
     who: str
     action: str
     subject: str
+    address: str
     detail: dict[str, Any]
+    before: dict[str, Any] | None
+    prev: str
+    hash: str
 
 
 @routes.get("")

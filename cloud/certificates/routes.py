@@ -13,7 +13,7 @@ from cloud.certificates.service import Owned, ShutOutForm
 from cloud.errors import NotFound
 from cloud.forms import Form, InstantUs
 from cloud.keybox import KeyBox
-from cloud.security import Admin, Operator, Viewer
+from cloud.security import ConfirmedAdmin, Operator, Viewer
 from cloud.terminals import broker_users
 from cloud.terminals.service import Kind
 
@@ -140,8 +140,13 @@ def renew_certificate(cloud: TheCloud, body: RenewalBody) -> IssuedView:
 
 
 @routes.post("/terminals/{terminal_id}/revoke", responses=problems(404))
-def revoke_terminal(cloud: TheCloud, by: Admin, terminal_id: TerminalId, form: ShutOutForm) -> PageOf[CertificateView]:
-    """Shut it out at once: all its certificates are revoked, it is disabled, and its session is cut. Those that were in force."""
+def revoke_terminal(
+    cloud: TheCloud, by: ConfirmedAdmin, terminal_id: TerminalId, form: ShutOutForm
+) -> PageOf[CertificateView]:
+    """Shut it out at once: all its certificates are revoked, it is disabled, and its session is cut. Those that were in force.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     with cloud.writing() as session:
         revoked = service.revoke(session, cloud.change(by), by.scope, terminal_id, form.reason)
         view = PageOf[CertificateView].model_validate({"items": revoked, "next_cursor": None}, from_attributes=True)

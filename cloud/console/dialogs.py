@@ -11,7 +11,7 @@ from cloud.console.markup import Content, tag
 from cloud.console.refusals import refuse
 from cloud.console.view import View
 from cloud.console.words import Words
-from cloud.errors import CloudError, Invalid, faults_of
+from cloud.errors import CloudError, Invalid, Unconfirmed, faults_of
 from cloud.organisations.tree import Branch
 
 F = TypeVar("F", bound=BaseModel)
@@ -26,29 +26,62 @@ def ask(
     *,
     intro: Content = None,
     danger: bool = False,
+    then: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Open a form; it closes when `on_submit` has not refused what was filled in."""
+    """Open a form; it closes when `on_submit` has not refused what was filled in, and `then` goes on.
+
+    Where it needs the password again, that is asked for over it, and the form sent once more.
+    """
     with view.client.content, ui.dialog() as dialog:
         dialog.props["aria-label"] = title
         with ui.element("div").classes("rl-dialog"):
             view.html(tag("h2", title, class_="t4"))
             problem = view.html()
-            cancel = tag("button", view.words("page.cancel"), type="button", class_="rl-btn", data_act="cancel")
-            send = tag("button", submit, class_="rl-btn", data_kind="danger" if danger else "main")
-            explained = tag("p", intro, class_="q") if intro else None
-            form = tag("form", explained, fields, tag("div", send, cancel, class_="rl-row"), class_="rl-form")
 
             async def sent(values: dict[str, str]) -> None:
                 try:
                     await on_submit(values)
+                except Unconfirmed:
+                    _ask_password(view, lambda: sent(values))
                 except CloudError as error:
                     problem.set_content(str(view.explain(error)))
                 else:
                     dialog.close()
+                    if then is not None:
+                        with view.client.content:
+                            await then()
 
-            view.form(form, sent, on_act=lambda _act, _on: dialog.close())
+            view.form(_form(view.words, intro, fields, submit, danger), sent, on_act=lambda _act, _on: dialog.close())
     dialog.on_value_change(lambda event: None if event.value else dialog.delete())
     dialog.open()
+
+
+def _form(words: Words, intro: Content, fields: Content, submit: str, danger: bool) -> Markup:
+    cancel = tag("button", words("page.cancel"), type="button", class_="rl-btn", data_act="cancel")
+    send = tag("button", submit, class_="rl-btn", data_kind="danger" if danger else "main")
+    explained = tag("p", intro, class_="q") if intro else None
+    return tag("form", explained, fields, tag("div", send, cancel, class_="rl-row"), class_="rl-form")
+
+
+async def confirmed(view: View, act: Callable[[], Awaitable[None]]) -> None:
+    """Do what needs no form but perhaps the password again: then it is asked for, and done after it."""
+    try:
+        await act()
+    except Unconfirmed:
+        _ask_password(view, act)
+
+
+def _ask_password(view: View, then: Callable[[], Awaitable[None]]) -> None:
+    words = view.words
+
+    async def confirm(values: dict[str, str]) -> None:
+        if not await view.confirm(values.get("password", "")):
+            raise refuse(words, "confirm.wrong")
+
+    password = field(words("sign_in.password"), "password", type="password", required=True, autofocus=True,
+                     autocomplete="current-password", maxlength=200)  # fmt: skip
+    ask(view, words("confirm.title"), password, words("confirm.it"), confirm,
+        intro=words("confirm.more", name=view.principal.name), then=then)  # fmt: skip
 
 
 def tell(view: View, title: str, *content: Content) -> None:

@@ -15,7 +15,7 @@ from nicegui import ui
 from nicegui.client import Client
 from sqlalchemy.orm import Session
 
-from cloud.accounts import service as accounts
+from cloud.accounts import sessions
 from cloud.api import Cloud
 from cloud.errors import CloudError
 from cloud.overview.service import Pulse
@@ -168,4 +168,4 @@ class Live:
     def _signed_in(self, cookies: set[str]) -> set[str]:
         now = self._cloud.clock()
         with self._cloud.reading() as session:
-            return {each for each in cookies if accounts.principal_of_session(session, each, now) is not None}
+            return {each for each in cookies if sessions.principal_of_session(session, each, now) is not None}

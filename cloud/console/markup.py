@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 Content = str | Markup | Iterable["Content"] | None
 """What may stand in an element: text, markup, or several of them; None is nothing."""
 
-VOID = frozenset({"input", "img", "hr", "br", "meta", "link"})
+VOID = frozenset({"input", "img", "hr", "br", "wbr", "meta", "link"})
 
 
 def tag(element: str, /, *content: Content, **attributes: str | int | bool | None) -> Markup:

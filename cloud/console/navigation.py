@@ -32,5 +32,6 @@ KEEP = (
     Place("organisations", "/organisations"),
     Place("accounts", "/accounts", Role.ADMIN),
     Place("tokens", "/tokens"),
+    Place("sessions", "/sessions"),
 )
 """Below the next: what is set up once and rarely changed."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from cloud.accounts import page as accounts
+from cloud.accounts import session_page as sessions
 from cloud.accounts import token_page as tokens
 from cloud.activities import page as activities
 from cloud.audit import page as audit
@@ -26,5 +27,6 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     organisations.register,
     accounts.register,
     tokens.register,
+    sessions.register,
     search.register,
 )

@@ -3,7 +3,6 @@
 The gate has checked the Origin of what is posted here.
 """
 
-from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -13,13 +12,14 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from cloud.accounts import service as accounts
+from cloud.accounts import sessions
 from cloud.api import Cloud
 from cloud.console.markup import tag
 from cloud.console.preferences import Preferences, local_path, preferences_of
 from cloud.console.widgets import link, note
 from cloud.console.words import Words
 from cloud.errors import TooOften
-from cloud.guard import COOKIE, set_session
+from cloud.guard import COOKIE, origin_of, set_session
 
 MAX_NAME = 120
 
@@ -39,20 +39,19 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
         password: Annotated[str, Form()] = "",
         next: Annotated[str, Form()] = "/",  # noqa: A002
     ) -> Response:
-        lasts = timedelta(hours=cloud.settings.session_hours)
-        address = request.client.host if request.client else ""
+        origin, limits = origin_of(request), cloud.session_limits
         preferences, wanted = preferences_of(request), local_path(next)
         try:
             with cloud.writing() as session:
-                secret = accounts.sign_in(
-                    session, name[:MAX_NAME], password[: accounts.MAX_PASSWORD], address, cloud.clock(), lasts
+                secret = sessions.sign_in(
+                    session, name[:MAX_NAME], password[: accounts.MAX_PASSWORD], origin, cloud.clock(), limits
                 )
         except TooOften:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.too_often", 429)
         if secret is None:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.wrong", 401)
         answer = RedirectResponse(wanted, 303)
-        set_session(answer, secret, lasts, cloud.settings.public_url)
+        set_session(answer, secret, limits.whole, cloud.settings.public_url)
         return answer
 
     @routes.post("/sign-out")
@@ -67,7 +66,7 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
 
 def _end(cloud: Cloud, secret: str) -> None:
     with cloud.writing() as session:
-        accounts.sign_out(session, secret)
+        sessions.sign_out(session, secret)
 
 
 def _page(

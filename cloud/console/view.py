@@ -5,7 +5,7 @@ Promises that every read and every change asks anew who is signed in: the page m
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from nicegui.client import Client
 from nicegui.events import GenericEventArguments
 from sqlalchemy.orm import Session
 
-from cloud.accounts import service as accounts
+from cloud.accounts import sessions
 from cloud.accounts.service import Principal, Role
 from cloud.api import Cloud
 from cloud.audit.service import Change
@@ -26,10 +26,10 @@ from cloud.console.live import Live
 from cloud.console.preferences import Preferences
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
-from cloud.guard import COOKIE
+from cloud.guard import COOKIE, address_of
 from cloud.overview.service import Frame, Pulse
 from cloud.scope import Scope
-from cloud.security import check_role
+from cloud.security import check_confirmed, check_role
 
 T = TypeVar("T")
 Act = Callable[[str, str], Awaitable[None] | None]
@@ -54,6 +54,8 @@ class View:
     preferences: Preferences
     words: Words
     frame: Frame
+    noted_at: float = 0.0
+    """When it was last looked at whether to write that the session is used; monotonic seconds."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -69,16 +71,32 @@ class View:
 
         return await _in_thread(reading)
 
-    async def write(self, role: Role, action: Callable[[Session, Change, Scope], T]) -> T:
-        """What `action` gives, committed, if whoever is signed in now may do what `role` may."""
-        return await _in_thread(lambda: self.writing(role, action))
+    async def write(self, role: Role, action: Callable[[Session, Change, Scope], T], *, confirmed: bool = False) -> T:
+        """What `action` gives, committed, if whoever is signed in now may do what `role` may.
 
-    def writing(self, role: Role, action: Callable[[Session, Change, Scope], T]) -> T:
+        `confirmed` also asks that the password was typed again: Unconfirmed, which `dialogs` answer by asking for it.
+        """
+        return await _in_thread(lambda: self.writing(role, action, confirmed=confirmed))
+
+    def writing(self, role: Role, action: Callable[[Session, Change, Scope], T], *, confirmed: bool = False) -> T:
         """The same, in the caller's thread."""
         with self.cloud.reading() as session:
             by = self._now_signed_in(session, role)
+        if confirmed:
+            check_confirmed(by, self.now)
         with self.cloud.writing() as session:
             return action(session, self.cloud.change(by), by.scope)
+
+    async def confirm(self, password: str) -> bool:
+        """Take the password again; whether it is right."""
+
+        def confirming() -> bool:
+            with self.cloud.reading() as session:
+                by = self._now_signed_in(session, Role.VIEWER)
+            with self.cloud.writing() as session:
+                return sessions.confirm(session, self.cloud.change(by), by, password)
+
+        return await _in_thread(confirming)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Work that asks no question about who is signed in, off the event loop."""
@@ -162,6 +180,7 @@ class View:
     ) -> Callable[[GenericEventArguments], Awaitable[None]]:
         async def heard(event: GenericEventArguments) -> None:
             try:
+                await self._note_use()
                 result = act(event.args)
                 if result is not None:
                     await result
@@ -172,6 +191,19 @@ class View:
 
         return heard
 
+    async def _note_use(self) -> None:
+        """Somebody pressed or typed something here."""
+        if time.monotonic() - self.noted_at < sessions.NOTED_EVERY.total_seconds():
+            return
+        self.noted_at = time.monotonic()
+
+        def noting() -> None:
+            with self.cloud.reading() as session:
+                by = self._now_signed_in(session, Role.VIEWER)
+            self.cloud.note_use(by)
+
+        await _in_thread(noting)
+
     def _show(self, error: CloudError) -> None:
         with self.client.content:
             shown = self.html(self.explain(error), classes="rl-problem")
@@ -179,8 +211,9 @@ class View:
         ui.run_javascript("window.scrollTo({top: 0})")
 
     def _now_signed_in(self, session: Session, role: Role) -> Principal:
-        cookie = self.client.request.cookies.get(COOKIE, "")
-        return check_role(accounts.principal_of_session(session, cookie, self.cloud.clock()), role)
+        request = self.client.request
+        known = sessions.principal_of_session(session, request.cookies.get(COOKIE, ""), self.cloud.clock())
+        return replace(check_role(known, role), address=address_of(request))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -198,6 +198,12 @@ def bar(label: str, done: int, total: int, words: str) -> Markup:
     return said + meter
 
 
+def breakable(text: str) -> Markup:
+    """A long address of the network, which may go on in the next line after a colon."""
+    first, *rest = text.split(":")
+    return join(first, *(join(":", tag("wbr"), each) for each in rest))
+
+
 def mono(text: str) -> Markup:
     """An id or a hash, as it is."""
     return tag("span", text, class_="mono")

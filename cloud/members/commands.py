@@ -11,6 +11,7 @@ import typer
 from cloud import csv_stream
 from cloud.api import Cloud
 from cloud.attendance import export as attendance
+from cloud.audit.commands import WHO
 from cloud.audit.service import Change
 from cloud.clock import utc_now
 from cloud.members import export as members
@@ -39,7 +40,7 @@ def import_members(
         raise typer.Exit(2)
     if not dry_run:
         with cloud.writing() as session:
-            change = Change("command line", utc_now())
+            change = Change(WHO, utc_now(), WHO)
             report = importing.apply(session, change, EVERYWHERE, file, organisation)
     done = "would be" if dry_run else "were"
     typer.echo(

@@ -114,12 +114,14 @@ def edit(session: Session, change: Change, scope: Scope, member_id: str, version
         raise Conflict("The member was erased.", code="member_erased")
     next_version(member, version)
     _check(session, scope, form, member_id)
-    before = {name for name, value in form.model_dump().items() if getattr(member, name) != value}
+    changed = {name for name, value in form.model_dump().items() if getattr(member, name) != value}
+    before = {"organisation_id": member.organisation_id}
     for field, value in form.model_dump().items():
         setattr(member, field, value)
     session.flush()
     advance(session, Counts.ROSTER)
-    note(session, change, "member.edit", member_id, fields=sorted(before))
+    now = {"organisation_id": member.organisation_id}
+    note(session, change, "member.edit", member_id, before=before, fields=sorted(changed), **now)
     return member
 
 
@@ -127,11 +129,12 @@ def forget(session: Session, change: Change, scope: Scope, member_id: str, versi
     """Forget name, external id and subject. Its cards are revoked by the caller; attendance stays, anonymous."""
     member = get(session, scope, member_id, to_edit=True)
     next_version(member, version)
+    before = {"organisation_id": member.organisation_id, "erased": member.erased_at is not None}
     member.display_name, member.external_id, member.subject = "", None, new_subject()
     member.erased_at = member.erased_at or change.at
     session.flush()
     advance(session, Counts.ROSTER)
-    note(session, change, "member.erase", member_id)
+    note(session, change, "member.erase", member_id, before=before, erased=True)
     return member
 
 

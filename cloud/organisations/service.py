@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Select, func, or_, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from cloud.audit.service import Change, note
+from cloud.audit.service import Change, note, state
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Invalid, NotFound
@@ -102,6 +102,7 @@ def edit(
 ) -> Organisation:
     """Also moves it, with everything below it, when the parent differs. Conflict when that would make a ring."""
     organisation = get(session, scope, organisation_id, to_edit=True)
+    before = state(organisation, OrganisationForm.model_fields)
     next_version(organisation, version)
     if form.parent_id != organisation.parent_id:
         _move(session, scope, organisation, form.parent_id)
@@ -109,7 +110,7 @@ def edit(
         setattr(organisation, field, value)
     session.flush()
     _changed(session)
-    note(session, change, "organisation.edit", organisation_id, **form.model_dump())
+    note(session, change, "organisation.edit", organisation_id, before=before, **form.model_dump())
     return organisation
 
 
@@ -121,7 +122,8 @@ def delete(session: Session, change: Change, scope: Scope, organisation_id: str,
         raise Conflict("There are organisations below it.", code="has_children")
     session.delete(organisation)
     session.flush()
-    note(session, change, "organisation.delete", organisation_id, name=organisation.name)
+    before = state(organisation, OrganisationForm.model_fields)
+    note(session, change, "organisation.delete", organisation_id, before=before, name=organisation.name)
 
 
 def check_known(session: Session, scope: Scope, organisation_ids: Sequence[str], where: str) -> None:

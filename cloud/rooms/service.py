@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from cloud.audit.service import Change, note
+from cloud.audit.service import Change, note, state
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, NotFound
@@ -118,13 +118,14 @@ def create(session: Session, change: Change, scope: Scope, form: RoomForm) -> Ro
 def edit(session: Session, change: Change, scope: Scope, room_id: str, version: int, form: RoomForm) -> Room:
     """Replace what it is."""
     room = get(session, scope, room_id, to_edit=True)
+    before = state(room, RoomForm.model_fields)
     next_version(room, version)
     _check(session, scope, form, room_id)
     for field, value in form.model_dump().items():
         setattr(room, field, value)
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
-    note(session, change, "room.edit", room_id, **form.model_dump())
+    note(session, change, "room.edit", room_id, before=before, **form.model_dump())
     return room
 
 
@@ -134,7 +135,8 @@ def delete(session: Session, change: Change, scope: Scope, room_id: str, version
     next_version(room, version)
     session.delete(room)
     session.flush()
-    note(session, change, "room.delete", room_id, number=room.number)
+    before = state(room, RoomForm.model_fields)
+    note(session, change, "room.delete", room_id, before=before, number=room.number)
 
 
 def _check(session: Session, scope: Scope, form: RoomForm, room_id: str | None) -> None:

@@ -10,7 +10,7 @@ from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, 
 from cloud.errors import NotFound
 from cloud.forms import InstantUs, Search
 from cloud.rooms.service import RoomId
-from cloud.security import Admin, Operator, TerminalCredentials, Viewer
+from cloud.security import Admin, ConfirmedAdmin, Operator, TerminalCredentials, Viewer
 from cloud.terminals import broker_users, service, twin
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.service import Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
@@ -149,9 +149,12 @@ def see_marks(cloud: TheCloud, by: Operator, terminal_id: Id, form: SeenForm) ->
 
 @routes.post("/{terminal_id}/password", responses={200: with_etag(), **problems(404, 412, 428)})
 def new_terminal_password(
-    cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response
+    cloud: TheCloud, by: ConfirmedAdmin, terminal_id: Id, if_match: IfMatch, response: Response
 ) -> RegisteredView:
-    """A new password, shown once; the old one opens nothing any more."""
+    """A new password, shown once; the old one opens nothing any more.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     with cloud.writing() as session:
         registered = service.new_password(session, cloud.change(by), by.scope, terminal_id, if_match)
         view = TerminalView.model_validate(registered.terminal)
@@ -161,9 +164,12 @@ def new_terminal_password(
 
 @routes.post("/{terminal_id}/disable", responses={200: with_etag(), **problems(404, 412, 428)})
 def disable_terminal(
-    cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response
+    cloud: TheCloud, by: ConfirmedAdmin, terminal_id: Id, if_match: IfMatch, response: Response
 ) -> StandingView:
-    """Its password opens nothing any more."""
+    """Its password opens nothing any more.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     return _stand(cloud, by, terminal_id, if_match, response, enabled=False)
 
 

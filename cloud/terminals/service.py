@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from broker_config.passwords import hash_password as hash_for_mosquitto
-from cloud.audit.service import Change, note
+from cloud.audit.service import Change, note, state
 from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import next_version
@@ -177,6 +177,7 @@ def edit(
 ) -> Terminal:
     """Replace what it is; its staff PIN stays."""
     terminal = get(session, scope, terminal_id, to_edit=True)
+    before = _standing(terminal)
     next_version(terminal, version)
     _check_room(session, scope, form.room_id)
     values = form.model_dump()
@@ -187,7 +188,7 @@ def edit(
         setattr(terminal, field, value)
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
-    note(session, change, "terminal.edit", terminal_id, **form.model_dump())
+    note(session, change, "terminal.edit", terminal_id, before=before, **form.model_dump())
     return terminal
 
 
@@ -195,13 +196,15 @@ def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, ve
     """The twin carries its argon2 hash."""
     terminal = get(session, scope, terminal_id, to_edit=True)
     next_version(terminal, version)
-    settings = {name: value for name, value in terminal.settings.items() if name != "staff_pin_hash"}
+    before = {"has_staff_pin": "staff_pin_hash" in terminal.settings}
+    settings = _settings(terminal)
     if form.pin is not None:
         settings["staff_pin_hash"] = PasswordHasher().hash(form.pin.get_secret_value())
     terminal.settings = settings
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
-    note(session, change, "terminal.set_pin", terminal_id, removed=form.pin is None)
+    now = {"removed": form.pin is None, "has_staff_pin": form.pin is not None}
+    note(session, change, "terminal.set_pin", terminal_id, before=before, **now)
     return terminal
 
 
@@ -260,10 +263,12 @@ def enable(
     if terminal.enabled == enabled and terminal.version == version:
         return terminal
     next_version(terminal, version)
+    before = state(terminal, ("enabled",))
     terminal.enabled = enabled
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
-    note(session, change, "terminal.enable" if enabled else "terminal.disable", terminal_id)
+    action = "terminal.enable" if enabled else "terminal.disable"
+    note(session, change, action, terminal_id, before=before, enabled=enabled)
     return terminal
 
 
@@ -282,6 +287,15 @@ def broker_hashes(session: Session) -> Mapping[str, str | None]:
     """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
     rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
     return {terminal_id: hashed if enabled and hashed else None for terminal_id, enabled, hashed in rows}
+
+
+def _standing(terminal: Terminal) -> dict[str, Any]:
+    """What an edit replaces, without the PIN's hash."""
+    return state(terminal, ("kind", "profile", "room_id")) | {"settings": _settings(terminal)}
+
+
+def _settings(terminal: Terminal) -> dict[str, Any]:
+    return {name: value for name, value in terminal.settings.items() if name != "staff_pin_hash"}
 
 
 def _check_room(session: Session, scope: Scope, room_id: str | None) -> None:

@@ -172,7 +172,7 @@ class _Page:
         elif act == "seen":
             ask_seen(self.view, self.id, self.known.terminal.marks, self._read)
         elif act == "password":
-            await self._new_password()
+            await dialogs.confirmed(self.view, self._new_password)
         elif act == "enable":
             await self._stand(True)
         elif act == "disable":
@@ -184,6 +184,7 @@ class _Page:
             lambda session, change, scope: service.new_password(
                 session, change, scope, self.id, self.known.terminal.version
             ),
+            confirmed=True,
         )
         told = await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()
@@ -207,6 +208,7 @@ class _Page:
             lambda session, change, scope: service.enable(
                 session, change, scope, self.id, self.known.terminal.version, enabled=enabled
             ),
+            confirmed=not enabled,
         )
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()

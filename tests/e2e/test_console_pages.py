@@ -12,7 +12,8 @@ from tests.e2e.console_stack import Stack, visiting
 from tests.e2e.console_town import ACTIVITIES, PEOPLE, ROOMS
 
 RAW_KEY = re.compile(r"\b(nav|overview|members|import|activities|occurrence|rooms|terminals?|twin|quarantine|audit|"
-                     r"page|outcome|reason|method|presence|evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
+                     r"page|outcome|reason|method|presence|sessions|confirm|"
+                     r"evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
 
 
 OVER = """() => {

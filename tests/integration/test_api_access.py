@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from cloud.accounts.service import FAILURES_BY_NAME, Role
+from cloud.accounts.service import Role
+from cloud.accounts.sessions import FAILURES_BY_NAME
 from cloud.guard import COOKIE
 from tests.office import JSON, PASSWORD, Office, etag
 
@@ -141,6 +142,18 @@ def test_a_token_made_by_a_token_does_not_outlive_it(office: Office) -> None:
             body = {"name": "child", "role": "viewer", "expires_at": asked}
             made = client.post("/api/v1/tokens", json=body).json()
             assert made["expires_at"] == min(asked or in_an_hour, in_an_hour)
+
+
+def test_an_entry_says_from_which_address_and_what_was_so_before(office: Office) -> None:
+    made = office.make("/accounts", name="moved-up", password=PASSWORD, role="viewer")
+    with office.client() as client:
+        edit = {"role": "operator"}
+        client.patch(f"/api/v1/accounts/{made['id']}", json=edit, headers=etag(1) | {"X-Forwarded-For": "192.0.2.7"})
+        edited, created = client.get("/api/v1/audit", params={"subject": made["id"]}).json()["items"]
+    assert (created["address"], created["before"]) == ("127.0.0.1", None)
+    assert (edited["address"], edited["before"]) == ("192.0.2.7", {"role": "viewer", "enabled": True})
+    assert edited["detail"] == {"role": "operator", "enabled": True, "password": False}
+    assert len(edited["hash"]) == len(edited["prev"]) == 64
 
 
 def failed_sign_ins(office: Office) -> list[JSON]:

@@ -1,5 +1,6 @@
 """`python -m cloud` as people run it: exit status 0 when done, 2 with one sentence when the caller must change something."""
 
+import json
 import os
 import signal
 import socket
@@ -98,6 +99,35 @@ def test_accounts_and_tokens_are_managed_without_a_default_password(migrated: Ru
     assert "revoked" in migrated("token", "list").stdout
 
 
+def test_the_audit_is_verified_and_exported_and_a_changed_line_is_found(
+    migrated: Run, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    assert migrated("audit", "verify").stdout.startswith("0:")
+    for name in ("anna", "ben"):
+        assert migrated("user", "add", name, "--role", "admin").returncode == 0
+    head = migrated("audit", "verify").stdout.strip()
+    assert head.startswith("2:")
+    assert migrated("audit", "verify", "--expect", head).returncode == 0
+    assert migrated("audit", "verify", "--expect", "2:x").returncode == 2
+    exported = [json.loads(line) for line in migrated("audit", "export").stdout.splitlines()]
+    assert [(each["who"], each["address"], each["action"]) for each in exported] == [
+        ("command line", "command line", "account.create")
+    ] * 2
+    assert migrated("audit", "export", "--to", "2026-01-01").stdout == ""
+    assert migrated("audit", "export", "--from", "2026-01-01", "--file", str(tmp_path / "out")).returncode == 0
+    assert len((tmp_path / "out").read_text("utf-8").splitlines()) == 2
+    beyond = migrated("audit", "verify", "--expect", f"3:{'0' * 64}")
+    assert (beyond.returncode, beyond.stdout) == (1, "")
+    assert "Entry 3 is missing: the end was cut off." in beyond.stderr
+    with sqlite3.connect(environment["ROOMLINK_DATABASE_URL"].removeprefix("sqlite:///")) as ledger:
+        ledger.execute("DROP TRIGGER audit_refuses_update")
+        ledger.execute("UPDATE audit SET who = 'nobody' WHERE id = 1")
+    ledger.close()
+    changed = migrated("audit", "verify")
+    assert changed.returncode == 1
+    assert "Entry 1 was changed" in changed.stderr
+
+
 def test_members_are_imported_and_exported(migrated: Run, tmp_path: Path, environment: dict[str, str]) -> None:
     with sqlite3.connect(environment["ROOMLINK_DATABASE_URL"].removeprefix("sqlite:///")) as ledger:
         ledger.execute(
@@ -171,6 +201,27 @@ def test_serve_answers_names_a_busy_port_and_ends_cleanly(
         assert last_line(busy.stderr).startswith(f"{HOST}:{port} cannot be listened on")
     finally:
         assert process.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(("trusted", "address"), [(HOST, "192.0.2.9"), ("192.0.2.1", HOST)])
+def test_an_address_is_believed_from_the_trusted_proxy_only(
+    migrated: Run, environment: dict[str, str], tmp_path: Path, trusted: str, address: str
+) -> None:
+    migrated("user", "add", "anna", "--role", "viewer")
+    port = int(environment["ROOMLINK_PORT"])
+    process = Process(tmp_path / "serve.log")
+    settings = {name: value for name, value in environment.items() if name.startswith("ROOMLINK_")}
+    settings["ROOMLINK_TRUSTED_PROXIES"] = trusted
+    command = ["env", *(f"{name}={value}" for name, value in settings.items())]
+    process.spawn([*command, sys.executable, "-m", "cloud", "serve"], ready=lambda: accepts(port))
+    try:
+        body = {"name": "anna", "password": "wrong"}
+        answer = httpx.post(f"http://{HOST}:{port}/api/v1/session", json=body, headers={"X-Forwarded-For": "192.0.2.9"})
+        assert answer.status_code == 401
+    finally:
+        process.stop(signal.SIGTERM)
+    last = json.loads(last_line(migrated("audit", "export").stdout))
+    assert (last["action"], last["address"]) == ("account.sign_in_failed", address)
 
 
 def test_the_description_of_the_api_is_printed(run: Run) -> None:

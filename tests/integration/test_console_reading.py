@@ -24,8 +24,10 @@ from cloud.organisations import tree
 from cloud.organisations.service import OrganisationForm
 from cloud.paging import Paging
 from cloud.rooms import service as rooms
+from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals import fleet
+from cloud.terminals import service as terminals
 from tests.e2e.console_town import Town, settle
 
 CHINESE = Words(Language.CHINESE, ZoneInfo("Asia/Shanghai"))
@@ -89,6 +91,28 @@ def test_the_audit_names_things_and_settings_instead_of_ids_and_keys(town: Town)
     assert "房间：302 梧桐活动室" in naming.detail(CHINESE, activity, names)
     assert "时长：90 分钟" in naming.detail(CHINESE, activity, names)
     assert naming.subject(CHINESE, entries["member.create"], names) in {"Sample Delta Longname-Example", "测试甲"}
+
+
+def test_the_audit_says_what_was_so_before_and_what_is_now(town: Town) -> None:
+    change = Change("command line", datetime.now(UTC), "command line")
+    with transaction(town.engine) as session:
+        room = rooms.get(session, EVERYWHERE, town.rooms[0])
+        form = RoomForm(organisation_id=room.organisation_id, number="302", name="新房间", name_en="")
+        rooms.edit(session, change, EVERYWHERE, room.id, room.version, form)
+        extra = rooms.create(session, change, EVERYWHERE, form.model_copy(update={"number": "999"}))
+        rooms.delete(session, change, EVERYWHERE, extra.id, 1)
+        terminals.enable(session, change, EVERYWHERE, "kiosk-302-a", 1, enabled=False)
+    with transaction(town.engine, read_only=True) as session:
+        entries = {each.action: each for each in audit.entries(session, Paging(200)).rows}
+        names = naming.names(session, entries.values())
+    edited = entries["room.edit"]
+    assert naming.detail(CHINESE, edited, names) == (
+        "名称：原为 梧桐活动室，现为 新房间；英文名称：原为 Wutong Room，现为 无"
+    )
+    assert (naming.who(CHINESE, edited), naming.place(CHINESE, edited.address)) == ("命令行", "命令行")
+    assert naming.place(ENGLISH, "192.0.2.7") == "192.0.2.7"
+    assert naming.detail(ENGLISH, entries["room.delete"], names) == "Number: was 999; Name: was 新房间"
+    assert naming.detail(ENGLISH, entries["terminal.disable"], names) == "Enabled: yes before, now no"
 
 
 def test_an_account_edited_on_an_older_version_is_stale_and_the_last_admin_stays(town: Town) -> None:

@@ -1,7 +1,7 @@
 """The gate before every request and every socket, around a small ASGI application."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,8 +11,9 @@ from cloud.accounts.service import Principal, Role
 from cloud.errors import Unavailable
 from cloud.guard import COOKIE, MAX_API_BODY, MAX_UPLOAD, Guard, Policy
 
-ANNA = Principal("acc_1", "anna", Role.VIEWER, by_session=True)
-PROBE = Principal("acc_2", "probe", Role.VIEWER)
+CLIENT = ("192.0.2.7", 40000)
+ANNA = Principal("acc_1", "anna", Role.VIEWER, by_session=True, address="192.0.2.7")
+PROBE = Principal("acc_2", "probe", Role.VIEWER, address="192.0.2.7")
 PAGE = b"<html><script>a()</script><script type=module>b()</script></html>"
 SESSION = ("cookie", f"{COOKIE}=good")
 OURS = ("origin", "https://town.example")
@@ -67,7 +68,8 @@ class Inner:
 def identify(cookie: str | None, token: str | None) -> Principal | None:
     if cookie == "down":
         raise Unavailable("The database does not answer.", retry_after_s=5)
-    return PROBE if token == "good" else ANNA if cookie == "good" else None
+    known = PROBE if token == "good" else ANNA if cookie == "good" else None
+    return known and replace(known, address="")
 
 
 def ask(
@@ -78,11 +80,12 @@ def ask(
     inner: Inner | None = None,
     body: tuple[bytes, ...] = (b"",),
     public_url: str | None = None,
+    used: list[Principal] | None = None,
 ) -> Answer:
     """One request through the gate."""
     inner = inner or Inner()
     raw = [(name.encode(), value.encode()) for name, value in (("host", "town.example"), *headers)]
-    scope = {"type": kind, "path": path, "method": method, "headers": raw, "query_string": b""}
+    scope = {"type": kind, "path": path, "method": method, "headers": raw, "query_string": b"", "client": CLIENT}
     sent: list[dict[str, Any]] = []
     waiting = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
     waiting[-1]["more_body"] = False
@@ -93,7 +96,9 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    gate = Guard(inner, identify, Policy(long_bodies=("/api/v1/long",), public_url=public_url))
+    policy = Policy(long_bodies=("/api/v1/long",), public_url=public_url)
+    heard: list[Principal] = [] if used is None else used
+    gate = Guard(inner, identify, policy, heard.append)
     asyncio.run(gate(scope, receive, send))
     return Answer(sent, inner.reached, inner.principal)
 
@@ -112,6 +117,17 @@ def test_a_stranger_who_asks_otherwise_is_told_to_sign_in() -> None:
 def test_open_paths_and_the_api_are_passed_on_with_nobody(path: str) -> None:
     answer = ask(path=path)
     assert (answer.reached, answer.principal) == (True, None)
+
+
+def test_a_request_uses_the_session_and_what_a_page_asks_by_itself_or_a_token_does_not() -> None:
+    used: list[Principal] = []
+    ask(SESSION, path="/rooms", used=used)
+    ask(SESSION, path="/api/v1/rooms", used=used)
+    assert used == [replace(ANNA, address="")] * 2
+    ask(SESSION, OURS, path="/_nicegui_ws/socket.io/", kind="websocket", used=used)
+    ask(SESSION, path="/_nicegui_ws/socket.io/", used=used)
+    ask(("authorization", "Bearer good"), path="/api/v1/rooms", used=used)
+    assert len(used) == 2
 
 
 def test_cookie_and_token_say_who_it_is_and_a_token_counts_first() -> None:

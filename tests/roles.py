@@ -1,0 +1,192 @@
+"""Who may do what: each route of the API, each page and each read and change of the console, with the role that it needs.
+
+Kept by hand, and the only list of it. `tests/unit/test_roles.py` fails when the code has something that is not in it, or asks
+for another role; `tests/integration/test_api_roles.py` asks the running API.
+A role includes those before it: viewer, operator, admin. `confirmed` asks for the password again, `or-token` exempts API tokens.
+"""
+
+from typing import Final
+
+
+def _table(text: str) -> dict[str, str]:
+    """What is asked, and the role before it in its line."""
+    rows = [line.split(maxsplit=1) for line in text.strip().splitlines()]
+    table = {what: role for role, what in rows}
+    assert len(table) == len(rows), "a line stands twice"
+    return table
+
+
+API: Final = _table("""
+viewer                    GET /api/v1/organisations
+admin                     POST /api/v1/organisations
+viewer                    GET /api/v1/organisations/{organisation_id}
+admin                     PUT /api/v1/organisations/{organisation_id}
+admin                     DELETE /api/v1/organisations/{organisation_id}
+viewer                    GET /api/v1/rooms
+operator                  POST /api/v1/rooms
+viewer                    GET /api/v1/rooms/{room_id}
+operator                  PUT /api/v1/rooms/{room_id}
+operator                  DELETE /api/v1/rooms/{room_id}
+viewer                    GET /api/v1/members
+operator                  POST /api/v1/members
+operator                  POST /api/v1/members/import
+operator                  GET /api/v1/members/export
+viewer                    GET /api/v1/members/{member_id}
+operator                  PUT /api/v1/members/{member_id}
+admin                     DELETE /api/v1/members/{member_id}
+viewer                    GET /api/v1/credentials
+operator                  POST /api/v1/credentials
+operator                  GET /api/v1/credentials/cards
+viewer                    GET /api/v1/credentials/{credential_id}
+operator                  POST /api/v1/credentials/{credential_id}/revocation
+operator                  GET /api/v1/credentials/{credential_id}/card.png
+operator                  GET /api/v1/credentials/{credential_id}/card.svg
+viewer                    GET /api/v1/issuer-keys
+admin                     POST /api/v1/issuer-keys
+admin                     POST /api/v1/issuer-keys/{key_id}/signing
+admin                     DELETE /api/v1/issuer-keys/{key_id}
+viewer                    GET /api/v1/activities
+operator                  POST /api/v1/activities
+viewer                    GET /api/v1/activities/{activity_id}
+operator                  PUT /api/v1/activities/{activity_id}
+operator                  DELETE /api/v1/activities/{activity_id}
+viewer                    GET /api/v1/occurrences
+viewer                    GET /api/v1/occurrences/{activity_id}/{start}
+operator                  DELETE /api/v1/occurrences/{activity_id}/{start}
+viewer                    GET /api/v1/attendance
+operator                  GET /api/v1/attendance/export
+viewer                    GET /api/v1/corrections
+operator                  POST /api/v1/corrections
+viewer                    GET /api/v1/check-ins
+viewer                    GET /api/v1/streams
+viewer                    GET /api/v1/reconciliation
+viewer                    GET /api/v1/quarantine
+viewer                    GET /api/v1/quarantine/{held_id}
+operator                  POST /api/v1/quarantine/{held_id}/replay
+operator                  POST /api/v1/quarantine/{held_id}/discard
+viewer                    GET /api/v1/terminals
+admin                     POST /api/v1/terminals
+viewer                    GET /api/v1/terminals/{terminal_id}
+operator                  PUT /api/v1/terminals/{terminal_id}
+operator                  PUT /api/v1/terminals/{terminal_id}/staff-pin
+operator                  POST /api/v1/terminals/{terminal_id}/marks/seen
+admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/password
+admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/disable
+admin                     POST /api/v1/terminals/{terminal_id}/enable
+operator                  GET /api/v1/terminals/{terminal_id}/twin
+terminal                  GET /api/v1/terminals/{terminal_id}/files/{sha256}
+operator                  POST /api/v1/terminals/{terminal_id}/commands
+operator                  POST /api/v1/command-bulks
+viewer                    GET /api/v1/command-bulks/{bulk}
+viewer                    GET /api/v1/commands
+viewer                    GET /api/v1/commands/{command_id}
+operator                  POST /api/v1/commands/{command_id}/cancel
+operator                  POST /api/v1/terminals/{terminal_id}/claim-code
+admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/revoke
+viewer                    GET /api/v1/terminals/{terminal_id}/certificates
+open                      GET /api/v1/enrolment/claims/{code}
+open                      POST /api/v1/enrolment/claims
+open                      POST /api/v1/enrolment/renewals
+open                      POST /api/v1/session
+viewer                    GET /api/v1/session
+viewer                    DELETE /api/v1/session
+viewer                    POST /api/v1/session/confirmation
+viewer                    GET /api/v1/sessions
+viewer                    DELETE /api/v1/sessions/{session_id}
+admin                     GET /api/v1/accounts
+admin                     POST /api/v1/accounts
+admin                     PATCH /api/v1/accounts/{account_id}
+viewer                    GET /api/v1/tokens
+viewer                    POST /api/v1/tokens
+viewer                    DELETE /api/v1/tokens/{token_id}
+admin                     GET /api/v1/audit
+open                      GET /healthz
+open                      GET /readyz
+viewer                    GET /metrics
+open                      GET /api/v1/docs
+""")
+"""Method and path. `open` is for everybody, `terminal` for the terminal that it is about."""
+
+PAGES: Final = _table("""
+admin     /accounts
+viewer    /sessions
+viewer    /tokens
+viewer    /activities/{activity_id}/{start}
+viewer    /activities
+admin     /audit
+viewer    /search
+operator  /members/import
+viewer    /members/{member_id}
+viewer    /members
+viewer    /organisations
+viewer    /
+viewer    /quarantine
+viewer    /quarantine/{held_id}
+viewer    /rooms
+viewer    /terminals
+viewer    /terminals/{terminal_id}
+""")
+"""The console's pages: what may be seen at all."""
+
+ACTIONS: Final = _table("""
+admin            accounts/page.py register.listing writable
+admin            accounts/page.py _Accounts._draw read
+admin            accounts/page.py _Accounts._add.add write
+admin            accounts/page.py _Accounts._edit.edit write
+admin            accounts/page.py _Accounts._password.renew write
+viewer           accounts/session_page.py _Sessions._draw read
+viewer           accounts/session_page.py _Sessions._end.end write
+viewer           accounts/token_page.py _Tokens._draw read
+viewer           accounts/token_page.py _Tokens._add.add write
+viewer           accounts/token_page.py _Tokens._revoke.revoke write
+operator         activities/activity_dialogs.py edit.save write
+viewer           activities/activity_dialogs.py edit.save read
+operator         activities/activity_dialogs.py cancel.end write
+viewer           activities/activity_form.py activity_fields read
+viewer           activities/occurrence_page.py _Occurrence._read read
+viewer           activities/occurrence_page.py _Occurrence._correct.correct read
+operator         activities/occurrence_page.py _Occurrence._correct.correct write
+viewer           activities/page.py register.listing read
+viewer           activities/page.py register.listing.news read
+operator         activities/page.py _add.add write
+viewer           activities/page.py _add.add read
+admin            audit/page.py register.listing writable
+admin            audit/page.py register.listing read
+operator         commands/page.py act_on write
+operator         commands/page.py _ask write
+viewer           console/search_page.py register.search read
+operator         members/import_page.py register.import_members writable
+viewer           members/import_page.py _Import.show read
+viewer           members/import_page.py _Import._check read
+operator         members/import_page.py _Import._apply write
+viewer           members/member_form.py member_fields read
+viewer           members/member_page.py _Detail._draw read
+operator         members/member_page.py _Detail._edit.edit write
+operator         members/member_page.py _Detail._issue write
+operator         members/member_page.py _Detail._revoke.revoke write
+admin            members/member_page.py _Detail._erase.erase write
+viewer           members/page.py register.listing.show read
+operator         members/page.py _add.add write
+viewer           organisations/page.py _Tree._draw read
+admin            organisations/page.py _Tree._add.add write
+admin            organisations/page.py _Tree._edit.edit write
+viewer           quarantine/page.py register.listing.draw read
+viewer           quarantine/page.py _Detail._read read
+operator         quarantine/page.py _Detail._act write
+operator         quarantine/page.py _Detail._discard.discard write
+viewer           rooms/page.py register.listing.show read
+viewer           rooms/page.py _ask read
+operator         rooms/page.py _ask.save write
+viewer           rooms/page.py _act read
+viewer           terminals/page.py _Listing._draw read
+viewer           terminals/page.py _add read
+admin            terminals/page.py _add.add write
+operator         terminals/pin_dialog.py ask_pin.save write
+operator         terminals/seen_dialog.py ask_seen.save write
+viewer           terminals/terminal_form.py edit read
+operator         terminals/terminal_form.py edit.save write
+viewer           terminals/terminal_page.py _Page._read read
+admin-confirmed  terminals/terminal_page.py _Page._new_password write
+admin-confirmed  terminals/terminal_page.py _Page._stand write
+""")
+"""Module, function, and what of `View` it calls: each asks anew who is signed in, with this role."""
