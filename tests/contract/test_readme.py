@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import firmware_specs
+from edge import enrolment, renewal
 from edge.kiosk.views import Screen
 from edge.store import ACCEPTED_KEPT_US, DAY_US
 from firmware_specs import (
@@ -55,6 +56,14 @@ def test_signature_of_the_worked_example_is_right() -> None:
     hashed = re.search(r"^signed   ([0-9a-f ]*) 7b22", README, re.MULTILINE)
     assert hashed is not None
     assert bytes.fromhex(hashed[1].replace(" 00", "00")) == start
+
+
+def test_enrolment_is_described_with_every_field_and_its_signed_bytes() -> None:
+    section = README.partition("## 14. Claim, certificate, renewal")[2]
+    named = set(re.findall(r"[a-z_]+", section))
+    assert enrolment.Claimed.model_fields.keys() | enrolment.Claimable.model_fields.keys() <= named
+    assert f'`"{renewal.PURPOSE.decode()}" 00`' in section
+    assert f"{len(renewal.PURPOSE) + 1 + 32 + 32} bytes in all" in section
 
 
 def test_fields_of_an_exported_journal_are_described() -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cloud.certificates.authority import make_terminal
 from edge import identity
 from edge.agent import Agent
-from edge.doctor import check_broker, check_certificate, check_identity, check_privacy
+from edge.doctor import check_broker, check_certificate, check_identity, check_privacy, sign_in
 from edge.errors import SettingsError
 from edge.identity import BrokerAt, Claim
 from edge.settings import Settings, load_settings
@@ -19,7 +19,7 @@ from firmware_specs import signing
 from firmware_specs.messages import CheckIn, Method, Outcome
 from firmware_specs.wire import decode_batch
 from tests.cloud_behind_broker import CloudBehindBroker
-from tests.enrolment_double import DAY, TERMINAL, Pki, pem
+from tests.enrolment_double import DAY, TERMINAL, EnrolmentDouble, Pki, pem
 from tests.process import HOST, wait_until
 from tests.tls_broker import TlsBroker
 
@@ -37,7 +37,9 @@ def broker(tmp_path: Path, pki: Pki) -> Iterator[TlsBroker]:
         yield server
 
 
-def put_identity(folder: Path, pki: Pki, port: int, begins_at: datetime = NOW) -> Settings:
+def put_identity(
+    folder: Path, pki: Pki, port: int, begins_at: datetime = NOW, cloud_url: str = f"https://{HOST}:1"
+) -> Settings:
     """As `edge claim` would leave it."""
     key = identity.pending_key(folder / "identity")
     leaf = make_terminal(pki.issuer, TERMINAL, key.public_key, begins_at)
@@ -45,7 +47,7 @@ def put_identity(folder: Path, pki: Pki, port: int, begins_at: datetime = NOW) -
         terminal=TERMINAL,
         profile="kiosk",
         broker=BrokerAt(host=HOST, port=port),
-        cloud_url=f"https://{HOST}:1",
+        cloud_url=cloud_url,
         password="for files",
     )
     chain, root = pem(leaf, pki.issuer.certificate).encode(), pem(pki.root.certificate).encode()
@@ -183,6 +185,24 @@ def test_certificate_that_is_exchanged_counts_from_the_next_connection(
             lambda: any(s.event == "birth" and s.versions["certificate_until"] == until for s in cloud.states)
         )
         agent.stop()
+
+
+@pytest.mark.parametrize("quality", ["synced", "unset"])
+def test_terminal_back_from_a_long_holiday_lets_itself_in_again(
+    quality: str, broker: TlsBroker, pki: Pki, tmp_path: Path
+) -> None:
+    """Its certificate ended 210 days ago, so the broker refuses it until it has renewed; what it kept arrives then."""
+    with EnrolmentDouble(pki, broker_port=broker.port) as enrolment, CloudBehindBroker(broker) as cloud:
+        settings = put_identity(tmp_path / "data", pki, broker.port, NOW - 300 * DAY, enrolment.url)
+        assert sign_in(settings) == "it closed the connection without an answer"
+        agent = Agent(clock_says(settings, quality))
+        check_in(agent)
+        agent.start()
+        assert wait_until(lambda: stored(agent), within_s=40)
+        agent.stop()
+        assert enrolment.renewals == 1
+        assert len(cloud.double.check_in_ids()) == 1
+        assert signing.verify(TERMINAL, header_of(cloud.double.payloads[-1]), keys_of(settings))
 
 
 def test_damaged_identity_costs_the_connection_and_no_check_in_and_is_mended_without_a_restart(
