@@ -39,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.user, name="user")
 app.add_typer(accounts.token, name="token")
+members.export.command("journal")(ingest.export_journal)
 app.add_typer(members.export, name="export")
 app.add_typer(certificates.ca, name="ca")
 app.add_typer(audit.audit, name="audit")

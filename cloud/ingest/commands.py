@@ -1,8 +1,9 @@
-"""`python -m cloud worker`, `rebuild`, `backup`, `restore`: ingest alone, and what the journal is good for."""
+"""`python -m cloud worker`, `rebuild`, `backup`, `restore`, `export journal`: ingest alone, and what the journal is good for."""
 
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +13,17 @@ from sqlalchemy import Engine
 
 from cloud import backup as backups
 from cloud.bulk import Bulk
+from cloud.certificates import evidence
 from cloud.clock import utc_now
 from cloud.database import transaction
 from cloud.ingest.rebuild import rebuild_ledger
-from cloud.journal import projector
+from cloud.journal import exporting, projector
 from cloud.journal.projecting import Projecting
 from cloud.parts import ingest_of, kept_of, timeseries_of
 from cloud.running import connect_ledger, open_ledger, start
+from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from cloud.terminals import service as terminals
 from cloud.timeseries.port import StoreLocked
 
 
@@ -76,6 +80,20 @@ def restore(
     epoch = backups.restore(engine, path)
     engine.dispose()
     typer.echo(f"Restored; epoch {epoch} has begun. The time series is made anew by the service, in the background.")
+
+
+def export_journal(
+    terminal: Annotated[str, typer.Argument(help="The terminal, such as kiosk-302-a.")],
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; without it, standard output.")] = None,
+) -> None:
+    """One terminal's journal with its certificates; `python -m firmware_specs verify FILE` checks it without the cloud."""
+    engine = open_ledger(start())
+    with transaction(engine, read_only=True) as session:
+        terminals.get(session, EVERYWHERE, terminal)
+        certificates = evidence.certificates_of(session, terminal)
+    with to.open("w", encoding="utf-8") if to else nullcontext(sys.stdout) as file:
+        file.writelines(exporting.lines(engine, terminal, certificates))
+    engine.dispose()
 
 
 def _rebuild_series(settings: Settings, engine: Engine) -> None:
