@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,12 +14,28 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine
 
+from cloud.accounts.service import Role
 from cloud.audit.service import Change
 from cloud.certificates import authorities, authority
 from cloud.certificates.authority import Authority
 from cloud.database import transaction
 from cloud.keybox import KeyBox
 from cloud.settings import Settings
+from tests.office import JSON, Office
+
+CLAIMS, RENEWALS = "/api/v1/enrolment/claims", "/api/v1/enrolment/renewals"
+
+
+@dataclass
+class Device:
+    """A terminal's own side: its name and its key."""
+
+    name: str
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def csr(self) -> str:
+        return request_for(self.name, self.key)
 
 
 def found_authority(engine: Engine, settings: Settings, now: datetime) -> Authority:
@@ -49,3 +67,54 @@ def renewal_of(certificate: str, key: ec.EllipticCurvePrivateKey, csr: str) -> d
     r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
     signature = base64.urlsafe_b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).rstrip(b"=").decode()
     return {"certificate": certificate, "csr": csr, "signature": signature}
+
+
+def new_code(office: Office, terminal: str) -> str:
+    """A claim code, asked for by an operator."""
+    with office.client(Role.OPERATOR) as client:
+        answer = client.post(f"/api/v1/terminals/{terminal}/claim-code")
+    assert answer.status_code == 200, answer.text
+    code: str = answer.json()["code"]
+    return code
+
+
+def post(office: Office, path: str, body: JSON) -> httpx.Response:
+    """What a terminal sends, without any sign-in."""
+    with office.client(None) as client:
+        return client.post(path, json=body)
+
+
+def claimed(office: Office, device: Device) -> JSON:
+    """The answer of a claim that must succeed."""
+    answer = post(office, CLAIMS, {"code": new_code(office, device.name), "csr": device.csr})
+    assert answer.status_code == 201, answer.text
+    body: JSON = answer.json()
+    return body
+
+
+def renewed(office: Office, device: Device, old: JSON) -> httpx.Response:
+    """A renewal for the key it has."""
+    return post(office, RENEWALS, renewal_of(old["certificate"], device.key, device.csr))
+
+
+def listed(office: Office, terminal: str) -> list[JSON]:
+    """What a viewer sees of a terminal's certificates."""
+    with office.client(Role.VIEWER) as client:
+        items: list[JSON] = client.get(f"/api/v1/terminals/{terminal}/certificates").json()["items"]
+    return items
+
+
+def revoke(office: Office, terminal: str) -> JSON:
+    """What an administrator's revocation answers."""
+    with office.client() as client:
+        answer = client.post(f"/api/v1/terminals/{terminal}/revoke", json={"reason": "it was stolen"})
+    assert answer.status_code == 200, answer.text
+    body: JSON = answer.json()
+    return body
+
+
+def audit(office: Office, subject: str) -> list[JSON]:
+    """What the audit holds of a thing, newest first."""
+    with office.client() as client:
+        items: list[JSON] = client.get("/api/v1/audit", params={"subject": subject, "limit": 200}).json()["items"]
+    return items

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
-from cloud.certificates.authority import Authority
+from cloud.certificates.authority import Authority, is_issued_by
 from cloud.certificates.models import IssuingAuthority
 from cloud.certificates.proof import key_id
 from cloud.errors import Conflict
@@ -46,6 +46,12 @@ def living(session: Session, now: datetime) -> Sequence[IssuingAuthority]:
     """Those whose certificates may still be good, the oldest first."""
     query = select(IssuingAuthority).where(IssuingAuthority.not_after_at > now)
     return session.scalars(query.order_by(IssuingAuthority.created_at, IssuingAuthority.key_id)).all()
+
+
+def issuer_of(session: Session, certificate: x509.Certificate) -> IssuingAuthority | None:
+    """The one that signed it, in use or retired; few, because people rotate them."""
+    every = session.scalars(select(IssuingAuthority).order_by(IssuingAuthority.key_id)).all()
+    return next((row for row in every if is_issued_by(certificate, certificate_of(row))), None)
 
 
 def add(session: Session, change: Change, made: Authority, root: x509.Certificate, box: KeyBox) -> IssuingAuthority:

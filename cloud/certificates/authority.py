@@ -121,7 +121,14 @@ def read_request(pem: bytes, terminal: str) -> ec.EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(pem)
         key, signed, names = request.public_key(), request.is_signature_valid, _common_names(request.subject)
         extensions = list(request.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension):
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        InvalidSignature,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+    ):
         raise _unfit("is no certificate signing request in PEM", "csr_unreadable") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _unfit("must be for a key on the curve P-256", "csr_weak_key")
@@ -140,11 +147,20 @@ def terminal_of(certificate: x509.Certificate) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
+def is_client(certificate: x509.Certificate) -> bool:
+    """Whether it serves to sign in (client authentication), as a terminal's does and a broker's does not."""
+    try:
+        uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in uses
+
+
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether `issuer` signed it; says nothing of dates and revocation."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

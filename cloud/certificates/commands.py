@@ -13,6 +13,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -20,9 +21,10 @@ from cloud.audit.service import Change, note
 from cloud.certificates import apart, authorities, authority, files, issuing, proof, service, standing
 from cloud.certificates.authority import Authority
 from cloud.certificates.issuing import Given
+from cloud.certificates.service import ShutOutForm
 from cloud.clock import utc_now
 from cloud.database import transaction
-from cloud.errors import CloudError, StartError
+from cloud.errors import CloudError, StartError, Unfit
 from cloud.forms import clean
 from cloud.keybox import KeyBox
 from cloud.parts import keeper_of
@@ -113,14 +115,18 @@ def rotate(root: RootFile, passphrase_file: PassphraseFile = None) -> None:
 
 @ca.command("revoke")
 def revoke(
-    terminal: Annotated[str, typer.Argument(help="The terminal's id.")],
+    name: Annotated[str, typer.Argument(help="A terminal's id, or the reserved name of a service.")],
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "by the command line",
 ) -> None:
-    """Shut a terminal out: its certificates are revoked, it is disabled, and its session is cut."""
+    """Shut a terminal out: its certificates are revoked, it is disabled, and its session is cut. Of a service, the first."""
+    why = _reason(reason)
     with _desk() as desk:
         with desk.writing() as session:
-            revoked = service.revoke(session, desk.change, EVERYWHERE, terminal, clean(reason))
-        typer.echo(f"{terminal} is shut out; {len(revoked)} of its certificates were in force.")
+            if name in RESERVED_IDS:
+                revoked = service.revoke_service(session, desk.change, name, why)
+            else:
+                revoked = service.revoke(session, desk.change, EVERYWHERE, name, why)
+        typer.echo(f"{name} is shut out; {len(revoked)} of its certificates were in force.")
         _turn(desk)
 
 
@@ -198,7 +204,7 @@ def restore(
 @ca.command("list")
 def list_all() -> None:
     """Show authorities, revocation lists and each name's newest certificate in force: the first to end first."""
-    with _desk() as desk, desk.writing() as session:
+    with _desk() as desk, transaction(desk.engine, read_only=True) as session:
         for line in standing.lines(session, desk.now):
             typer.echo(line)
 
@@ -254,10 +260,20 @@ def _write(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, given: Give
 
 
 def _called(name: str) -> str:
-    called = clean(name)
+    try:
+        called = clean(name)
+    except Unfit as error:
+        raise StartError(f"--name is not right: {error}.") from None
     if not 1 <= len(called) <= 25:
         raise StartError("--name has 1 to 25 characters; an example is Roomlink.")
     return called
+
+
+def _reason(text: str) -> str:
+    try:
+        return ShutOutForm(reason=text).reason
+    except ValidationError:
+        raise StartError("--reason is a sentence of 3 to 500 characters.") from None
 
 
 def _colons(certificate: x509.Certificate) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
 from cloud.certificates import authorities, authority, codes, issuing, proof
-from cloud.certificates.issuing import Given
+from cloud.certificates.issuing import CertificateKind, Given
 from cloud.certificates.models import Certificate, ClaimCode, IssuingAuthority, SessionCut, WrongClaim
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, TooOften
 from cloud.forms import Form, Sentence
@@ -124,7 +124,7 @@ def claim(session: Session, box: KeyBox, typed: str, csr: bytes, address: str, n
         return None
     key = authority.read_request(csr, terminal_id)
     change = Change(terminal_id, now)
-    _revoke_all(session, change, terminal_id, CLAIMED_ANEW)
+    _revoke_all(session, change, Certificate.terminal_id == terminal_id, CLAIMED_ANEW)
     given = issuing.give_terminal(session, box, terminal_id, key, now)
     had_password = terminal.mqtt_password_hash != terminals.NO_PASSWORD
     password = terminals.know_by_certificate(session, terminal)
@@ -139,14 +139,14 @@ def renew(session: Session, box: KeyBox, certificate: bytes, csr: bytes, signatu
 
     Forbidden for one that is not ours, revoked, or over for too long, for a wrong signature, and for a disabled terminal.
     """
-    old = _presented(session, certificate)
+    old = _presented(session, certificate, now)
     terminal = terminals.get(session, EVERYWHERE, old.terminal_id or "", to_edit=True)
     key = authority.read_request(csr, terminal.id)
     if not _is_proved(old, csr, signature):
         raise Forbidden("The request is not signed by the certificate's key.", code="renewal_signature")
     session.refresh(old)  # under the terminal's lock: it may have been revoked since
     _check_standing(old, now, enabled=terminal.enabled)
-    before = _given_before(session, terminal.id, key, now)
+    before = _given_since(session, old, key, now)
     if before is not None:
         return Owned(terminal.id, terminal.kind, terminal.profile, issuing.given(session, before))
     given = issuing.give_terminal(session, box, terminal.id, key, now)
@@ -160,12 +160,19 @@ def revoke(session: Session, change: Change, scope: Scope, terminal_id: str, rea
     A second time changes nothing but that its session is cut again.
     """
     terminal = terminals.get(session, scope, terminal_id, to_edit=True)
-    revoked = _revoke_all(session, change, terminal_id, reason)
+    revoked = _revoke_all(session, change, Certificate.terminal_id == terminal_id, reason)
     terminals.shut_out(session, terminal)
     _end_code(session, terminal_id)
     session.merge(SessionCut(terminal_id=terminal_id, asked_at=change.at))
     session.flush()
     note(session, change, "terminal.revoke", terminal_id, reason=reason, certificates=len(revoked))
+    return revoked
+
+
+def revoke_service(session: Session, change: Change, name: str, reason: str) -> Sequence[Certificate]:
+    """Every certificate of one of the cloud's own services; what was revoked."""
+    revoked = _revoke_all(session, change, _of_service(name), reason)
+    note(session, change, "certificate.revoke", name, reason=reason, certificates=len(revoked))
     return revoked
 
 
@@ -176,9 +183,9 @@ def certificates(session: Session, scope: Scope, terminal_id: str, paging: Pagin
     return find(session, query, [Certificate.created_at, Certificate.serial], paging, newest_first=True)
 
 
-def _revoke_all(session: Session, change: Change, terminal_id: str, reason: str) -> Sequence[Certificate]:
-    """Every certificate of a terminal that is not revoked yet, expired ones too, because they could be renewed."""
-    query = select(Certificate).where(Certificate.terminal_id == terminal_id, Certificate.revoked_at.is_(None))
+def _revoke_all(session: Session, change: Change, whose: ColumnElement[bool], reason: str) -> Sequence[Certificate]:
+    """Every certificate that is not revoked yet, expired ones too, because they could be renewed."""
+    query = select(Certificate).where(whose, Certificate.revoked_at.is_(None))
     revoked = session.scalars(query.order_by(Certificate.created_at.desc(), Certificate.serial)).all()
     for each in revoked:
         each.revoked_at, each.revoke_reason = change.at, reason
@@ -187,6 +194,10 @@ def _revoke_all(session: Session, change: Change, terminal_id: str, reason: str)
     due = update(IssuingAuthority).where(IssuingAuthority.key_id.in_(issuers)).values(list_due=True)
     session.execute(due, execution_options={"synchronize_session": False})
     return revoked
+
+
+def _of_service(name: str) -> ColumnElement[bool]:
+    return (Certificate.kind == CertificateKind.SERVICE) & (Certificate.name == name)
 
 
 def _end_code(session: Session, terminal_id: str) -> None:
@@ -216,15 +227,24 @@ def _refuse_guessing(session: Session, address: str, now: datetime) -> None:
         )
 
 
-def _presented(session: Session, pem: bytes) -> Certificate:
-    """The ledger's own copy of a terminal's certificate that somebody sent."""
+def _presented(session: Session, pem: bytes, now: datetime) -> Certificate:
+    """The ledger's own copy of a terminal's certificate that somebody sent.
+
+    One that an authority of ours signed and the ledger does not know was given after the backup that was restored since:
+    it is written down again, or every terminal that renewed in between would have to be claimed anew.
+    """
     try:
         sent = x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         fault = Fault("body.certificate", "is no certificate in PEM", "certificate_unreadable")
         raise Invalid("The old certificate is no certificate in PEM.", [fault], code="certificate_unreadable") from None
     query = select(Certificate).where(Certificate.fingerprint == proof.fingerprint(sent))
     found = session.scalar(query.where(Certificate.terminal_id.is_not(None)))
+    issuer = authorities.issuer_of(session, sent) if found is None else None
+    terminal_id = authority.terminal_of(sent) if issuer is not None and authority.is_client(sent) else None
+    if issuer is not None and terminals.is_registered(session, terminal_id):
+        found = issuing.keep(session, issuer, sent, CertificateKind.TERMINAL, now, terminal_id)
+        note(session, Change(found.name, now), "certificate.adopt", found.name, key_id=found.key_id)
     if found is None:
         raise Forbidden("This service gave no terminal such a certificate.", code="certificate_unknown")
     return found
@@ -245,13 +265,14 @@ def _check_standing(old: Certificate, now: datetime, *, enabled: bool) -> None:
         raise Forbidden("The terminal is disabled.", code="renewal_disabled")
 
 
-def _given_before(
-    session: Session, terminal_id: str, key: ec.EllipticCurvePublicKey, now: datetime
+def _given_since(
+    session: Session, old: Certificate, key: ec.EllipticCurvePublicKey, now: datetime
 ) -> Certificate | None:
-    """What this key was given, where it is far from its end: the answer was lost. TooOften beyond a day's bound."""
-    its = select(Certificate).where(Certificate.terminal_id == terminal_id)
-    same = its.where(Certificate.key_id == proof.key_id(key), Certificate.revoked_at.is_(None))
-    found = session.scalar(same.order_by(Certificate.created_at.desc()).limit(1))
+    """What this key was given after `old`, where it is far from its end: the answer was lost. TooOften beyond a day's bound."""
+    its = select(Certificate).where(Certificate.terminal_id == old.terminal_id)
+    same = its.where(Certificate.key_id == proof.key_id(key), Certificate.created_at > old.created_at)
+    newest = same.where(Certificate.revoked_at.is_(None)).order_by(Certificate.created_at.desc()).limit(1)
+    found = session.scalar(newest)
     if found is not None and now < issuing.renew_at(found):
         return found
     today = its.where(Certificate.created_at > now - timedelta(days=1)).with_only_columns(func.count())

@@ -235,7 +235,7 @@ async def _add(view: View) -> None:
         return [(room.id, f"{room.number} {words.either(room.name, room.name_en)}") for room in found]
 
     fields = join(
-        dialogs.field(words("terminals.id"), "id", required=True, pattern="[a-z0-9][a-z0-9\\-]{2,39}", autofocus=True,
+        dialogs.field(words("terminals.id"), "id", required=True, pattern="[a-z0-9][a-z0-9\\-]{1,38}[a-z0-9]", autofocus=True,
                       hint=words("terminals.id_hint"), autocomplete="off"),
         dialogs.choice(words("terminals.kind"), "kind", [(each, words(f"kind.{each}")) for each in Kind]),
         dialogs.choice(words("terminals.room"), "room_id", [("", words("terminals.no_room")), *await view.read(choices)]),

@@ -43,7 +43,7 @@ def _not_reserved(value: str) -> str:
 
 
 TerminalId = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$", examples=["kiosk-302"]), AfterValidator(_not_reserved)
+    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$", examples=["kiosk-302"]), AfterValidator(_not_reserved)
 ]
 Profile = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["kiosk"])]
 
@@ -127,6 +127,11 @@ def standings(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> di
         )
         found |= dict(session.execute(query).all())
     return found
+
+
+def is_registered(session: Session, terminal_id: str | None) -> bool:
+    """Whether there is such a terminal, enabled or not."""
+    return terminal_id is not None and session.get(Terminal, terminal_id) is not None
 
 
 def list_terminals(

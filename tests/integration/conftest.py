@@ -1,11 +1,16 @@
 """A settled ledger on either database, and clouds over it behind a broker that knows its terminals."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from cloud.certificates import authority
+from cloud.database import transaction
 from tests.cloud import CloudServer
+from tests.enrolment import Device, found_authority
 from tests.office import Office, open_office
 from tests.servers import MosquittoServer, PostgresServer
 from tests.town import TERMINALS, Town, migrated, settle
@@ -68,3 +73,22 @@ def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with open_office(folder, url) as office:
         yield office
     postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture
+def enrolling(office: Office) -> Iterator[None]:
+    """An authority for the module's ledger, nobody's guesses, and the real time afterwards."""
+    with transaction(office.engine) as session:
+        missing = session.scalar(text("SELECT COUNT(*) FROM authorities")) == 0
+        session.execute(text("DELETE FROM wrong_claims"))
+    if missing:
+        found_authority(office.engine, office.settings, office.now())
+    yield
+    office.shift = timedelta(0)
+
+
+@pytest.fixture
+def device(office: Office) -> Device:
+    """A registered kiosk that was not claimed yet."""
+    room = office.room(office.organisation()["id"])
+    return Device(office.terminal(room["id"])["terminal"]["id"], authority.new_key())

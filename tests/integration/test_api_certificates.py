@@ -1,9 +1,7 @@
-"""Claim, renewal and revocation over HTTP: a code makes one certificate, and who was revoked gets no other."""
+"""Claims over HTTP: a code makes one certificate, however often it is sent, and a guess learns nothing."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,97 +9,38 @@ import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, select, text
 
 from cloud.accounts.service import Role
-from cloud.certificates import authority
+from cloud.audit.service import Change
+from cloud.certificates import authority, service
 from cloud.certificates.models import Certificate, ClaimCode, WrongClaim
-from cloud.certificates.service import CODE_LASTS, GUESSES_BY_ADDRESS, GUESSES_IN_ALL, GUESSES_OF, MAX_A_DAY
+from cloud.certificates.service import CODE_LASTS, GUESSES_BY_ADDRESS, GUESSES_IN_ALL, GUESSES_OF
 from cloud.clock import to_us
 from cloud.database import transaction
+from cloud.errors import NotFound
+from cloud.paging import Paging
+from cloud.scope import Scope
 from cloud.terminals import service as terminals
 from cloud.terminals.twin import renew_twins
-from tests.enrolment import found_authority, renewal_of, request_for
-from tests.office import JSON, Office, etag, open_office
+from tests.enrolment import (
+    CLAIMS,
+    Device,
+    audit,
+    claimed,
+    found_authority,
+    listed,
+    new_code,
+    post,
+    renewed,
+    request_for,
+    revoke,
+)
+from tests.office import Office, etag, open_office
 
-CLAIMS, RENEWALS = "/api/v1/enrolment/claims", "/api/v1/enrolment/renewals"
-
-
-@dataclass
-class Device:
-    """A terminal's own side: its name and its key."""
-
-    name: str
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def csr(self) -> str:
-        return request_for(self.name, self.key)
-
-
-@pytest.fixture(autouse=True)
-def _authority(office: Office) -> Iterator[None]:
-    """An authority for the module's ledger, nobody's guesses, and the real time afterwards."""
-    with transaction(office.engine) as session:
-        missing = session.scalar(text("SELECT COUNT(*) FROM authorities")) == 0
-        session.execute(text("DELETE FROM wrong_claims"))
-    if missing:
-        found_authority(office.engine, office.settings, office.now())
-    yield
-    office.shift = timedelta(0)
-
-
-@pytest.fixture
-def device(office: Office) -> Device:
-    """A registered kiosk that was not claimed yet."""
-    room = office.room(office.organisation()["id"])
-    return Device(office.terminal(room["id"])["terminal"]["id"], authority.new_key())
-
-
-def new_code(office: Office, terminal: str) -> str:
-    with office.client(Role.OPERATOR) as client:
-        answer = client.post(f"/api/v1/terminals/{terminal}/claim-code")
-    assert answer.status_code == 200, answer.text
-    code: str = answer.json()["code"]
-    return code
-
-
-def post(office: Office, path: str, body: JSON) -> httpx.Response:
-    with office.client(None) as client:
-        return client.post(path, json=body)
-
-
-def claimed(office: Office, device: Device) -> JSON:
-    answer = post(office, CLAIMS, {"code": new_code(office, device.name), "csr": device.csr})
-    assert answer.status_code == 201, answer.text
-    body: JSON = answer.json()
-    return body
-
-
-def renewed(office: Office, device: Device, old: JSON) -> httpx.Response:
-    return post(office, RENEWALS, renewal_of(old["certificate"], device.key, device.csr))
-
-
-def listed(office: Office, terminal: str) -> list[JSON]:
-    with office.client(Role.VIEWER) as client:
-        items: list[JSON] = client.get(f"/api/v1/terminals/{terminal}/certificates").json()["items"]
-    return items
-
-
-def revoke(office: Office, terminal: str) -> JSON:
-    with office.client() as client:
-        answer = client.post(f"/api/v1/terminals/{terminal}/revoke", json={"reason": "it was stolen"})
-    assert answer.status_code == 200, answer.text
-    body: JSON = answer.json()
-    return body
-
-
-def audit(office: Office, subject: str) -> list[JSON]:
-    with office.client() as client:
-        items: list[JSON] = client.get("/api/v1/audit", params={"subject": subject, "limit": 200}).json()["items"]
-    return items
+pytestmark = pytest.mark.usefixtures("enrolling")
 
 
 def test_a_code_tells_whose_it_is_and_makes_a_certificate(office: Office, device: Device) -> None:
@@ -232,93 +171,6 @@ def test_a_new_claim_ends_what_the_terminal_had(office: Office, device: Device) 
     assert renewed(office, device, old).status_code == 403
 
 
-def test_a_certificate_is_renewed_by_its_key_up_to_a_year_after_its_end(office: Office, device: Device) -> None:
-    first = claimed(office, device)
-    office.shift = timedelta(days=61)
-    next_key = authority.new_key()
-    body = renewal_of(first["certificate"], device.key, request_for(device.name, next_key))
-    answer = post(office, RENEWALS, body)
-    assert answer.status_code == 201, answer.text
-    second = answer.json()
-    assert "password" not in second
-    assert "desired" not in second
-    assert second["not_after"] > first["not_after"]
-    assert post(office, RENEWALS, body).json()["certificate"] == second["certificate"]  # the answer was lost
-    office.shift = timedelta(days=61 + 90 + 364)
-    third = renewed(office, Device(device.name, next_key), second)
-    assert third.status_code == 201
-    office.shift = timedelta(days=61 + 90 + 366)
-    late = post(
-        office, RENEWALS, renewal_of(second["certificate"], next_key, request_for(device.name, authority.new_key()))
-    )
-    assert late.status_code == 403
-    assert "more than a year ago" in late.json()["detail"]
-
-
-def test_a_renewal_that_is_not_proved_changes_nothing(office: Office, device: Device) -> None:
-    old = claimed(office, device)
-    thief = authority.new_key()
-    stranger = authority.make_intermediate(authority.make_root("Elsewhere", office.now()), "x", office.now())
-    foreign = authority.make_terminal(stranger, device.name, device.key.public_key(), office.now())
-    good = renewal_of(old["certificate"], device.key, device.csr)
-    cases: list[tuple[JSON, int, str]] = [
-        (
-            renewal_of(old["certificate"], thief, request_for(device.name, thief)),
-            403,
-            "not signed by the certificate's key",
-        ),
-        (good | {"csr": request_for(device.name, thief)}, 403, "not signed by the certificate's key"),
-        (renewal_of(foreign.public_bytes(Encoding.PEM).decode(), device.key, device.csr), 403, "gave no terminal such"),
-        (renewal_of(old["chain"], device.key, device.csr), 403, "gave no terminal such"),
-        (good | {"certificate": "nothing"}, 422, "no certificate in PEM"),
-        (good | {"signature": "A" * 85}, 422, "not valid"),
-        (renewal_of(old["certificate"], device.key, request_for("kiosk-other", device.key)), 422, "common name"),
-    ]
-    for body, status, says in cases:
-        answer = post(office, RENEWALS, body)
-        assert (answer.status_code, says in answer.json()["detail"]) == (status, True), answer.text
-    assert len(listed(office, device.name)) == 1
-
-
-def test_renewals_of_a_day_are_bounded(office: Office, device: Device) -> None:
-    old = claimed(office, device)
-    statuses = [
-        post(
-            office, RENEWALS, renewal_of(old["certificate"], device.key, request_for(device.name, authority.new_key()))
-        )
-        for _ in range(MAX_A_DAY)
-    ]
-    assert [answer.status_code for answer in statuses] == [201] * (MAX_A_DAY - 1) + [429]
-
-
-def test_a_revoked_terminal_cannot_return_until_it_is_claimed_anew(office: Office, device: Device) -> None:
-    old = claimed(office, device)
-    code = new_code(office, device.name)
-    assert [each["revoke_reason"] for each in revoke(office, device.name)["items"]] == ["it was stolen"]
-    assert revoke(office, device.name)["items"] == []
-    refused = renewed(office, device, old)
-    assert (refused.status_code, "was revoked" in refused.json()["detail"]) == (403, True)
-    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 404
-    with office.client(Role.OPERATOR) as client:
-        shown = client.get(f"/api/v1/terminals/{device.name}").json()
-        assert not shown["enabled"]
-        assert client.post(f"/api/v1/terminals/{device.name}/claim-code").status_code == 409
-    with office.client() as client:
-        client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(shown["version"]))
-    assert renewed(office, device, old).status_code == 403
-    assert claimed(office, Device(device.name, authority.new_key()))["terminal"] == device.name
-
-
-def test_a_disabled_terminal_is_given_nothing(office: Office, device: Device) -> None:
-    old = claimed(office, device)
-    code = new_code(office, device.name)
-    with office.client() as client:
-        version = client.get(f"/api/v1/terminals/{device.name}").json()["version"]
-        client.post(f"/api/v1/terminals/{device.name}/disable", headers=etag(version))
-    assert renewed(office, device, old).status_code == 403
-    assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 404
-
-
 def test_who_may_do_what(office: Office, device: Device) -> None:
     path = f"/api/v1/terminals/{device.name}"
     reason = {"reason": "it was stolen"}
@@ -328,6 +180,20 @@ def test_who_may_do_what(office: Office, device: Device) -> None:
         assert viewer.get(f"{path}/certificates").status_code == 200
         assert viewer.get("/api/v1/terminals/kiosk-nowhere/certificates").status_code == 404
         assert operator.post("/api/v1/terminals/kiosk-nowhere/claim-code").status_code == 404
+
+
+def test_another_branch_sees_and_does_nothing(office: Office, device: Device) -> None:
+    claimed(office, device)
+    elsewhere, change = Scope("/org_elsewhere/"), Change("test", office.now())
+    with transaction(office.engine) as session:
+        for ask in (
+            lambda: service.certificates(session, elsewhere, device.name, Paging()),
+            lambda: service.make_code(session, change, elsewhere, device.name),
+            lambda: service.revoke(session, change, elsewhere, device.name, "it was stolen"),
+        ):
+            with pytest.raises(NotFound):
+                ask()
+    assert [each["revoked_at"] for each in listed(office, device.name)] == [None]
 
 
 def test_the_audit_tells_it_all_and_no_secret_of_it(office: Office, device: Device) -> None:

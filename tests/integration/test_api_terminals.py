@@ -79,7 +79,9 @@ def test_a_terminal_is_registered_once_and_its_password_is_shown_once(office: Of
     assert shown.json()["presence"] == "never"
 
 
-@pytest.mark.parametrize("terminal_id", ["roomlink-cloud", "Kiosk", "a", "kiosk_1", "kiosk/1", "-kiosk", "k" * 41])
+@pytest.mark.parametrize(
+    "terminal_id", ["roomlink-cloud", "admin", "Kiosk", "a", "kiosk_1", "kiosk/1", "-kiosk", "kiosk-", "k" * 41]
+)
 def test_a_reserved_or_wrong_id_is_refused(office: Office, terminal_id: str) -> None:
     with office.client() as client:
         assert client.post("/api/v1/terminals", json={"id": terminal_id}).status_code == 422

@@ -12,58 +12,67 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typer.testing import CliRunner, Result
 
-from cloud.certificates import authority
+from cloud import doctor
+from cloud.certificates import authority, commands
 from cloud.certificates.authorities import pem
-from tests.process import ROOT
+from cloud.clock import utc_now
+from cloud.errors import CloudError
+from cloud.settings import load_settings
+from tests.town import migrated, settle
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
 PASSPHRASE = "eleven lamps in a row"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run a command on a ledger of its own, with the passphrase's file in `secret`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ROOMLINK_")}
-    environment = kept | {
-        "ROOMLINK_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db",
-        "ROOMLINK_DATA_DIR": str(tmp_path / "data"),
-        "PYTHONPATH": str(ROOT),
-    }
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings of a cloud of its own, whose ledger has a terminal `kiosk-1`, and the passphrase in `secret`."""
+    for name in [name for name in os.environ if name.startswith("ROOMLINK_")]:
+        monkeypatch.delenv(name)
+    own = {"ROOMLINK_DATABASE_URL": f"sqlite:///{tmp_path}/ledger.db", "ROOMLINK_DATA_DIR": str(tmp_path / "data")}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "secret").write_text(f"{PASSPHRASE}\n")
+    engine = migrated(own["ROOMLINK_DATABASE_URL"])
+    settle(engine)
+    engine.dispose()
+    return own
 
-    def command(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "cloud", *arguments],
-            env=environment | more,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
 
-    command("migrate")
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
-        ledger.execute(
-            "INSERT INTO terminals (id, kind, profile, password_hash, mqtt_password_hash, enabled, settings, created_at,"
-            " version) VALUES ('kiosk-1', 'kiosk', 'kiosk', '', '', 1, '{}', 0, 1)"
-        )
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, in the folder of the test, and with this process's log."""
+    monkeypatch.setattr(commands, "start", load_settings)
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str, **more: str) -> Result:
+        return CliRunner().invoke(commands.ca, arguments[1:], env=more)
+
     return command
 
 
-def refused(done: "subprocess.CompletedProcess[str]", says: str) -> None:
-    """One sentence, exit status 2."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+def refused(done: Result, says: str) -> None:
+    """One sentence, which `main` gives exit status 2."""
+    assert isinstance(done.exception, CloudError), done.output
+    assert says in done.exception.sentence
 
 
-def good(done: "subprocess.CompletedProcess[str]") -> str:
-    assert done.returncode == 0, done.stderr
-    assert PASSPHRASE not in done.stdout + done.stderr
-    return done.stdout
+def good(done: Result) -> str:
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert PASSPHRASE not in done.output
+    return done.output
+
+
+def test_a_mistake_is_one_sentence_and_exit_status_2(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cloud", "ca", "init", "--root", str(tmp_path / "root.p12")]
+    done = subprocess.run(
+        command, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "Type the passphrase at a terminal, or give it by --passphrase-file.\n"
+    assert not (tmp_path / "root.p12").exists()
 
 
 def init(run: Run) -> str:
@@ -98,6 +107,11 @@ def test_mistakes_are_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
     refused(run("ca", "server", "127.0.0.1", "--to", "broker"), "no certificate authority yet")
     refused(run("ca", "backup", "file", "--passphrase-file", "secret"), "no certificate authority yet")
     refused(run("ca", "revoke", "kiosk-9"), "There is no terminal kiosk-9")
+    refused(run("ca", "revoke", "kiosk-1", "--reason", "x"), "--reason is a sentence")
+    refused(run("ca", "init", "--root", "r", "--passphrase-file", "secret", "--name", "x" * 26), "1 to 25 characters")
+    refused(
+        run("ca", "init", "--root", "r", "--passphrase-file", "secret", "--name", "a\u202eb"), "--name is not right"
+    )
     refused(run("ca", "list", ROOMLINK_REVOCATION_LIST_DAYS="1"), "ROOMLINK_REVOCATION_LIST_DAYS is not right")
     init(run)
     refused(run("ca", "server", "two words", "--to", "broker"), "no host name")
@@ -147,8 +161,6 @@ def test_another_root_cannot_rotate(run: Run, tmp_path: Path) -> None:
 
 
 def _stranger() -> x509.Certificate:
-    from cloud.clock import utc_now
-
     return authority.make_root("Elsewhere", utc_now()).certificate
 
 
@@ -156,10 +168,20 @@ def test_a_terminal_is_shut_out_by_the_command_line(run: Run, tmp_path: Path) ->
     init(run)
     done = run("ca", "revoke", "kiosk-1", "--reason", "it was stolen", ROOMLINK_MQTT_PORT="1")
     assert "kiosk-1 is shut out" in good(done)
-    assert "The service goes on trying." in done.stderr  # no broker is there
+    assert "The service goes on trying." in done.output  # no broker is there
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
-        assert ledger.execute("SELECT enabled FROM terminals").fetchone() == (0,)
+        assert ledger.execute("SELECT enabled FROM terminals WHERE id = 'kiosk-1'").fetchone() == (0,)
         assert ledger.execute("SELECT terminal_id FROM session_cuts").fetchall() == [("kiosk-1",)]
+
+
+def test_a_service_that_lost_its_key_is_in_the_list(run: Run, tmp_path: Path) -> None:
+    init(run)
+    good(run("ca", "service", "roomlink-cloud", "--to", "cloud"))
+    leaf, _ = x509.load_pem_x509_certificates((tmp_path / "cloud/roomlink-cloud.pem").read_bytes())
+    assert "1 of its certificates" in good(run("ca", "revoke", "roomlink-cloud", "--reason", "its key was seen"))
+    found = x509.load_pem_x509_crl((tmp_path / "data/authority/revoked.pem").read_bytes())
+    assert [each.serial_number for each in found] == [leaf.serial_number]
+    assert "service" not in good(run("ca", "list"))
 
 
 def test_a_backup_brings_the_intermediates_back_under_another_key_file(run: Run, tmp_path: Path) -> None:
@@ -178,17 +200,24 @@ def test_a_backup_brings_the_intermediates_back_under_another_key_file(run: Run,
     good(run("ca", "rotate", "--root", "root.p12", "--passphrase-file", "secret"))
 
 
-def test_the_doctor_looks_at_authority_and_list(run: Run, tmp_path: Path) -> None:
-    assert "ok   authority: there is none yet" in run("doctor").stdout
+def test_the_doctor_looks_at_authority_and_list(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def says() -> list[tuple[bool, str]]:
+        found = doctor.examine(load_settings())
+        return [(each.ok, each.says) for each in found if each.what == "authority"]
+
+    assert says() == [(True, "there is none yet; python -m cloud ca init makes one")]
     init(run)
-    well = run("doctor").stdout
-    assert "ok   authority: the intermediate lasts 18" in well
-    assert "ok   authority: the revocation list lasts" in well
-    assert "BAD  authority: the revocation list lasts" in run("doctor", ROOMLINK_REVOCATION_LIST_DAYS="365").stdout
-    revoked = tmp_path / "data/authority/revoked.pem"
-    revoked.write_bytes(revoked.read_bytes()[:200])
-    assert "The broker must not be told to read it" in run("doctor").stdout
-    revoked.unlink()
-    assert "is the service running?" in run("doctor").stdout
+    key, intermediate, revoked = says()
+    assert (key[0], intermediate[0], revoked[0]) == (True, True, True)
+    assert intermediate[1].startswith("the intermediate lasts 18")
+    assert revoked[1].startswith("the revocation list lasts ")
+    monkeypatch.setenv("ROOMLINK_REVOCATION_LIST_DAYS", "365")
+    assert not says()[2][0]
+    monkeypatch.delenv("ROOMLINK_REVOCATION_LIST_DAYS")
+    path = tmp_path / "data/authority/revoked.pem"
+    path.write_bytes(path.read_bytes()[:200])
+    assert "The broker must not be told to read it" in says()[2][1]
+    path.unlink()
+    assert "is the service running?" in says()[2][1]
     (tmp_path / "data/authority.key").chmod(0o640)
-    assert "BAD  authority" in run("doctor").stdout
+    assert not says()[0][0]

@@ -25,6 +25,7 @@ from cloud.loop import Loop
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from tests.enrolment import add_intermediate, found_authority
+from tests.integration.conftest import Start
 from tests.mqtt import MqttClient
 from tests.office import settings_for
 from tests.process import HOST, free_port, wait_until
@@ -263,3 +264,16 @@ def test_a_broker_that_knows_the_cloud_no_more_is_named(town_broker: MosquittoSe
 def _asked(hall: Hall) -> int:
     with transaction(hall.engine, read_only=True) as session:
         return session.scalar(text("SELECT COUNT(*) FROM session_cuts")) or 0
+
+
+def test_the_service_does_it_whoever_revoked(hall: Hall, start: Start, town_broker: MosquittoServer) -> None:
+    stolen = hall.certify(KIOSK)
+    keys = {"ROOMLINK_AUTHORITY_KEY_FILE": str(hall.settings.authority_key())}
+    folder = {"ROOMLINK_AUTHORITY_DIR": str(hall.folder), "ROOMLINK_MOSQUITTO_PID_FILE": str(town_broker.pid_file)}
+    serving = start(command="serve", **keys, **folder)
+    with MqttClient(town_broker.port, KIOSK, town_broker.password(KIOSK)) as kiosk:
+        hall.revoke(KIOSK)
+        assert kiosk.ended.wait(10)
+    assert wait_until(lambda: not _asked(hall))
+    assert hall.revoked() == [{stolen}]
+    assert "put_off" not in serving.process.log()

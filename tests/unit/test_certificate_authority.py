@@ -1,5 +1,7 @@
 """The authority's certificates are good for what they are for, and a request for more is refused with a sentence."""
 
+import base64
+import contextlib
 import datetime
 from collections.abc import Callable
 
@@ -10,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import ClientVerifier, PolicyBuilder, Store, VerificationError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.certificates import authority
 from cloud.certificates.authority import Authority, Revoked
@@ -140,3 +144,23 @@ def test_request_for_something_else_is_refused_with_a_sentence(made: Callable[[]
         authority.read_request(made(), "kiosk-302")
     assert refused.value.code == code
     assert str(refused.value).startswith("The certificate signing request ")
+
+
+DER = x509.load_pem_x509_csr(request()).public_bytes(Encoding.DER)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damaged_request_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    der = bytearray(DER)
+    for at, byte in changes:
+        der[at] = byte
+    text = b"-----BEGIN CERTIFICATE REQUEST-----\n%s\n-----END CERTIFICATE REQUEST-----\n" % base64.b64encode(der)
+    with contextlib.suppress(Invalid):
+        authority.read_request(text, "kiosk-302")
+
+
+def test_broker_is_no_client(issuer: Authority) -> None:
+    key = authority.new_key().public_key()
+    assert authority.is_client(authority.make_terminal(issuer, "kiosk-302", key, NOW))
+    assert not authority.is_client(authority.make_server(issuer, ["kiosk-302"], key, NOW))
+    assert not authority.is_client(issuer.certificate)
