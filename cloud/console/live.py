@@ -158,9 +158,9 @@ class Live:
             structlog.get_logger().error("page_update_failed", path=client.page.path, exc_info=error)
 
     async def _turn_out_strangers(self) -> None:
-        cookies = {page.cookie for page in self._pages.values()}
-        known = await to_thread.run_sync(self._signed_in, cookies)
-        for page in list(self._pages.values()):
+        pages = list(self._pages.values())  # one that is opened while this asks was not asked for
+        known = await to_thread.run_sync(self._signed_in, {page.cookie for page in pages})
+        for page in pages:
             if page.cookie not in known:
                 with page.client:
                     ui.navigate.to("/sign-in")

@@ -1,6 +1,7 @@
 """The console's one poller: what it asks of the database, and which pages it tells."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -152,3 +153,27 @@ def test_pages_beyond_the_bound_are_not_followed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "MAX_PAGES", 3)
     with following(OneDatabase(), 5) as (live, _, _told):
         assert live.pages == 3
+
+
+@pytest.mark.asyncio
+async def test_a_page_that_is_opened_while_sessions_are_looked_up_is_not_led_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    led, asked, answer = list[str](), threading.Event(), threading.Event()
+
+    def nobody(*_: object) -> None:
+        asked.set()
+        answer.wait(5)
+
+    monkeypatch.setattr(module, "CHECK_SESSIONS_S", 0)
+    monkeypatch.setattr("cloud.console.live.sessions.principal_of_session", nobody)
+    monkeypatch.setattr("cloud.console.live.ui.navigate.to", led.append)
+    with following(OneDatabase(), 1) as (live, _, _):
+        live.start()
+        await until(asked.is_set)
+        live.follow(cast(Client, OpenPage("late")), "another cookie", EVERYWHERE, lambda: None)
+        monkeypatch.setattr(module, "CHECK_SESSIONS_S", 1e9)
+        answer.set()
+        await until(lambda: led != [])
+        await live.stop()
+    assert led == ["/sign-in"]
