@@ -12,7 +12,7 @@ from cloud.database import Base, BigId, Instant, JsonText
 class AuditEntry(Base):
     """Who did what to which thing, from where, and what was so before. `detail` and `before` never hold a secret.
 
-    The database itself refuses to change or delete a row (triggers of revision 0005). `prev` and `hash` are of `chain.link`.
+    The database itself refuses to change or delete a row (triggers of revision 0007). `prev` and `hash` are of `chain.link`.
     """
 
     __tablename__ = "audit"

@@ -214,7 +214,7 @@ def _desk() -> Iterator[_Desk]:
     settings = start()
     engine = open_ledger(settings)
     try:
-        yield _Desk(settings, engine, KeyBox(settings.authority_key()), Change(WHO, utc_now()))
+        yield _Desk(settings, engine, KeyBox(settings.authority_key()), Change(WHO, utc_now(), WHO))
     finally:
         engine.dispose()
 

@@ -123,7 +123,7 @@ def claim(session: Session, box: KeyBox, typed: str, csr: bytes, address: str, n
     if not terminal.enabled or not _use_up(session, codes.read(typed) or "", now):
         return None
     key = authority.read_request(csr, terminal_id)
-    change = Change(terminal_id, now)
+    change = Change(terminal_id, now, address)
     _revoke_all(session, change, Certificate.terminal_id == terminal_id, CLAIMED_ANEW)
     given = issuing.give_terminal(session, box, terminal_id, key, now)
     had_password = terminal.mqtt_password_hash != terminals.NO_PASSWORD

@@ -228,7 +228,7 @@ def test_entries_of_an_older_schema_are_hashed_in_their_order(ledger_url: str) -
     add = text("INSERT INTO audit (id, at, who, action, subject, detail) VALUES (:id, 7, '安娜', 'x', 'y', :detail)")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+        command.upgrade(config, "0006")
         many = [{"id": number * 2, "detail": '{"b":1.50,"a":"名"}'} for number in range(1, 1203)]
         connection.execute(add, many)
     schema.upgrade(engine)
