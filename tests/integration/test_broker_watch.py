@@ -137,7 +137,7 @@ def test_sound_list_after_a_bad_one_is_applied(watched: Watched) -> None:
 def test_missing_list_changes_nothing(watched: Watched) -> None:
     watched.revoke_stolen()
     (watched.incoming / "revoked.pem").unlink()
-    assert wait_until(lambda: "it is missing" in watched.watcher.log())
+    assert wait_until(lambda: "revoked.pem is missing" in watched.watcher.log())
     assert not watched.admits(watched.identities[STOLEN])
 
 
