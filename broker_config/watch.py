@@ -74,7 +74,7 @@ class Watch:
                 path = self.places.incoming / names[0]
                 wrong.append(f"NOT APPLIED: {path}: {error}. The broker keeps what it has until there is a sound one.")
             except OSError as error:
-                wrong.append(f"NOT APPLIED: {error.filename}: {error.strerror}.")
+                wrong.append(f"NOT APPLIED: {error.filename or self.places.into}: {error.strerror}.")
         return wrong
 
     def _read(self) -> dict[Path, bytes]:
