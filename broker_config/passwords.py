@@ -9,6 +9,7 @@ import hashlib
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ ITERATIONS = 101
 comes back at once. Few rounds are enough only because these passwords are long and random."""
 
 SALT_BYTES = 12
+
+_MINDS_SIGNALS_WITHIN_S = 5.0
 
 
 class PasswordFileError(ValueError):
@@ -88,7 +91,8 @@ def write_password_file(path: Path, hashes: Mapping[str, str]) -> None:
 def ask_for_reload(pid_file: Path) -> None:
     """Send SIGHUP to the Mosquitto that wrote `pid_file`: it reads its password files again.
 
-    Sessions whose name and password are still in the files stay; the others are cut at once.
+    Sessions whose name and password are still in the files stay; the others are cut at once. One that has only begun to start is
+    waited for: it writes its pid file and listens before it minds the signal, which would end it.
     PasswordFileError when the file names no running Mosquitto, PermissionError when it is another user's.
     """
     try:
@@ -98,7 +102,24 @@ def ask_for_reload(pid_file: Path) -> None:
         raise PasswordFileError(f"{pid_file} names no running process") from error
     if running != "mosquitto":  # the number may have been given to another process since
         raise PasswordFileError(f"{pid_file} names process {pid}, which is {running} and not mosquitto")
-    os.kill(pid, signal.SIGHUP)
+    for _ in range(int(_MINDS_SIGNALS_WITHIN_S / 0.02)):
+        if _minds_hangup(pid):
+            os.kill(pid, signal.SIGHUP)
+            return
+        time.sleep(0.02)
+    raise PasswordFileError(
+        f"{pid_file} names process {pid}, which does not mind SIGHUP: it is still starting, or has ended"
+    )
+
+
+def _minds_hangup(pid: int) -> bool:
+    """Whether the process has a handler for SIGHUP (SigCgt of proc(5), signal 1 being its lowest bit)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1)
 
 
 def _line(name: str, hashed: str) -> str:

@@ -35,7 +35,10 @@ def _keeps_strangers_from_the_clouds_listener(broker: Broker) -> bool | None:
     if broker.cloud_port is None:
         return None
     ask = replace(broker.ask(), port=broker.cloud_port, tls=None, client_id="check-stranger")
-    return all(check.is_refused(each) for each in (ask, replace(ask, user=None)))
+    try:
+        return all(check.is_refused(each) for each in (ask, replace(ask, user=None)))
+    except OSError:  # nobody reaches it from here, which is how it should be
+        return True
 
 
 RULES: Final = (

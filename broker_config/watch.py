@@ -74,7 +74,7 @@ class Watch:
                 path = self.places.incoming / names[0]
                 wrong.append(f"NOT APPLIED: {path}: {error}. The broker keeps what it has until there is a sound one.")
             except OSError as error:
-                wrong.append(f"NOT APPLIED: {error.filename}: {error.strerror}.")
+                wrong.append(f"NOT APPLIED: {error.filename or self.places.into}: {error.strerror}.")
         return wrong
 
     def _read(self) -> dict[Path, bytes]:
@@ -121,7 +121,10 @@ def say(wrong: Iterable[str], said: dict[str, float], now_s: float) -> dict[str,
 
 
 def _check(contents: dict[str, bytes], ca: bytes, now: datetime) -> None:
-    authorities = read_authorities(ca)
+    try:
+        authorities = read_authorities(ca)
+    except UnfitError as error:
+        raise UnfitError(f"{CA}: {error}") from None
     if SERVER in contents:
         check_server(contents[SERVER], contents[SERVER_KEY], authorities, now)
     if REVOKED in contents:
@@ -132,7 +135,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UnfitError("it is missing") from None
+        raise UnfitError(f"{path.name} is missing") from None
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -15,6 +15,10 @@ fingerprint() { # of all files; "missing" when one is, or vanishes meanwhile
   done
 }
 
+minds_hangup() { # it does not while it starts: SIGHUP would end it. SigCgt of proc(5), whose lowest bit is this signal's
+  grep -q '^SigCgt:.*[13579bdf]$' "/proc/$broker/status" 2>/dev/null
+}
+
 trap 'exit 0' TERM INT
 for file in "$@"; do
   [ -r "$file" ] || echo "Waiting for $file" >&2
@@ -34,8 +38,10 @@ while kill -0 "$broker" 2>/dev/null; do
   case $now in
   "$seen" | *missing) ;; # told of a missing file, it would cut everyone, or let a revoked certificate in
   *)
-    seen=$now
-    kill -HUP "$broker"
+    if minds_hangup; then
+      seen=$now
+      kill -HUP "$broker"
+    fi
     ;;
   esac
   sleep 1 &

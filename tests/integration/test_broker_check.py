@@ -163,6 +163,13 @@ def test_broker_without_tls_is_found_and_the_rest_not_tried(tmp_path: Path) -> N
     assert done.returncode == 1
 
 
+def test_clouds_listener_out_of_reach_is_as_it_should_be(tmp_path: Path) -> None:
+    with prepared(tmp_path) as server:
+        done = run([*arguments(server, alone=True), "--cloud-port", str(free_port())])
+    assert "kept       nobody gets in at the cloud's listener" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+
+
 def test_certificate_for_another_host_is_found(tmp_path: Path) -> None:
     with prepared(tmp_path) as server:
         there = arguments(server, alone=True)

@@ -98,6 +98,18 @@ def test_terminal_is_delivered_nothing_outside_what_it_may_read(
     assert near.receive_until(FENCE) == []
 
 
+@pytest.mark.parametrize("topic", ["#", "roomlink/v1/+/up/#", "roomlink/v1/+/down/#", down(FAR)])
+def test_terminal_is_handed_no_foreign_retained_message(
+    near: MqttClient, far: MqttClient, cloud: MqttClient, topic: str
+) -> None:
+    cloud.publish(down(FAR), b"secret", retain=True)
+    far.publish(up(FAR, "state"), b"secret", retain=True)
+    near.subscribe(topic)
+    near.subscribe(down(NEAR))
+    cloud.publish(down(NEAR), FENCE)
+    assert near.receive_until(FENCE) == []
+
+
 @pytest.mark.parametrize("name", ["+", "a#", "+/up/#", "kiosk-2/up"])
 def test_user_name_with_a_wildcard_or_a_level_widens_nothing(
     server: MosquittoServer, far: MqttClient, cloud: MqttClient, name: str

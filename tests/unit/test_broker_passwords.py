@@ -3,6 +3,7 @@
 import base64
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,15 @@ def test_reload_signals_nothing_but_a_running_mosquitto(tmp_path: Path, content:
     pid_file.write_text(content)
     with pytest.raises(PasswordFileError):
         ask_for_reload(pid_file)
+
+
+def test_mosquitto_that_has_only_begun_to_start_is_not_ended_by_the_signal(tmp_path: Path) -> None:
+    """Under its name, a shell that minds the signal late, as Mosquitto does after it has written its pid file."""
+    program = tmp_path / "mosquitto"
+    program.symlink_to("/bin/sh")
+    late = "sleep 0.5; trap 'exit 7' HUP; while :; do sleep 0.05; done"
+    with subprocess.Popen([program, "-c", late]) as starting:
+        pid_file = tmp_path / "pid"
+        pid_file.write_text(str(starting.pid))
+        ask_for_reload(pid_file)
+        assert starting.wait(10) == 7
