@@ -152,6 +152,8 @@ operator         activities/page.py _add.add write
 viewer           activities/page.py _add.add read
 admin            audit/page.py register.listing writable
 admin            audit/page.py register.listing read
+operator         certificates/page.py _show_code write
+admin-confirmed  certificates/page.py _shut_out.shut write
 operator         commands/page.py act_on write
 operator         commands/page.py _ask write
 viewer           console/search_page.py register.search read

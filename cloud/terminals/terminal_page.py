@@ -9,6 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.certificates import page as certificates
 from cloud.commands import page as commands
 from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
@@ -74,6 +75,7 @@ class _Known:
     document: dict[str, Any] | None
     told_at: datetime | None
     commands: commands.Commands
+    certificate: certificates.Newest
 
 
 def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
@@ -88,6 +90,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
         twin_table.document(told.document) if told else None,
         told.created_at if told else None,
         commands.newest(session, scope, terminal_id),
+        certificates.newest(session, scope, terminal_id),
     )
 
 
@@ -110,6 +113,7 @@ class _Page:
                 self.health = view.html(slot="health")
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.now = view.html(slot="now")
+                self.certificate = view.html(slot="certificate", on_act=self._act)
                 self.marks = view.html(slot="marks", on_act=self._act)
         await self._read()
         await self._chart()
@@ -124,6 +128,7 @@ class _Page:
         self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
         self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
         self.now.set_content(str(_now(words, known)))
+        self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
 
     def _head(self, words: Words, known: _Known) -> Markup:
@@ -163,6 +168,8 @@ class _Page:
 
     async def _act(self, act: str, on: str) -> None:
         if await commands.act_on(self.view, self.id, act, on, self._read):
+            return
+        if await certificates.act_on(self.view, self.id, act, self._read):
             return
         if act == "edit":
             await terminal_form.edit(self.view, self.known.terminal, self._read)
