@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from cloud.api import Cloud
+from cloud.broker import Broker, Tls
 from cloud.certificates.keeper import Keeper
 from cloud.certificates.takeover import take_over
 from cloud.clock import Clock, utc_now
@@ -17,7 +18,6 @@ from cloud.ingest.child import ChildLine, Task
 from cloud.ingest.line import Line
 from cloud.ingest.reconcile import Reconciler
 from cloud.ingest.running import Held, ingesting
-from cloud.ingest.subscriber import Broker
 from cloud.ingest.worker import AnyLine
 from cloud.journal import projecting
 from cloud.journal.projecting import Kept, Projecting
@@ -97,6 +97,9 @@ def broker_of(settings: Settings) -> Broker:
         settings.mqtt_port,
         settings.mqtt_user,
         password.get_secret_value() if password else None,
+        Tls(settings.mqtt_ca_file, settings.mqtt_certificate_file, settings.mqtt_key_file)
+        if settings.mqtt_ca_file
+        else None,
     )
 
 

@@ -112,6 +112,17 @@ class Settings(BaseSettings):
     mqtt_port: Port = _setting(1883, "Port of the broker.", "1883")
     mqtt_user: str = _setting("roomlink-cloud", "The cloud's user name at the broker.", "roomlink-cloud")
     mqtt_password: SecretStr | None = _setting(None, "The cloud's password at the broker.", "a-long-random-password")
+    mqtt_ca_file: Path | None = _setting(
+        None, "Authorities to trust about the broker; with it, the cloud speaks TLS to it.", "/etc/roomlink/root.pem"
+    )
+    mqtt_certificate_file: Path | None = _setting(
+        None,
+        "The cloud's own certificate at the broker, where that asks for one (`python -m cloud ca service`).",
+        "/etc/roomlink/roomlink-cloud.pem",
+    )
+    mqtt_key_file: Path | None = _setting(
+        None, "The key of that certificate, where it is in a file of its own.", "/etc/roomlink/roomlink-cloud-key.pem"
+    )
     mosquitto_password_file: Path | None = _setting(
         None,
         "Mosquitto's password file, when the cloud is to write it; other users' lines in it stay.",

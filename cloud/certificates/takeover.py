@@ -6,11 +6,8 @@ On the cloud's own listener, where client ids are free (broker_config/mosquitto/
 import time
 from typing import Any, Final
 
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
-
+from cloud.broker import Broker, client_for
 from cloud.errors import Unavailable
-from cloud.ingest.subscriber import Broker
 
 WITHIN_S: Final = 5.0
 
@@ -18,8 +15,7 @@ WITHIN_S: Final = 5.0
 def take_over(broker: Broker, client_id: str) -> None:
     """Cut the session of `client_id`; nothing happens where there is none. Unavailable when the broker does not let us."""
     answers: list[Any] = []
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5, reconnect_on_failure=False)
-    client.username_pw_set(broker.user, broker.password)
+    client = client_for(broker, client_id, reconnects=False)
     client.connect_timeout = WITHIN_S
     client.on_connect = lambda _client, _user, _flags, reason, _properties: answers.append(reason)
     try:

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Engine
 
+from cloud.broker import Broker
 from cloud.clock import Clock, to_us
 from cloud.ingest import metrics
 from cloud.ingest.accept import Delivery, question
@@ -21,7 +22,7 @@ from cloud.ingest.commanding import CommandPush
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.slots import Slots
 from cloud.ingest.state import StateBoard, StateMessage
-from cloud.ingest.subscriber import Broker, Subscriber
+from cloud.ingest.subscriber import Subscriber
 from cloud.ingest.twins import TwinPush
 from cloud.ingest.worker import AnyLine, Worker
 from cloud.lease import INGEST, Lease

@@ -8,15 +8,14 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from paho.mqtt.client import Client, MQTTMessage, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cloud.broker import Broker, client_for
 from cloud.ingest import metrics
 from cloud.ingest.line import Answer
 from firmware_specs.errors import TopicError
@@ -36,16 +35,6 @@ ANSWERED: Final = 50_000
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is, and who we are there."""
-
-    host: str
-    port: int
-    user: str
-    password: str | None
-
-
 class Subscriber:
     """One connection to the broker, made again by itself whenever it is lost."""
 
@@ -56,8 +45,7 @@ class Subscriber:
         self._answered_lock = threading.Lock()  # every worker answers, each in a thread of its own
         self.on_lost: Callable[[], None] = lambda: None
         self.connected = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
-        self._client.username_pw_set(broker.user, broker.password)
+        self._client = client_for(broker, client_id)
         self._client.reconnect_delay_set(min_delay=1, max_delay=15)
         self._client.max_inflight_messages_set(1000)
         self._client.max_queued_messages_set(10_000)

@@ -11,6 +11,7 @@ from cryptography import x509
 from sqlalchemy import Engine, text
 
 from cloud.audit.service import Change
+from cloud.broker import Broker
 from cloud.bulk import Bulk
 from cloud.certificates import authority, issuing, keeper, lists, metrics, publishing, service, takeover
 from cloud.certificates.authority import Authority
@@ -19,7 +20,6 @@ from cloud.clock import utc_now
 from cloud.database import transaction
 from cloud.errors import Unavailable
 from cloud.ingest.lookups import Lookups
-from cloud.ingest.subscriber import Broker
 from cloud.keybox import KeyBox
 from cloud.loop import Loop
 from cloud.scope import EVERYWHERE

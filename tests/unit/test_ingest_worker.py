@@ -10,12 +10,13 @@ import structlog
 from paho.mqtt.client import Client
 from sqlalchemy.exc import DataError, IntegrityError
 
+from cloud.broker import Broker
 from cloud.errors import Conflict, Unavailable
 from cloud.ingest import subscriber
 from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Alarm, Answer, Result
 from cloud.ingest.slots import Slots
-from cloud.ingest.subscriber import Broker, Subscriber
+from cloud.ingest.subscriber import Subscriber
 from cloud.ingest.worker import FAILING, SAY_AGAIN_S, Worker
 from tests.process import wait_until
 
