@@ -131,15 +131,18 @@ class StateBoard:
 def write(bulk: Bulk, heard: Heard) -> Written:
     """Apply it to the terminals' rows; what unknown terminals said is passed over."""
     standings = read_standings(bulk, heard.terminals())
-    after, births, born, broken = dict(standings), {}, set(), {}
+    after, births, born = dict(standings), {}, set()
+    marks: dict[str, set[str]] = {}
     waiting: dict[str, str] = {}
     for each in chain.from_iterable(heard.states.values()):
         if each.terminal not in standings or not each.payload:
             continue  # empty is how MQTT deletes a retained message (3.3.1.3): it says nothing of the terminal
         message = _read(each)
         if message is None:
-            broken[each.terminal] = {"broken_state"}
+            marks.setdefault(each.terminal, set()).add("broken_state")
             continue
+        if isinstance(message, Birth) and not each.retained and presence.goes_back(after[each.terminal], message):
+            marks.setdefault(each.terminal, set()).add("two_devices")
         after[each.terminal] = presence.on_state(after[each.terminal], message, each.at, retained=each.retained)
         if isinstance(message, Birth) and _names(after[each.terminal], message):
             births[each.terminal] = each.payload.decode()
@@ -149,14 +152,18 @@ def write(bulk: Bulk, heard: Heard) -> Written:
                 waiting[each.terminal] = message.incarnation
         else:
             waiting.pop(each.terminal, None)
-    for terminal, at in heard.live.items():
-        if terminal in standings and not presence.is_no_news(after[terminal], at):
-            after[terminal] = presence.on_heard(after[terminal], at)
+    _apply_live(heard.live, after)
     write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])
-    if broken:
-        alarm.mark(bulk, broken, max(states[-1].at for states in heard.states.values()))
+    if marks:
+        alarm.mark(bulk, marks, max(states[-1].at for states in heard.states.values()))
     return Written(frozenset(born), _write_reported(bulk, heard.reported, standings), waiting)
+
+
+def _apply_live(live: Mapping[str, int], after: dict[str, Standing]) -> None:
+    for terminal, at in live.items():
+        if terminal in after and not presence.is_no_news(after[terminal], at):
+            after[terminal] = presence.on_heard(after[terminal], at)
 
 
 def suspect_all(bulk: Bulk, at: int) -> int:

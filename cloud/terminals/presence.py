@@ -51,6 +51,14 @@ def on_state(standing: Standing, message: Birth | Death, at: int, *, retained: b
     return _on_death(standing, message, at, retained=retained)
 
 
+def goes_back(standing: Standing, birth: Birth) -> bool:
+    """Whether a live birth has a lower number than the one in force of its incarnation: two devices have one identity, or the
+    disk was put back to an older copy. Each device counts on its own disk, so the numbers of two that cut each other off part soon.
+    """
+    same = birth.incarnation == standing.incarnation
+    return same and standing.connection is not None and birth.connection < standing.connection
+
+
 def on_heard(standing: Standing, at: int) -> Standing:
     """Something else came from it, live. It may have waited in a broker, so it never renews a dead connection."""
     heard = replace(standing, heard_at=max(at, standing.heard_at or 0))

@@ -1,5 +1,6 @@
 """Which terminals are told unasked how far they are stored: those whose birth was seen, and nothing heard after it."""
 
+import json
 import uuid
 
 import pytest
@@ -66,3 +67,25 @@ def test_retained_birth_of_an_older_connection_is_no_news(town: Town) -> None:
 def test_newest_stream_counts_and_strangers_do_not(town: Town) -> None:
     messages = [birth(100), birth(101, connection=2, stream=OTHER), birth(102, who="stranger")]
     assert waiting(town, *messages) == {"kiosk-1": OTHER}
+
+
+def marks(town: Town, *messages: StateMessage) -> list[str]:
+    board = StateBoard()
+    for each in messages:
+        board.hear_state(each)
+    with transaction(town.engine) as session:
+        bulk = Bulk.of(session)
+        state.write(bulk, board.take())
+        ((found,),) = bulk.rows("SELECT marks FROM terminals WHERE id = 'kiosk-1'")
+    known: list[str] = json.loads(found)
+    return known
+
+
+def test_connections_that_count_backward_tell_of_two_devices_with_one_identity(town: Town) -> None:
+    assert marks(town, birth(100, connection=4), birth(101, connection=5)) == []
+    assert marks(town, birth(200, connection=3, retained=True)) == []
+    assert marks(town, birth(300, connection=4)) == ["two_devices"]
+
+
+def test_new_stream_begins_to_count_anew_and_tells_of_nothing(town: Town) -> None:
+    assert marks(town, birth(100, connection=4), birth(101, connection=1, stream=OTHER)) == []
