@@ -53,7 +53,7 @@ def on_state(standing: Standing, message: Birth | Death, at: int, *, retained: b
 
 def goes_back(standing: Standing, birth: Birth) -> bool:
     """Whether a live birth has a lower number than the one in force of its incarnation: two devices have one identity, or the
-    disk was put back to an older copy. Each device counts on its own disk, so the numbers of two that cut each other off part soon.
+    disk was put back to an older copy. Each counts on its own disk, so the numbers of two that cut each other off part soon.
     """
     same = birth.incarnation == standing.incarnation
     return same and standing.connection is not None and birth.connection < standing.connection
