@@ -198,6 +198,7 @@ class FaultStack:
             "mosquitto_password_file": str(self.broker.password_file),
             "mosquitto_pid_file": str(self.broker.pid_file),
             "issuer": "FAULTS",
+            "streams_per_day": 10_000,  # within an hour a kiosk's disk is lost here more often than elsewhere in a year
         }
         _write_toml(self.folder / "cloud.toml", settings)
 
