@@ -41,9 +41,9 @@ def kiosk(town: Service, page_port: int, tmp_path_factory: pytest.TempPathFactor
 
 def told(api: Api, name: str, **arguments: int) -> dict[str, Any]:
     """Ask for a command and follow it to its end."""
-    asked = api.post(f"/terminals/{TERMINAL}/commands", name=name, arguments=arguments, lasts_s=120)
+    asked = api.post(f"/terminals/{TERMINAL}/commands", name=name, arguments=arguments, lasts_s=300)
     path = f"/commands/{asked['id']}"
-    assert wait_until(lambda: api.get(path)["settled_at"] is not None, 60), api.get(path)
+    assert wait_until(lambda: api.get(path)["settled_at"] is not None, 120), api.get(path)
     story: dict[str, Any] = api.get(path)
     return story
 
@@ -60,11 +60,11 @@ def test_identify_is_seen_on_the_kiosks_page_and_done_by_its_own_word(api: Api, 
         assert (story["state"], words(story)) == ("done", ["accepted", "running", "done"])
         view = next(view for view in seen if view["screen"] == "identify")
         assert (view["lines"]["zh"], view["sound"]) == (TERMINAL, "identify")
-        assert wait_until(lambda: seen[-1]["screen"] == "waiting", 20)
+        assert wait_until(lambda: seen[-1]["screen"] == "waiting", 60)
 
 
 def test_identify_that_nobody_would_see_fails_and_says_so(api: Api, kiosk: Process) -> None:
-    assert wait_until(lambda: told(api, "identify")["reason"] == "not_possible", 30)
+    assert wait_until(lambda: told(api, "identify")["reason"] == "not_possible", 60)
 
 
 def test_self_test_says_what_it_found(api: Api, kiosk: Process) -> None:

@@ -122,8 +122,8 @@ def test_terminal_is_claimed_signs_what_it_sends_and_is_shut_out_when_it_is_revo
     claimed = life.claim()
     assert claimed.returncode == 0, claimed.stderr
     life.start_agent()
-    assert wait_until(lambda: life.presence() == "online", 30)
-    assert wait_until(lambda: life.stored() >= 2, 30)
+    assert wait_until(lambda: life.presence() == "online", 60)
+    assert wait_until(lambda: life.stored() >= 2, 60)
 
     file = life.export()
     root = life.disk / "identity" / "root.pem"
@@ -135,7 +135,7 @@ def test_terminal_is_claimed_signs_what_it_sends_and_is_shut_out_when_it_is_revo
 
     before = life.stored()
     life.api.post(f"/terminals/{TERMINAL}/revoke", reason="it was stolen")
-    assert wait_until(lambda: life.presence() == "offline", 15)
+    assert wait_until(lambda: life.presence() == "offline", 60)
     assert wait_until(lambda: "certificate verify failed" in life.broker.process.log(), 60)
     assert life.presence() == "offline"
     assert life.stored() == before
