@@ -95,8 +95,8 @@ def _ask(
     asked = [_new(change, each, form, bulk) for each in terminal_ids]
     session.add_all(asked)
     session.flush()
-    subject = bulk or asked[0].id
-    note(session, change, f"command.{form.name}", subject, terminals=list(terminal_ids), arguments=form.arguments)
+    for each in asked:
+        note(session, change, f"command.{form.name}", each.terminal_id, command=each.id, arguments=form.arguments)
     return asked
 
 
@@ -168,5 +168,5 @@ def cancel(session: Session, change: Change, scope: Scope, command_id: str) -> C
         raise Conflict("It was given to the terminal already and cannot be called back.", code="command_given")
     command.state, command.settled_at = now.value, change.at
     session.flush()
-    note(session, change, "command.cancel", command_id)
+    note(session, change, "command.cancel", command.terminal_id, command=command_id)
     return command

@@ -84,5 +84,9 @@ def test_bulk_is_for_all_or_for_none_and_counts_its_states(office: Office, kiosk
 def test_what_was_asked_for_is_in_the_audit(office: Office, kiosk: str) -> None:
     command = ask(office, kiosk)[1]["id"]
     with office.client() as client:
-        entries = client.get("/api/v1/audit", params={"subject": command}).json()["items"]
-    assert [each["action"] for each in entries] == ["command.identify"]
+        client.post(f"/api/v1/commands/{command}/cancel")
+        entries = client.get("/api/v1/audit", params={"subject": kiosk}).json()["items"][:2]
+    assert [(each["action"], each["detail"]["command"]) for each in entries] == [
+        ("command.cancel", command),
+        ("command.identify", command),
+    ]
