@@ -95,8 +95,8 @@ def _ask(
     asked = [_new(change, each, form, bulk) for each in terminal_ids]
     session.add_all(asked)
     session.flush()
-    for each in asked:
-        note(session, change, f"command.{form.name}", each.terminal_id, command=each.id, arguments=form.arguments)
+    for command in asked:
+        note(session, change, f"command.{form.name}", command.terminal_id, command=command.id, arguments=form.arguments)
     return asked
 
 
