@@ -1,7 +1,6 @@
 """What happens to the projector between reading and writing: a rebuild, a restore, a replay; on both databases."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -186,7 +185,7 @@ def test_point_of_a_batch_that_an_older_program_stored_has_its_terminals_kind(
     kiosk = pen(town)
     kiosk.health()
     with monkeypatch.context() as context:
-        context.setattr("cloud.ingest.store.pack_fixed", lambda fixed: pack_fixed(replace(fixed, kind=None)))
+        context.setattr("cloud.ingest.store.pack_fixed", lambda fixed: pack_fixed(fixed._replace(kind=None)))
         ingest(town, kiosk)
     store = series()
     project(town, store)
