@@ -15,6 +15,7 @@ from broker_config.passwords import (
     read_password_file,
     write_password_file,
 )
+from tests.process import wait_until
 
 MADE_BY_MOSQUITTO = (  # mosquitto_passwd -b FILE kiosk-1 "correct horse", version 2.0.11
     "$7$101$7sMR5Mb/fZB803Sv$wPxMDMvLYD6c1Dtv13t0QItdK7cHCo0ood0e01idTHKGEXa2gqIx/xtf9dLVMXv/1IRzOvIGqqViKoBG4IHR6Q=="
@@ -103,8 +104,15 @@ def test_mosquitto_that_has_only_begun_to_start_is_not_ended_by_the_signal(tmp_p
     program = tmp_path / "mosquitto"
     program.symlink_to("/bin/sh")
     late = "sleep 0.5; trap 'exit 7' HUP; while :; do sleep 0.05; done"
-    with subprocess.Popen([program, "-c", late]) as starting:
-        pid_file = tmp_path / "pid"
-        pid_file.write_text(str(starting.pid))
-        ask_for_reload(pid_file)
-        assert starting.wait(10) == 7
+    # A shell cannot mind a signal that was ignored when it began, as under nohup.
+    command = ["env", "--default-signal=HUP", str(program), "-c", late]
+    with subprocess.Popen(command) as starting:
+        try:
+            comm = Path(f"/proc/{starting.pid}/comm")
+            assert wait_until(lambda: comm.read_text() == "mosquitto\n")
+            pid_file = tmp_path / "pid"
+            pid_file.write_text(str(starting.pid))
+            ask_for_reload(pid_file)
+            assert starting.wait(10) == 7
+        finally:
+            starting.kill()
