@@ -29,7 +29,7 @@ BUSY_TIMEOUT_MS = 15_000
 CACHE_KIB = 16 * 1024
 """Of each SQLite connection; with its own 2 MiB ingest read five times as much from the file (docs/benchmarks.md)."""
 
-CHECKPOINT_PAGES = 16_000
+CHECKPOINT_PAGES = 4_000
 """16 MiB of log until a writer copies it into the file; with SQLite's own 1,000 pages are copied more often."""
 
 POOL_SIZE = 10
