@@ -119,9 +119,12 @@ def test_chain_of_another_terminal_does_not_begin_a_stream() -> None:
 def test_streams_beyond_the_days_limit_are_refused_and_those_that_are_known_go_on() -> None:
     known, new = pen(), pen()
     positions = Positions({known.stream: Position("kiosk-1", 3, known.chain(3))}, {"kiosk-1": 20}, 20)
-    verdicts = accept([new.delivery(), known.delivery(4)], positions)
-    assert [verdict.taken for verdict in verdicts] == [False, True]
-    assert (verdicts[0].error, verdicts[0].position) == (StoredError.TOO_MANY_STREAMS, None)
+    opening = new.delivery()
+    refused, taken = accept([opening, known.delivery(4)], positions)
+    assert (refused.taken, taken.taken) == (False, True)
+    assert (refused.error, refused.position) == (StoredError.TOO_MANY_STREAMS, None)
+    assert refused.mark == StoredError.TOO_MANY_STREAMS
+    assert refused.delivery == opening
 
 
 def test_streams_opened_by_one_group_count_towards_the_limit() -> None:
