@@ -20,7 +20,7 @@ help: ## List these commands
 
 install: .venv/installed ## Make the environment with the locked dependencies
 
-system: ## Install what the tests need from Debian (mosquitto, haproxy, postgresql, chromium, fonts)
+system: ## Install what the tests need from Debian (mosquitto, haproxy, prometheus, postgresql, chromium, fonts)
 	@bash .ci/system-packages tests
 
 demo: install ## Start broker, cloud, a kiosk and twenty simulated ones; ARGS="--help" lists options

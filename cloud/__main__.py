@@ -23,6 +23,7 @@ from cloud.certificates import commands as certificates
 from cloud.errors import CloudError, StartError
 from cloud.ingest import commands as ingest
 from cloud.members import commands as members
+from cloud.metrics import metrics_markdown
 from cloud.openapi import as_markdown
 from cloud.parts import Parts
 from cloud.running import connect_ledger, start
@@ -131,6 +132,12 @@ def openapi(
 
     document = create_app(Settings(), engine=create_engine_for("sqlite://")).openapi()
     print(as_markdown(document) if markdown else json.dumps(document, indent=2), end="" if markdown else "\n")
+
+
+@app.command()
+def metrics() -> None:
+    """Print docs/metrics.md: what GET /metrics tells."""
+    print(metrics_markdown(), end="")
 
 
 @app.command()

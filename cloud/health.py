@@ -9,8 +9,11 @@ from cloud import schema
 from cloud.api import TheCloud, problems
 from cloud.database import transaction
 from cloud.errors import StartError, Unavailable
-from cloud.metrics import exposition
+from cloud.journal import projector
+from cloud.metrics import SERIES_WAITING, TERMINALS, exposition
+from cloud.scope import EVERYWHERE
 from cloud.security import Viewer
+from cloud.terminals import fleet
 
 routes = APIRouter(tags=["health"], responses=problems(503))
 
@@ -47,7 +50,12 @@ def readyz(request: Request, cloud: TheCloud) -> Healthy:
 
 
 @routes.get("/metrics", response_class=Response, responses=problems(401, 403))
-def metrics(_by: Viewer) -> Response:
+def metrics(_by: Viewer, cloud: TheCloud) -> Response:
     """All counters in Prometheus' text form; the scraper sends a viewer's API token."""
+    with cloud.reading() as session:
+        counts = dict(fleet.summary(session, EVERYWHERE).presence)
+        SERIES_WAITING.set(projector.waiting(session))
+    for state in fleet.STATES:
+        TERMINALS.labels(state).set(counts.get(state, 0))
     body, media_type = exposition()
     return Response(body, media_type=media_type)

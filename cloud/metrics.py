@@ -1,14 +1,38 @@
-"""Counters of the HTTP side, in Prometheus' form, and the page that shows all of the process's."""
+"""Counters of the HTTP side, in Prometheus' form, the page that shows all of the process's, and the list of them for docs."""
 
 import time
 from collections.abc import MutableMapping
+from operator import attrgetter
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUESTS = Counter("roomlink_http_requests", "Answers of the HTTP API.", ["method", "route", "status"])
-SECONDS = Histogram("roomlink_http_request_seconds", "Time until an answer of the HTTP API began.", ["route"])
+REQUESTS = Counter(
+    "roomlink_http_requests",
+    "Answers of the HTTP API, by `method`, `route` and `status`.",
+    ["method", "route", "status"],
+)
+SECONDS = Histogram(
+    "roomlink_http_request_seconds", "Time until an answer of the HTTP API began, by `route`.", ["route"]
+)
+TERMINALS = Gauge(
+    "roomlink_terminals", "Enabled terminals, by `state` of presence; looked up at each scrape.", ["state"]
+)
+SERIES_WAITING = Gauge(
+    "roomlink_projector_waiting_batches",
+    "Batches of the journal that the time series does not have, at most; looked up at each scrape.",
+)
+_METRICS_HEAD = """# Metrics
+
+What `GET /metrics` tells in Prometheus' text form, beside what every Python process tells (`process_`, `python_`). Each
+process counts for itself, from its start. No metric has a terminal, a room or a person as a label: their number does not
+grow with the fleet. Made by `python -m cloud metrics`.
+[observability/](../observability/README.md) has a scrape configuration, rules and a dashboard.
+
+| name | type | what, and by which labels |
+| --- | --- | --- |
+"""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -39,6 +63,18 @@ class Measured:
 def exposition() -> tuple[bytes, str]:
     """All metrics of this process, and their media type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+
+
+def metrics_markdown() -> str:
+    """docs/metrics.md: all of Roomlink's metrics whose modules are imported, by name."""
+    families = sorted(
+        (each for each in REGISTRY.collect() if each.name.startswith("roomlink_")), key=attrgetter("name")
+    )
+    rows = [
+        f"| `{each.name}{'_total' if each.type == 'counter' else ''}` | {each.type} | {each.documentation} |"
+        for each in families
+    ]
+    return _METRICS_HEAD + "\n".join(rows) + "\n"
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

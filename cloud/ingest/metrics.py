@@ -4,9 +4,15 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from cloud.ingest.line import Result
 
-DELIVERIES = Counter("roomlink_ingest_deliveries", "Messages of terminals on up/records.", ["became"])
-RECORDS = Counter("roomlink_ingest_records", "Records stored.", ["kind"])
-ALARMS = Counter("roomlink_ingest_alarms", "Deliveries that a person should look at.", ["mark"])
+DELIVERIES = Counter(
+    "roomlink_ingest_deliveries",
+    "Messages on up/records, by `became`: stored, stranger, answered.",
+    ["became"],
+)
+RECORDS = Counter(
+    "roomlink_ingest_records", "Records stored, by `kind`: all, and among them repeat and quarantined.", ["kind"]
+)
+ALARMS = Counter("roomlink_ingest_alarms", "Deliveries that a person should look at, by `mark`.", ["mark"])
 DROPPED = Counter("roomlink_ingest_dropped", "Deliveries dropped because every slot was taken.")
 FAILED = Counter("roomlink_ingest_failed", "Deliveries that broke the program; the log has the traceback.")
 GROUP_SECONDS = Histogram(

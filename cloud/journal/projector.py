@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from cloud.bulk import Bulk, Row
 from cloud.clock import from_us, to_us, utc_now
@@ -111,6 +112,12 @@ def cursor(bulk: Bulk) -> int:
     """Up to which journal id everything is in the time series."""
     rows = bulk.rows("SELECT journal_id FROM projector_cursor WHERE name = ?", (CURSOR,))
     return int(rows[0][0]) if rows else 0
+
+
+def waiting(session: Session) -> int:
+    """How many batches the series does not have, at most: ids that were never used count, too. Looks at two rows."""
+    bulk = Bulk.of(session)
+    return max(0, int(bulk.rows("SELECT COALESCE(MAX(id), 0) FROM journal")[0][0]) - max(0, cursor(bulk)))
 
 
 def move_cursor(bulk: Bulk, journal_id: int) -> None:

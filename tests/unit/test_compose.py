@@ -153,12 +153,14 @@ def test_every_dependency_and_network_exists(service: Service) -> None:
             assert "healthcheck" in SERVICES[name]
 
 
-def test_only_console_and_terminals_port_are_published_and_on_loopback_unless_told() -> None:
+def test_only_console_terminals_port_and_the_optional_grafana_are_published_and_on_loopback_unless_told() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "cloud": ["${CONSOLE_ADDRESS:-127.0.0.1}:8080:8080"],
         "mosquitto": ["${BROKER_ADDRESS:-127.0.0.1}:8883:8883"],
+        "grafana": ["${GRAFANA_ADDRESS:-127.0.0.1}:3000:3000"],
     }
+    assert SERVICES["grafana"]["profiles"] == SERVICES["prometheus"]["profiles"] == ["observability"]
 
 
 READ = re.compile(r"^(\w+file|persistence_location) (/\S+)$", re.MULTILINE)
