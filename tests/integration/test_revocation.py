@@ -24,8 +24,10 @@ from cloud.keybox import KeyBox
 from cloud.loop import Loop
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from firmware_specs.messages import StoredError
 from tests.enrolment import add_intermediate, found_authority
 from tests.integration.conftest import Start
+from tests.integration.town_line import answers, ingest, pen
 from tests.mqtt import MqttClient
 from tests.office import settings_for
 from tests.process import HOST, free_port, wait_until
@@ -208,6 +210,17 @@ def test_ingest_knows_a_revoked_terminal_no_more(hall: Hall) -> None:
     hall.revoke(KIOSK)
     with transaction(hall.engine, read_only=True) as session:
         assert set(Lookups().terminals(Bulk.of(session), [KIOSK, OTHER])) == {OTHER}
+
+
+def test_who_was_revoked_and_enabled_again_is_believed_by_a_signature_only(hall: Hall, town: Town) -> None:
+    hall.certify(KIOSK)
+    hall.revoke(KIOSK)
+    with transaction(hall.engine) as session:
+        session.execute(text("UPDATE terminals SET enabled = TRUE WHERE id = :id"), {"id": KIOSK})
+    unsigned = pen(town)
+    unsigned.health()
+    (answer,) = answers(ingest(town, unsigned.delivery()))
+    assert (answer.through, answer.error) == (0, StoredError.BAD_SIGNATURE)
 
 
 def broker_at(mosquitto: MosquittoServer) -> Broker:
