@@ -182,6 +182,26 @@ def test_a_list_that_runs_out_is_told_in_time(hall: Hall, log: list[structlog.ty
     assert [each["days_left"] for each in log if each["event"] == "revocation_list_runs_out"] == [29.0]
 
 
+def test_a_retired_authority_whose_key_is_lost_holds_up_no_other_list(
+    hall: Hall, log: list[structlog.typing.EventDict]
+) -> None:
+    hall.certify(KIOSK)
+    running = hall.keeper()
+    running.turn()
+    hall.settings.authority_key().unlink()
+    add_intermediate(hall.engine, hall.settings, hall.root, "Town terminals 2", utc_now())
+    new = hall.certify(OTHER)
+    for terminal in (KIOSK, OTHER):
+        hall.revoke(terminal)
+    running.turn()
+    running.turn()
+    assert hall.revoked() == [set(), {new}]
+    assert [each["event"] for each in log].count("revocation_list_not_signed") == 1
+    hall.shift = LASTS + timedelta(days=1)
+    running.turn()
+    assert hall.revoked() == [{new}]
+
+
 def test_another_process_publishes_and_leaves_signing_and_cutting_to_the_one(hall: Hall) -> None:
     hall.keeper().turn()
     stolen = hall.certify(KIOSK)
