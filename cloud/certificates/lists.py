@@ -120,7 +120,8 @@ def ends_at(lists: bytes) -> datetime | None:
 
 def _due(now: datetime) -> Select[IssuingAuthority]:
     old = or_(IssuingAuthority.listed_at.is_(None), IssuingAuthority.listed_at <= now - EVERY)
-    due = or_(IssuingAuthority.list_due, old)
+    to_come = IssuingAuthority.listed_at > now + CLOCKS_MAY_DIFFER  # the clock was ahead: such a list is not good yet
+    due = or_(IssuingAuthority.list_due, old, to_come)
     return select(IssuingAuthority).where(IssuingAuthority.not_after_at > now, due)
 
 

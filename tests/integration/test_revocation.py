@@ -182,6 +182,16 @@ def test_a_list_that_runs_out_is_told_in_time(hall: Hall, log: list[structlog.ty
     assert [each["days_left"] for each in log if each["event"] == "revocation_list_runs_out"] == [29.0]
 
 
+def test_a_list_that_was_signed_while_the_clock_was_ahead_is_made_anew(hall: Hall) -> None:
+    hall.shift = timedelta(days=400)
+    hall.keeper().turn()
+    hall.shift = timedelta(0)
+    hall.keeper().turn()
+    ends_at = lists.ends_at((hall.folder / publishing.REVOKED).read_bytes())
+    assert ends_at is not None
+    assert abs(ends_at - utc_now() - LASTS) < timedelta(minutes=1)
+
+
 def test_a_retired_authority_whose_key_is_lost_holds_up_no_other_list(
     hall: Hall, log: list[structlog.typing.EventDict]
 ) -> None:
