@@ -233,10 +233,7 @@ def new_password(session: Session, change: Change, scope: Scope, terminal_id: st
     """
     terminal = get(session, scope, terminal_id, to_edit=True)
     next_version(terminal, version)
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    terminal.password_hash = _hasher().hash(password)
-    if terminal.mqtt_password_hash != NO_PASSWORD:
-        terminal.mqtt_password_hash = hash_for_mosquitto(password)
+    password = _draw_password(terminal)
     session.flush()
     note(session, change, "terminal.new_password", terminal_id)
     return Registered(terminal, password)
@@ -252,7 +249,11 @@ def know_by_certificate(session: Session, terminal: Terminal) -> str:
 
 
 def shut_out(session: Session, terminal: Terminal) -> None:
-    """Disable it whatever its version: it was revoked. The caller writes the audit."""
+    """Disable it whatever its version, and end its password: it was revoked. The caller writes the audit.
+
+    Enabled again, it has nothing to come back with until it is claimed anew or given a new password.
+    """
+    _draw_password(terminal)
     if terminal.enabled:
         terminal.enabled = False
         next_version(terminal, terminal.version)
@@ -292,6 +293,15 @@ def broker_hashes(session: Session) -> Mapping[str, str | None]:
     """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
     rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
     return {terminal_id: hashed if enabled and hashed else None for terminal_id, enabled, hashed in rows}
+
+
+def _draw_password(terminal: Terminal) -> str:
+    """A new one in the place of the old; it opens the broker only where the old one did."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    terminal.password_hash = _hasher().hash(password)
+    if terminal.mqtt_password_hash != NO_PASSWORD:
+        terminal.mqtt_password_hash = hash_for_mosquitto(password)
+    return password
 
 
 def _standing(terminal: Terminal) -> dict[str, Any]:

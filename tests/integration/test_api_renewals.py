@@ -2,15 +2,18 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
+from broker_config.passwords import is_password
 from cloud.accounts.service import Role
 from cloud.certificates import authorities, authority
 from cloud.certificates.service import MAX_A_DAY
 from cloud.database import transaction
 from cloud.keybox import KeyBox
+from cloud.terminals import service as terminals
 from tests.enrolment import (
     CLAIMS,
     RENEWALS,
@@ -133,6 +136,22 @@ def test_a_revoked_terminal_cannot_return_until_it_is_claimed_anew(office: Offic
         client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(shown["version"]))
     assert renewed(office, device, old).status_code == 403
     assert claimed(office, Device(device.name, authority.new_key()))["terminal"] == device.name
+
+
+def test_who_was_revoked_and_enabled_again_gets_no_files_before_a_new_claim(office: Office, device: Device) -> None:
+    by_password = office.terminal(None)
+    known = {device.name: claimed(office, device)["password"], by_password["terminal"]["id"]: by_password["password"]}
+    for name, password in known.items():
+        revoke(office, name)
+        with office.client() as client:
+            version = client.get(f"/api/v1/terminals/{name}").json()["version"]
+            assert client.post(f"/api/v1/terminals/{name}/enable", headers=etag(version)).status_code == 200
+        path = f"{office.url}/api/v1/terminals/{name}/files/{'0' * 64}"
+        assert httpx.get(path, auth=(name, password)).status_code == 401
+    with transaction(office.engine, read_only=True) as session:
+        hashes = terminals.broker_hashes(session)
+    assert hashes[device.name] is None
+    assert not is_password(by_password["password"], hashes[by_password["terminal"]["id"]] or "")
 
 
 def test_a_disabled_terminal_is_given_nothing(office: Office, device: Device) -> None:
