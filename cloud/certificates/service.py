@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from cloud.accounts.sessions import network_of
 from cloud.audit.service import Change, note
 from cloud.certificates import authorities, authority, codes, issuing, proof
 from cloud.certificates.issuing import CertificateKind, Given
@@ -105,7 +106,7 @@ def terminal_of(session: Session, typed: str, address: str, now: datetime) -> st
         return None  # a slip of the hand, and no guess
     terminal_id = session.scalar(select(ClaimCode.terminal_id).where(_is_good(code, now)))
     if terminal_id is None or not terminals.get(session, EVERYWHERE, terminal_id).enabled:
-        session.add(WrongClaim(address=address, at=now))
+        session.add(WrongClaim(address=network_of(address), at=now))
         return None
     return terminal_id
 
@@ -218,7 +219,7 @@ def _use_up(session: Session, code: str, now: datetime) -> bool:
 def _refuse_guessing(session: Session, address: str, now: datetime) -> None:
     session.execute(delete(WrongClaim).where(WrongClaim.at < now - GUESSES_OF))
     in_all = select(func.count()).select_from(WrongClaim)
-    here = in_all.where(WrongClaim.address == address)
+    here = in_all.where(WrongClaim.address == network_of(address))
     if (session.scalar(here) or 0) >= GUESSES_BY_ADDRESS or (session.scalar(in_all) or 0) >= GUESSES_IN_ALL:
         raise TooOften(
             "Too many wrong claim codes; wait a quarter of an hour.",

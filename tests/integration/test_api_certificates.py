@@ -118,6 +118,16 @@ def test_guessing_is_stopped_and_goes_on_after_a_quarter_of_an_hour(office: Offi
     assert post(office, CLAIMS, body | {"code": code}).status_code == 201
 
 
+def test_whoever_has_one_ipv6_address_has_them_all(office: Office, device: Device) -> None:
+    body = {"code": "ZZZZZZZZZZ", "csr": device.csr}
+    with office.client(None) as client:
+        tried = [
+            client.post(CLAIMS, json=body, headers={"X-Forwarded-For": f"2001:db8::{n:x}"}).status_code
+            for n in range(1, GUESSES_BY_ADDRESS + 2)
+        ]
+    assert tried == [404] * GUESSES_BY_ADDRESS + [429]
+
+
 def test_guesses_from_everywhere_are_stopped_too(office: Office, device: Device) -> None:
     code = new_code(office, device.name)
     with transaction(office.engine) as session:
