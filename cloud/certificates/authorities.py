@@ -31,13 +31,18 @@ def in_use(session: Session) -> IssuingAuthority | None:
     return session.scalar(query.order_by(IssuingAuthority.created_at.desc()).limit(1))
 
 
-def needed(session: Session) -> IssuingAuthority:
-    """The same. Conflict where there is none yet."""
+def needed(session: Session, now: datetime) -> IssuingAuthority:
+    """The same. Conflict where there is none yet, or it has ended."""
     found = in_use(session)
     if found is None:
         raise Conflict(
             "There is no certificate authority yet; an administrator makes one: python -m cloud ca init",
             code="no_authority",
+        )
+    if found.not_after_at <= now:
+        raise Conflict(
+            "The certificate authority has ended; an administrator makes the next: python -m cloud ca rotate --root FILE",
+            code="authority_ended",
         )
     return found
 

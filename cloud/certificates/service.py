@@ -83,7 +83,7 @@ def make_code(session: Session, change: Change, scope: Scope, terminal_id: str) 
         raise Conflict(
             f"The terminal {terminal_id} is disabled; enable it first.", code="terminal_disabled", id=terminal_id
         )
-    authorities.needed(session)
+    authorities.needed(session, change.at)
     _end_code(session, terminal_id)
     new = NewCode(codes.draw(), change.at + CODE_LASTS)
     row = ClaimCode(

@@ -234,6 +234,18 @@ def test_without_an_authority_a_code_is_refused_with_what_to_do(tmp_path: Path) 
     assert "python -m cloud ca init" in answer.json()["detail"]
 
 
+def test_an_authority_that_has_ended_gives_nothing_and_says_what_to_do(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    office.shift = authority.INTERMEDIATE_LASTS + timedelta(days=2)
+    with transaction(office.engine) as session:
+        session.execute(text("UPDATE claim_codes SET expires_at = :at"), {"at": to_us(office.now() + CODE_LASTS)})
+    with office.client() as client:
+        asked = client.post(f"/api/v1/terminals/{device.name}/claim-code")
+    for answer in (asked, post(office, CLAIMS, {"code": code, "csr": device.csr})):
+        assert answer.status_code == 409, answer.text
+        assert "python -m cloud ca rotate" in answer.json()["detail"]
+
+
 def test_without_its_key_file_the_authority_gives_nothing_and_the_code_stays_good(tmp_path: Path) -> None:
     with open_office(tmp_path, f"sqlite:///{tmp_path}/ledger.db", public_url="https://rooms.example.org") as office:
         found_authority(office.engine, office.settings, office.now())

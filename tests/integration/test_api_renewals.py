@@ -95,7 +95,7 @@ def test_what_was_given_after_the_backup_is_renewed_after_a_restore(office: Offi
     broker_key = authority.new_key()
     with transaction(office.engine) as session:
         session.execute(text("DELETE FROM certificates WHERE name = :name"), {"name": device.name})
-        issuer = authorities.opened(authorities.needed(session), KeyBox(office.settings.authority_key()))
+        issuer = authorities.opened(authorities.needed(session, office.now()), KeyBox(office.settings.authority_key()))
     fake = authority.make_server(issuer, [device.name], broker_key.public_key(), office.now())
     nobody = authority.make_terminal(issuer, "kiosk-nowhere", broker_key.public_key(), office.now())
     for other in (fake, nobody):
