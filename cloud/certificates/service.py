@@ -135,12 +135,14 @@ def claim(session: Session, box: KeyBox, typed: str, csr: bytes, address: str, n
     return Claimed(owned, password, json.loads(twin.document) if twin else None, had_password)
 
 
-def renew(session: Session, box: KeyBox, certificate: bytes, csr: bytes, signature: str, now: datetime) -> Owned:
+def renew(
+    session: Session, box: KeyBox, certificate: bytes, csr: bytes, signature: str, address: str, now: datetime
+) -> Owned:
     """A new certificate for the owner of an old one's key. The same request again gives the same certificate.
 
     Forbidden for one that is not ours, revoked, or over for too long, for a wrong signature, and for a disabled terminal.
     """
-    old = _presented(session, certificate, now)
+    old = _presented(session, certificate, address, now)
     terminal = terminals.get(session, EVERYWHERE, old.terminal_id or "", to_edit=True)
     key = authority.read_request(csr, terminal.id)
     if not _is_proved(old, csr, signature):
@@ -151,7 +153,7 @@ def renew(session: Session, box: KeyBox, certificate: bytes, csr: bytes, signatu
     if before is not None:
         return Owned(terminal.id, terminal.kind, terminal.profile, issuing.given(session, before))
     given = issuing.give_terminal(session, box, terminal.id, key, now)
-    note(session, Change(terminal.id, now), "terminal.renew", terminal.id, key_id=proof.key_id(key))
+    note(session, Change(terminal.id, now, address), "terminal.renew", terminal.id, key_id=proof.key_id(key))
     return Owned(terminal.id, terminal.kind, terminal.profile, given)
 
 
@@ -228,7 +230,7 @@ def _refuse_guessing(session: Session, address: str, now: datetime) -> None:
         )
 
 
-def _presented(session: Session, pem: bytes, now: datetime) -> Certificate:
+def _presented(session: Session, pem: bytes, address: str, now: datetime) -> Certificate:
     """The ledger's own copy of a terminal's certificate that somebody sent.
 
     One that an authority of ours signed and the ledger does not know was given after the backup that was restored since:
@@ -245,7 +247,7 @@ def _presented(session: Session, pem: bytes, now: datetime) -> Certificate:
     terminal_id = authority.terminal_of(sent) if issuer is not None and authority.is_client(sent) else None
     if issuer is not None and terminals.is_registered(session, terminal_id):
         found = issuing.keep(session, issuer, sent, CertificateKind.TERMINAL, now, terminal_id)
-        note(session, Change(found.name, now), "certificate.adopt", found.name, key_id=found.key_id)
+        note(session, Change(found.name, now, address), "certificate.adopt", found.name, key_id=found.key_id)
     if found is None:
         raise Forbidden("This service gave no terminal such a certificate.", code="certificate_unknown")
     return found

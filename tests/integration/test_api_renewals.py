@@ -18,6 +18,7 @@ from tests.enrolment import (
     CLAIMS,
     RENEWALS,
     Device,
+    audit,
     claimed,
     listed,
     new_code,
@@ -152,6 +153,12 @@ def test_who_was_revoked_and_enabled_again_gets_no_files_before_a_new_claim(offi
         hashes = terminals.broker_hashes(session)
     assert hashes[device.name] is None
     assert not is_password(by_password["password"], hashes[by_password["terminal"]["id"]] or "")
+
+
+def test_the_audit_says_from_where_a_terminal_renewed(office: Office, device: Device) -> None:
+    renewed(office, device, claimed(office, device))
+    entry = audit(office, device.name)[0]
+    assert (entry["action"], entry["address"]) == ("terminal.renew", "127.0.0.1")
 
 
 def test_a_disabled_terminal_is_given_nothing(office: Office, device: Device) -> None:
