@@ -73,7 +73,14 @@ def renew_at(kept: Certificate) -> datetime:
 
 def key_of(kept: Certificate) -> ec.EllipticCurvePublicKey:
     """The public key that a certificate of the ledger is for."""
-    return _key(x509.load_pem_x509_certificate(kept.certificate.encode()))
+    return public_key(x509.load_pem_x509_certificate(kept.certificate.encode()))
+
+
+def public_key(made: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The key that a certificate of ours is for."""
+    key = made.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - only such are made
+    return key
 
 
 def keep(
@@ -92,7 +99,7 @@ def keep(
         name=authority.terminal_of(made),
         terminal_id=terminal_id,
         fingerprint=proof.fingerprint(made),
-        key_id=proof.key_id(_key(made)),
+        key_id=proof.key_id(public_key(made)),
         certificate=authorities.pem(made),
         not_before_at=made.not_valid_before_utc,
         not_after_at=made.not_valid_after_utc,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cloud.accounts.sessions import network_of
@@ -234,7 +234,8 @@ def _presented(session: Session, pem: bytes, address: str, now: datetime) -> Cer
     """The ledger's own copy of a terminal's certificate that somebody sent.
 
     One that an authority of ours signed and the ledger does not know was given after the backup that was restored since:
-    it is written down again, or every terminal that renewed in between would have to be claimed anew.
+    it is written down again, or every terminal that renewed in between would have to be claimed anew. Not where the terminal
+    was shut out or claimed anew since then: that ended this one, too.
     """
     try:
         sent = x509.load_pem_x509_certificate(pem)
@@ -245,12 +246,23 @@ def _presented(session: Session, pem: bytes, address: str, now: datetime) -> Cer
     found = session.scalar(query.where(Certificate.terminal_id.is_not(None)))
     issuer = authorities.issuer_of(session, sent) if found is None else None
     terminal_id = authority.terminal_of(sent) if issuer is not None and authority.is_client(sent) else None
-    if issuer is not None and terminals.is_registered(session, terminal_id):
+    if issuer is not None and terminal_id is not None and terminals.is_registered(session, terminal_id):
+        if _ended_since(session, terminal_id, sent):
+            raise _revoked()
         found = issuing.keep(session, issuer, sent, CertificateKind.TERMINAL, now, terminal_id)
         note(session, Change(found.name, now, address), "certificate.adopt", found.name, key_id=found.key_id)
     if found is None:
         raise Forbidden("This service gave no terminal such a certificate.", code="certificate_unknown")
     return found
+
+
+def _ended_since(session: Session, terminal_id: str, sent: x509.Certificate) -> bool:
+    """Whether since this certificate was made another of the terminal was revoked, or given for another key (a claim)."""
+    made_at = sent.not_valid_before_utc + authority.CLOCKS_MAY_DIFFER
+    other_key = Certificate.key_id != proof.key_id(issuing.public_key(sent))
+    ended = or_(Certificate.revoked_at >= made_at, other_key & (Certificate.created_at >= made_at))
+    query = select(Certificate.serial).where(Certificate.terminal_id == terminal_id, ended).limit(1)
+    return session.scalar(query) is not None
 
 
 def _is_proved(old: Certificate, csr: bytes, signature: str) -> bool:
@@ -261,11 +273,15 @@ def _is_proved(old: Certificate, csr: bytes, signature: str) -> bool:
 
 def _check_standing(old: Certificate, now: datetime, *, enabled: bool) -> None:
     if old.revoked_at is not None:
-        raise Forbidden("The certificate was revoked; ask for a claim code.", code="certificate_revoked")
+        raise _revoked()
     if now > old.not_after_at + RENEWED_UNTIL:
         raise Forbidden("The certificate ended more than a year ago; ask for a claim code.", code="certificate_too_old")
     if not enabled:
         raise Forbidden("The terminal is disabled.", code="renewal_disabled")
+
+
+def _revoked() -> Forbidden:
+    return Forbidden("The certificate was revoked; ask for a claim code.", code="certificate_revoked")
 
 
 def _given_since(

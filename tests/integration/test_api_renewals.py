@@ -155,6 +155,25 @@ def test_who_was_revoked_and_enabled_again_gets_no_files_before_a_new_claim(offi
     assert not is_password(by_password["password"], hashes[by_password["terminal"]["id"]] or "")
 
 
+@pytest.mark.parametrize("since", ["claimed anew", "revoked"])
+def test_what_a_restore_forgot_does_not_come_back_after_the_terminal_was_shut_out(
+    office: Office, device: Device, since: str
+) -> None:
+    first = claimed(office, device)
+    stolen = renewed(office, device, first).json()
+    with transaction(office.engine) as session:
+        session.execute(text("DELETE FROM certificates WHERE certificate = :pem"), {"pem": stolen["certificate"]})
+    if since == "revoked":
+        revoke(office, device.name)
+        with office.client() as client:
+            version = client.get(f"/api/v1/terminals/{device.name}").json()["version"]
+            client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(version))
+    else:
+        claimed(office, Device(device.name, authority.new_key()))
+    refused = renewed(office, device, stolen)
+    assert (refused.status_code, "was revoked" in refused.json()["detail"]) == (403, True)
+
+
 def test_the_audit_says_from_where_a_terminal_renewed(office: Office, device: Device) -> None:
     renewed(office, device, claimed(office, device))
     entry = audit(office, device.name)[0]
