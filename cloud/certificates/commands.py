@@ -144,7 +144,7 @@ def server(
         with desk.writing() as session:
             given = issuing.give_server(session, desk.box, hosts, key.public_key(), desk.now)
             note(session, desk.change, "certificate.give", hosts[0], kind="server", hosts=hosts)
-            _write(to, "server", key, given)
+        _write(to, "server", key, given)
         typer.echo(f"{to}/server.pem is good until {_day(given.not_after_at)}; the broker reads it when it starts.")
 
 
@@ -161,7 +161,7 @@ def give_service(
         with desk.writing() as session:
             given = issuing.give_service(session, desk.box, name, key.public_key(), desk.now)
             note(session, desk.change, "certificate.give", name, kind="service")
-            _write(to, name, key, given)
+        _write(to, name, key, given)
         typer.echo(f"{to}/{name}.pem is good until {_day(given.not_after_at)}.")
 
 
@@ -249,7 +249,10 @@ def _passphrase(file: Path | None, *, twice: bool = False) -> str:
 
 
 def _write(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, given: Given) -> None:
-    """Key first: a broker that starts in between finds an old certificate that does not fit, and says so."""
+    """After the commit: what the ledger does not know could never be revoked.
+
+    Key first: a broker that starts in between finds an old certificate that does not fit, and says so.
+    """
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
