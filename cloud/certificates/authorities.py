@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
-from cloud.certificates.authority import Authority, is_issued_by
+from cloud.certificates.authority import CLOCKS_MAY_DIFFER, Authority, is_issued_by
 from cloud.certificates.models import IssuingAuthority
 from cloud.certificates.proof import key_id
 from cloud.errors import Conflict
@@ -80,7 +80,7 @@ def put_back(session: Session, change: Change, made: Authority, root: x509.Certi
     row = session.get(IssuingAuthority, name)
     if row is None:
         newest = in_use(session)
-        row = row_of(made, root, box, made.certificate.not_valid_before_utc)
+        row = row_of(made, root, box, made.certificate.not_valid_before_utc + CLOCKS_MAY_DIFFER)
         if newest is not None and newest.created_at > row.created_at:
             row.retired_at = change.at
         elif newest is not None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from cloud.audit.service import Change
 from cloud.broker import Broker
 from cloud.bulk import Bulk
-from cloud.certificates import authority, issuing, keeper, lists, metrics, publishing, service, takeover
+from cloud.certificates import authorities, authority, issuing, keeper, lists, metrics, publishing, service, takeover
 from cloud.certificates.authority import Authority
 from cloud.certificates.keeper import Keeper
 from cloud.clock import utc_now
@@ -125,6 +125,16 @@ def test_a_list_is_made_daily_with_a_higher_number_and_outlives_a_restart(hall: 
     assert before is not None
     assert after is not None
     assert after - before >= timedelta(days=1)
+
+
+def test_a_backup_brings_the_newest_intermediate_back_into_use(hall: Hall) -> None:
+    box, now = KeyBox(hall.settings.authority_key()), utc_now() + timedelta(hours=1)
+    newest = authority.make_intermediate(hall.root, "Town terminals 2", now)
+    with transaction(hall.engine) as session:
+        authorities.put_back(session, Change("test", now), newest, hall.root.certificate, box)
+    with transaction(hall.engine, read_only=True) as session:
+        in_use = authorities.needed(session, now)
+    assert authorities.certificate_of(in_use) == newest.certificate
 
 
 def test_a_retired_authority_still_has_its_list(hall: Hall) -> None:
