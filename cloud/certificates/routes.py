@@ -27,10 +27,15 @@ Code = Annotated[str, Field(min_length=1, max_length=codes.MAX_TYPED, examples=[
 Pem = Annotated[str, Field(min_length=1, max_length=MAX_REQUEST_BYTES)]
 
 
-class ClaimBody(Form):
-    """A claim code, and a certificate signing request (RFC 2986, PEM) for the terminal's own name and nothing else."""
+class ClaimCodeBody(Form):
+    """A claim code, as it was typed."""
 
     code: Code
+
+
+class ClaimBody(ClaimCodeBody):
+    """The same, and a certificate signing request (RFC 2986, PEM) for the terminal's own name and nothing else."""
+
     csr: Pem
 
 
@@ -106,13 +111,11 @@ def make_claim_code(cloud: TheCloud, by: Operator, terminal_id: TerminalId) -> C
         return ClaimCodeView.model_validate(service.make_code(session, cloud.change(by), by.scope, terminal_id))
 
 
-@enrolment.get("/claims/{code}", responses=problems(404, 429))
-def whose_claim_code(
-    request: Request, cloud: TheCloud, code: Annotated[str, Path(max_length=codes.MAX_TYPED)]
-) -> ClaimOwnerView:
-    """The terminal that a code is for, so that its request can name it."""
+@enrolment.post("/claims/owner", responses=problems(404, 429))
+def whose_claim_code(request: Request, cloud: TheCloud, body: ClaimCodeBody) -> ClaimOwnerView:
+    """The terminal that a code is for, so that its request can name it. No address holds the code: proxies log addresses."""
     with cloud.writing() as session:
-        terminal = service.terminal_of(session, code, address_of(request), cloud.clock())
+        terminal = service.terminal_of(session, body.code, address_of(request), cloud.clock())
     if terminal is None:
         raise _no_code()
     return ClaimOwnerView(terminal=terminal)
