@@ -23,6 +23,7 @@ from cloud.certificates.models import Certificate, IssuingAuthority
 from cloud.clock import EPOCH
 from cloud.errors import Unavailable
 from cloud.keybox import KeyBox
+from cloud.terminals import service as terminals
 
 EVERY: Final = timedelta(days=1)
 _ONE: Final = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----\s*", re.DOTALL)
@@ -133,14 +134,15 @@ def _has_run_out(row: IssuingAuthority, now: datetime) -> bool:
 
 
 def _revoked(session: Session, row: IssuingAuthority, now: datetime) -> Sequence[Revoked]:
-    """Those that would still be good without it: who has ended is refused for that."""
+    """Those that would still be good without it, held while their terminal is disabled: who has ended is refused for that."""
     query = select(Certificate.serial, Certificate.revoked_at).where(
         Certificate.authority_id == row.key_id,
-        Certificate.revoked_at.is_not(None),
+        or_(Certificate.revoked_at.is_not(None), terminals.is_disabled(Certificate.terminal_id)),
         Certificate.not_after_at > now - CLOCKS_MAY_DIFFER,
     )
     rows = session.execute(query.order_by(Certificate.serial)).all()
-    return [Revoked(int(serial, 16), at) for serial, at in rows if at is not None]
+    held = x509.ReasonFlags.certificate_hold
+    return [Revoked(int(serial, 16), at) if at else Revoked(int(serial, 16), now, held) for serial, at in rows]
 
 
 def _is_sound(each: x509.CertificateRevocationList, issuer: x509.Certificate | None, now: datetime) -> bool:

@@ -157,6 +157,20 @@ def renew(
     return Owned(terminal.id, terminal.kind, terminal.profile, given)
 
 
+def hold(session: Session, change: Change, terminal_id: str, *, held: bool) -> None:
+    """Keep a terminal that was disabled from the broker, or let it in again: with `terminals.enable`, in one transaction.
+
+    While it is held its certificates are on the list, though not revoked; and its session will be cut.
+    """
+    its = select(Certificate.authority_id).where(Certificate.terminal_id == terminal_id)
+    _make_lists_anew(session, IssuingAuthority.key_id.in_(its.where(Certificate.revoked_at.is_(None))))
+    if held:
+        session.merge(SessionCut(terminal_id=terminal_id, asked_at=change.at))
+    else:
+        session.execute(delete(SessionCut).where(SessionCut.terminal_id == terminal_id))
+    session.flush()
+
+
 def revoke(session: Session, change: Change, scope: Scope, terminal_id: str, reason: str) -> Sequence[Certificate]:
     """Shut a terminal out: its certificates and its claim code end, it is disabled, its session will be cut. What was revoked.
 
@@ -193,10 +207,13 @@ def _revoke_all(session: Session, change: Change, whose: ColumnElement[bool], re
     for each in revoked:
         each.revoked_at, each.revoke_reason = change.at, reason
     session.flush()
-    issuers = sorted({each.authority_id for each in revoked})
-    due = update(IssuingAuthority).where(IssuingAuthority.key_id.in_(issuers)).values(list_due=True)
-    session.execute(due, execution_options={"synchronize_session": False})
+    _make_lists_anew(session, IssuingAuthority.key_id.in_({each.authority_id for each in revoked}))
     return revoked
+
+
+def _make_lists_anew(session: Session, whose: ColumnElement[bool]) -> None:
+    due = update(IssuingAuthority).where(whose).values(list_due=True)
+    session.execute(due, execution_options={"synchronize_session": False})
 
 
 def _of_service(name: str) -> ColumnElement[bool]:

@@ -109,6 +109,11 @@ def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bo
     return column.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id)))
 
 
+def is_disabled(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one that is disabled."""
+    return column.in_(select(Terminal.id).where(Terminal.enabled.is_(False)))
+
+
 def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = False) -> Terminal:
     """NotFound outside the scope, too; a terminal without a room is in the scope of everything only."""
     query = select(Terminal).where(Terminal.id == terminal_id, rooms.within(scope, Terminal.room_id))

@@ -24,6 +24,7 @@ from cloud.keybox import KeyBox
 from cloud.loop import Loop
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from cloud.terminals import service as terminals
 from firmware_specs.messages import StoredError
 from tests.enrolment import add_intermediate, found_authority
 from tests.integration.conftest import Start
@@ -72,6 +73,13 @@ class Hall:
     def revoke(self, terminal: str) -> None:
         with transaction(self.engine) as session:
             service.revoke(session, Change("test", utc_now() + self.shift), EVERYWHERE, terminal, "it was stolen")
+
+    def stand(self, terminal: str, *, enabled: bool) -> None:
+        change = Change("test", utc_now() + self.shift)
+        with transaction(self.engine) as session:
+            version = terminals.get(session, EVERYWHERE, terminal).version
+            terminals.enable(session, change, EVERYWHERE, terminal, version, enabled=enabled)
+            service.hold(session, change, terminal, held=not enabled)
 
     def revoked(self) -> list[set[int]]:
         """What the broker reads: the serials of each list."""
@@ -232,6 +240,22 @@ def test_another_process_publishes_and_leaves_signing_and_cutting_to_the_one(hal
     assert (hall.revoked(), hall.cuts) == ([set()], [])
     hall.keeper().turn()
     assert (hall.revoked(), hall.cuts) == ([{stolen}], [KIOSK])
+
+
+def test_a_disabled_terminal_is_held_on_the_list_and_cut_until_it_is_enabled(hall: Hall) -> None:
+    held = hall.certify(KIOSK)
+    hall.certify(OTHER)
+    running = hall.keeper()
+    running.turn()
+    hall.stand(KIOSK, enabled=False)
+    running.turn()
+    assert (hall.revoked(), hall.cuts) == ([{held}], [KIOSK])
+    listed = x509.load_pem_x509_crl((hall.folder / publishing.REVOKED).read_bytes())
+    reason = next(iter(listed)).extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert reason is x509.ReasonFlags.certificate_hold
+    hall.stand(KIOSK, enabled=True)
+    running.turn()
+    assert (hall.revoked(), hall.cuts) == ([set()], [KIOSK])
 
 
 def test_what_has_ended_leaves_the_list(hall: Hall) -> None:
