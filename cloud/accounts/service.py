@@ -41,6 +41,9 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+PROGRAMS = frozenset({"command line", "the service itself", "-"})
+"""Who changes something without being an account: `Change.who` of the commands, the service, and a failed sign-in."""
+
 _IS_ADMIN = (Account.role == Role.ADMIN, Account.enabled)
 
 
@@ -64,8 +67,12 @@ class Principal:
 
 
 def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
-    """Invalid for a short password, Conflict for a name that is taken."""
+    """Invalid for a short password, Conflict for a name that is taken, or that stands for our own programs in the audit."""
     _check_password(password)
+    if name.casefold() in PROGRAMS:
+        raise Conflict(
+            f"{name} is what the audit calls a program; take another name.", code="account_reserved", name=name
+        )
     if session.scalar(select(Account).where(Account.name == name)):
         raise Conflict(f"There is an account named {name} already.", code="account_exists", name=name)
     account = Account(

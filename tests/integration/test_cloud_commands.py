@@ -87,6 +87,9 @@ def test_accounts_and_tokens_are_managed_without_a_default_password(migrated: Ru
     assert migrated("user", "add", "anna", "--role", "viewer").returncode == 2
     assert migrated("user", "add", "ben", "--role", "viewer", "--password-stdin", stdin="short\n").returncode == 2
     assert migrated("user", "add", "ben", "--role", "viewer", "--password-stdin", stdin="long enough\n").returncode == 0
+    for name in ("", "a\u202eb", "command line", "-"):
+        refused = migrated("user", "add", "--role", "viewer", "--", name)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     assert migrated("user", "password", "ben").returncode == 0
     assert migrated("user", "disable", "ben").returncode == 0
     assert migrated("user", "disable", "anna").returncode == 2
