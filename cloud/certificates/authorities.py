@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
@@ -57,6 +57,12 @@ def issuer_of(session: Session, certificate: x509.Certificate) -> IssuingAuthori
     """The one that signed it, in use or retired; few, because people rotate them."""
     every = session.scalars(select(IssuingAuthority).order_by(IssuingAuthority.key_id)).all()
     return next((row for row in every if is_issued_by(certificate, certificate_of(row))), None)
+
+
+def lock(session: Session) -> None:
+    """Before it is looked which one is in use, to make another: of two who do so at once one waits, or both stayed in use."""
+    if session.get_bind().dialect.name == "postgresql":  # on SQLite a writer is alone anyway
+        session.execute(text("LOCK TABLE authorities IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def add(session: Session, change: Change, made: Authority, root: x509.Certificate, box: KeyBox) -> IssuingAuthority:

@@ -80,6 +80,7 @@ def init(
     passphrase = _passphrase(passphrase_file, twice=True)
     with _desk() as desk:
         with desk.writing() as session:
+            authorities.lock(session)
             if authorities.in_use(session) is not None:
                 raise StartError("There is a certificate authority already; a new intermediate is made by: ca rotate")
             made = authority.make_root(called, desk.now)
@@ -102,6 +103,7 @@ def rotate(root: RootFile, passphrase_file: PassphraseFile = None) -> None:
     with _desk() as desk:
         opened = apart.read_root(root, _passphrase(passphrase_file))
         with desk.writing() as session:
+            authorities.lock(session)
             before = authorities.in_use(session)
             if before is None:
                 raise StartError("There is no certificate authority yet; make one: python -m cloud ca init")
@@ -195,6 +197,7 @@ def restore(
     with _desk() as desk:
         kept = apart.read_backup(file, _passphrase(passphrase_file))
         with desk.writing() as session:
+            authorities.lock(session)
             for each in kept:
                 authorities.put_back(session, desk.change, each.authority, each.root, desk.box)
         typer.echo(f"{len(kept)} intermediate(s) are back, under {desk.box.path}.")
