@@ -76,7 +76,7 @@ class Line:
             bulk, epoch = Bulk.of(session), current_epoch(session)
             terminals = self.lookups.terminals(bulk, (delivery.terminal for delivery in deliveries))
             known = [each for each in readings if each.delivery.terminal in terminals]
-            keys = {each: facts.keys for each, facts in terminals.items() if facts.keys}
+            keys = {each: facts.keys for each, facts in terminals.items() if facts.keys is not None}
             verdicts = place(known, replace(self._positions(bulk, known), keys=keys))
             ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
         refused = [verdict for verdict in verdicts if verdict.mark]

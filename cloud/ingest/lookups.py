@@ -7,7 +7,7 @@ registered or disabled is noticed. Used by one ingest worker, in one thread.
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -34,11 +34,14 @@ A_WEEK_US: Final = 7 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class TerminalFacts:
-    """A registered, enabled terminal: its kind, where it stands now, and its certificates' keys; none before its claim."""
+    """A registered, enabled terminal: its kind, where it stands now, and the keys of its certificates in force.
+
+    None for one that never had a certificate; none of them in force is no key, and then nothing of it can be signed rightly.
+    """
 
     kind: str
     place: Place
-    keys: Keys = field(default_factory=dict)
+    keys: Keys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Lookups:
         stale = [each for each in wanted if each not in self._terminals or self._terminals[each][0] <= now]
         keys = self._keys(bulk, stale) if stale else {}
         found = {
-            terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal, {}))
+            terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal))
             for terminal, kind, room, organisation in bulk.rows_in(
                 "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
                 "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
@@ -81,16 +84,18 @@ class Lookups:
         return {each: facts for each, facts in known if facts is not None}
 
     def _keys(self, bulk: Bulk, terminals: Iterable[str]) -> dict[str, dict[str, EllipticCurvePublicKey]]:
-        """Of those that were claimed. A key is read once from its certificate, which never changes."""
+        """Of those that were claimed, whether or not any is in force. A key is read once from its certificate."""
         keys: dict[str, dict[str, EllipticCurvePublicKey]] = {}
-        for terminal, key_id, certificate in bulk.rows_in(
-            "SELECT terminal_id, key_id, certificate FROM certificates WHERE kind = 'terminal' AND revoked_at IS NULL "
-            "AND terminal_id IN",
+        for terminal, key_id, in_force in bulk.rows_in(
+            "SELECT terminal_id, key_id, CASE WHEN revoked_at IS NULL THEN certificate END FROM certificates "
+            "WHERE kind = 'terminal' AND terminal_id IN",
             terminals,
         ):
-            if key_id not in self._read_keys:
-                self._read_keys[key_id] = _key_of(certificate)
-            keys.setdefault(terminal, {})[key_id] = self._read_keys[key_id]
+            known = keys.setdefault(terminal, {})
+            if in_force is not None:
+                if key_id not in self._read_keys:
+                    self._read_keys[key_id] = _key_of(in_force)
+                known[key_id] = self._read_keys[key_id]
         _keep_within(self._read_keys, MAX_KEYS, {each for of_one in keys.values() for each in of_one})
         return keys
 

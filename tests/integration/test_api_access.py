@@ -16,7 +16,7 @@ OPEN = {
     "/api/v1/openapi.json",
     "/api/v1/docs",
     "/api/v1/enrolment/claims",
-    "/api/v1/enrolment/claims/{code}",
+    "/api/v1/enrolment/claims/owner",
     "/api/v1/enrolment/renewals",
 }
 
