@@ -17,15 +17,15 @@ from edge.errors import OutboxError
 from edge.kept_commands import KeptCommand
 from edge.outbox import Outbox
 from firmware_specs.command_messages import Command
+from firmware_specs.fields import as_text
 from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import CommandState, CommandWord
-from firmware_specs.wire import decode_command
+from firmware_specs.wire import decode_command, encode_record
 
 log = logging.getLogger(__name__)
 
 WAITING: Final = 64
 """Commands that wait to be carried out; more are kept on the disk and taken up at the next start."""
-TEXT_CHARACTERS: Final = 200
 
 Arguments = Mapping[str, Any]
 Results = Mapping[str, str]
@@ -138,17 +138,21 @@ class Commands:
             self._say(kept, CommandWord.FAILED, "unknown_command", f"This terminal does not know {kept.name}.")
             return
         self._say(kept, CommandWord.RUNNING)
+        self._keep(kept, self._end_of(kept, action))
+
+    def _end_of(self, kept: KeptCommand, action: Action) -> CommandState:
+        """Do it; what is to be said of it, which a record can hold whatever was found."""
         try:
-            results = action(json.loads(kept.arguments))
+            done = self._word(kept, CommandWord.DONE, results=action(json.loads(kept.arguments)))
+            encode_record(done)
         except EndsTheProcess:
             raise
         except CommandFailed as error:
-            self._say(kept, CommandWord.FAILED, error.reason, str(error))
+            return self._word(kept, CommandWord.FAILED, error.reason, str(error))
         except Exception as error:  # the thread's outermost loop: the next command is another one
             log.exception("command %s ended by an error that nobody foresaw", kept.id)
-            self._say(kept, CommandWord.FAILED, "error", type(error).__name__)
-        else:
-            self._say(kept, CommandWord.DONE, results=results)
+            return self._word(kept, CommandWord.FAILED, "error", type(error).__name__)
+        return done
 
     def _end_interrupted(self, kept: KeptCommand) -> None:
         """It was running when the last process ended. A reboot is proved by a new boot, a restart by a new process."""
@@ -162,21 +166,26 @@ class Commands:
         except OutboxError as error:
             log.warning("command %s: that it was interrupted cannot be kept: %s", kept.id, error)
 
-    def _say(
+    def _say(self, kept: KeptCommand, state: CommandWord, reason: str | None = None, detail: str | None = None) -> None:
+        self._keep(kept, self._word(kept, state, reason, detail))
+
+    def _word(
         self,
         kept: KeptCommand,
         state: CommandWord,
         reason: str | None = None,
         detail: str | None = None,
         results: Results | None = None,
-    ) -> None:
-        record = CommandState(
+    ) -> CommandState:
+        return CommandState(
             **self._clock.stamp(self._outbox.config),
             command=kept.id,
             state=state,
             reason=reason,
-            detail=None if detail is None else detail[:TEXT_CHARACTERS],
-            results={name: text[:TEXT_CHARACTERS] for name, text in (results or {}).items()},
+            detail=None if detail is None else as_text(detail),
+            results={name: as_text(text) for name, text in (results or {}).items()},
         )
-        self._outbox.append([record], commands=[kept._replace(state=state)])
-        log.info("command %s %s: %s", kept.name, kept.id, state)
+
+    def _keep(self, kept: KeptCommand, word: CommandState) -> None:
+        self._outbox.append([word], commands=[kept._replace(state=word.state)])
+        log.info("command %s %s: %s", kept.name, kept.id, word.state)

@@ -283,3 +283,24 @@ def test_reboot_runs_its_hook_and_waits_for_the_boot(tmp_path: Path) -> None:
     with pytest.raises(EndsTheProcess):
         reboot(("touch", str(tmp_path / "rebooted")))({})
     assert (tmp_path / "rebooted").exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ({"cloud": "no answer:\n\tcertificate \ud800 expired"}, ("done", None)),
+        ({f"part_{index}": "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 200 for index in range(32)}, ("failed", "error")),
+        ({"Not a word": "of the contract"}, ("failed", "error")),
+    ],
+    ids=["control characters", "more than a record holds", "no word"],
+)
+def test_result_that_no_record_holds_ends_its_command_and_no_other(
+    outbox: Outbox, clock: SteppedClock, found: Mapping[str, str], kept: tuple[str, str | None]
+) -> None:
+    commands = running(outbox, clock, {"note": lambda _: found, "next": lambda _: {}})
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 3)
+    commands.receive(encode(command(clock, "next")), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert words(outbox)[2:] == [kept, ("accepted", None), ("running", None), ("done", None)]
