@@ -11,6 +11,7 @@ from edge.actions import identify, reboot
 from edge.clock import SteppedClock
 from edge.commands import Action, Arguments, CommandFailed, Commands, EndsTheProcess, Results
 from edge.errors import OutboxError
+from edge.kept_commands import KEEP_US
 from edge.outbox import Limits, Outbox
 from firmware_specs.command_messages import Command
 from firmware_specs.errors import DecodeError
@@ -304,3 +305,24 @@ def test_result_that_no_record_holds_ends_its_command_and_no_other(
     assert ended(outbox, 6)
     commands.stop()
     assert words(outbox)[2:] == [kept, ("accepted", None), ("running", None), ("done", None)]
+
+
+def test_command_accepted_by_a_clock_that_was_far_off_is_still_known_when_it_is_right(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = Commands(outbox, clock, {})
+    first = command(clock)
+    clock.set_wall(1_000_000)
+    clock.claimed = Clock.UNSET
+    commands.receive(encode(first), 600)
+    commands.start()
+    assert ended(outbox, 2)
+    clock.set_wall(first.issued_at)
+    clock.claimed = Clock.SYNCED
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 4)
+    assert outbox.knows_command(first.id)
+    clock.step(KEEP_US / 1e6 + 1)
+    commands.receive(encode(command(clock)), 600)
+    assert not outbox.knows_command(first.id)
+    commands.stop()
