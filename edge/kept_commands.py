@@ -18,7 +18,8 @@ UNFINISHED: Final = ("accepted", "running")
 
 
 class KeptCommand(NamedTuple):
-    """One row. `deadline_mono_ms` holds within `boot` only; `process` is the agent's run that accepted it."""
+    """One row. `boot` and `process`, the agent's run, are those that accepted it; once it is running, those that began it.
+    `deadline_mono_ms` holds within `boot` only, until it is running."""
 
     id: str
     name: str
@@ -36,7 +37,8 @@ def keep(connection: sqlite3.Connection, commands: Sequence[KeptCommand]) -> Non
     if not commands:
         return
     connection.executemany(
-        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+        " boot = excluded.boot, process = excluded.process",
         commands,
     )
     oldest_us = max(each.deadline_at_us for each in commands) - KEEP_US

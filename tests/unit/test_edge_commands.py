@@ -326,3 +326,17 @@ def test_command_accepted_by_a_clock_that_was_far_off_is_still_known_when_it_is_
     commands.receive(encode(command(clock)), 600)
     assert not outbox.knows_command(first.id)
     commands.stop()
+
+
+def test_reboot_is_proved_by_a_boot_after_it_was_begun_and_not_after_it_was_accepted(
+    file: Path, clock: SteppedClock
+) -> None:
+    outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
+    Commands(outbox, clock, {}).receive(encode(command(clock, "reboot")), 600)
+    clock.boot = str(uuid.uuid4())  # the power was cut
+    commands = running(outbox, clock, {"reboot": _ends})
+    assert ended(outbox, 2)
+    commands.stop()
+    running(outbox, clock, {}).stop()
+    assert words(outbox)[-1] == ("failed", "interrupted")
+    outbox.close()
