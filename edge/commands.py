@@ -32,6 +32,8 @@ Results = Mapping[str, str]
 Action = Callable[[Arguments], Results]
 """Does it, and returns what it found; raises CommandFailed."""
 
+ENDS_WITHIN_S: Final = 300.0
+"""So long nothing else is begun after what is to end the process, such as a hook that reboots in a minute."""
 PROVED_BY_A_NEW_BOOT: Final = "reboot"
 PROVED_BY_A_NEW_PROCESS: Final = "restart_agent"
 
@@ -45,14 +47,18 @@ class CommandFailed(Exception):
 
 
 class EndsTheProcess(Exception):
-    """What was asked for ends this process; the next one says that it is done."""
+    """What was asked for ends this process; the next one says that it is done, or this one that nothing came of it."""
 
 
 class Commands:
     """The commands of one terminal. ``actions`` are by name; one that is not there is `unknown_command`."""
 
-    def __init__(self, outbox: Outbox, clock: Clock, actions: Mapping[str, Action]) -> None:
+    def __init__(
+        self, outbox: Outbox, clock: Clock, actions: Mapping[str, Action], *, ends_within_s: float = ENDS_WITHIN_S
+    ) -> None:
         self._outbox, self._clock, self._actions = outbox, clock, actions
+        self._ends_within_s = ends_within_s
+        self._stopping = threading.Event()
         self._process = str(uuid.uuid4())
         self._waiting: queue.Queue[KeptCommand | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._serve, name="commands", daemon=True)
@@ -73,6 +79,7 @@ class Commands:
 
     def stop(self) -> None:
         """End once the present command is done; those that wait are taken up at the next start."""
+        self._stopping.set()
         while True:
             try:
                 self._waiting.put_nowait(None)
@@ -121,11 +128,9 @@ class Commands:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        while (kept := self._waiting.get()) is not None:
+        while (kept := self._waiting.get()) is not None and not self._stopping.is_set():
             try:
                 self._carry_out(kept)
-            except EndsTheProcess:
-                return
             except OutboxError as error:
                 log.warning("command %s: what became of it cannot be kept: %s", kept.id, error)
 
@@ -139,7 +144,13 @@ class Commands:
             return
         kept = kept._replace(boot=self._clock.boot, process=self._process)  # what comes after these is the proof
         self._say(kept, CommandWord.RUNNING)
-        self._keep(kept, self._end_of(kept, action))
+        try:
+            word = self._end_of(kept, action)
+        except EndsTheProcess:
+            if self._stopping.wait(self._ends_within_s):
+                return
+            word = self._word(kept, CommandWord.FAILED, "error", f"Nothing came of it in {self._ends_within_s:g} s.")
+        self._keep(kept, word)
 
     def _end_of(self, kept: KeptCommand, action: Action) -> CommandState:
         """Do it; what is to be said of it, which a record can hold whatever was found."""

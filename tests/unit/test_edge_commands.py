@@ -340,3 +340,27 @@ def test_reboot_is_proved_by_a_boot_after_it_was_begun_and_not_after_it_was_acce
     running(outbox, clock, {}).stop()
     assert words(outbox)[-1] == ("failed", "interrupted")
     outbox.close()
+
+
+def test_reboot_of_which_nothing_came_is_failed_and_the_next_command_is_carried_out(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = Commands(outbox, clock, {"reboot": reboot(("true",)), "note": lambda _: {}}, ends_within_s=0.1)
+    commands.start()
+    commands.receive(encode(command(clock, "reboot")), 600)
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert ("failed", "error") in words(outbox)
+    assert words(outbox)[-1] == ("done", None)
+
+
+def test_command_that_waits_behind_what_ends_the_process_is_taken_up_at_the_next_start(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = running(outbox, clock, {"reboot": _ends, "note": _never})
+    commands.receive(encode(command(clock, "reboot")), 600)
+    assert ended(outbox, 2)
+    commands.receive(encode(command(clock)), 600)
+    commands.stop()
+    assert words(outbox) == [("accepted", None), ("running", None), ("accepted", None)]
