@@ -59,3 +59,8 @@ def unfinished(connection: sqlite3.Connection) -> list[KeptCommand]:
 def restore(connection: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> None:
     """What a damaged file still gave."""
     connection.executemany("INSERT OR IGNORE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def forget_all(connection: sqlite3.Connection) -> None:
+    """They were given to another terminal, of whose disk this one is a copy."""
+    connection.execute("DELETE FROM commands")

@@ -364,3 +364,14 @@ def test_command_that_waits_behind_what_ends_the_process_is_taken_up_at_the_next
     commands.receive(encode(command(clock)), 600)
     commands.stop()
     assert words(outbox) == [("accepted", None), ("running", None), ("accepted", None)]
+
+
+def test_clone_of_a_disk_leaves_its_commands_to_the_terminal_that_they_were_given_to(
+    file: Path, clock: SteppedClock
+) -> None:
+    outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
+    Commands(outbox, clock, {}).receive(encode(command(clock)), 600)
+    outbox.close()
+    clone = Outbox.open(file, terminal="kiosk-2", clock=clock)
+    assert clone.unfinished_commands() == []
+    clone.close()
