@@ -21,7 +21,7 @@ from firmware_specs.credentials import card_number
 
 ID: Final = re.compile(r"\b(?:acc|act|mem|org|rm)_[0-9a-f]{16}\b")
 LEFT_OUT: Final = frozenset({
-    "organisation_id", "timezone", "opens_before_s", "profile", "language", "resend_timeout_s", "health_every_s", "session_id",
+    "organisation_id", "timezone", "opens_before_s", "profile", "session_id",
 })  # fmt: skip
 """What an entry holds besides, that says little to a person; the API gives all."""
 
