@@ -71,20 +71,21 @@ def _field(
     places: Places,
 ) -> Markup:
     hint = words.either(about.help_zh, about.help_en)
-    empty = words("setting.unset")
+    leave = words("setting.unset")
     if without is not None:
         empty = value_said(words, about, without[name].value)
+        leave = words("setting.leave", value=empty)
         says = words("setting.empty", value=empty, whence=whence(words, without[name], places))
         hint = f"{hint} {says}"
-    control = _choice(words, name, about, value, empty) if isinstance(about, ChoiceSetting) else tag(
+    control = _choice(words, name, about, value, leave) if isinstance(about, ChoiceSetting) else tag(
         "input", name=PREFIX + name, value="" if value is None else as_text(value), class_="rl-field", type="number",
         min=as_text(about.low), max=as_text(about.high), step="any",
     )  # fmt: skip
     return tag("label", title(words, about), control, tag("span", hint, class_="q t1"))
 
 
-def _choice(words: Words, name: str, about: ChoiceSetting, value: object, empty: str) -> Markup:
-    first = tag("option", words("setting.leave", value=empty), value="", selected=value is None)
+def _choice(words: Words, name: str, about: ChoiceSetting, value: object, leave: str) -> Markup:
+    first = tag("option", leave, value="", selected=value is None)
     rest = [tag("option", words.either(each.zh, each.en), value=each.value, selected=each.value == value)
             for each in about.choices]  # fmt: skip
     return tag("select", first, *rest, name=PREFIX + name, class_="rl-field")

@@ -53,7 +53,7 @@ def said(view: View, terminal: Terminal) -> Markup | None:
         leads = tag("span", words("replace.replaced", time=when), " ", _to(terminal.replaced_by))
         notes.append(note("info", words("replace.out_of_service"), leads))
     if terminal.replaces is not None:
-        notes.append(tag("p", words("replace.replaces"), " ", _to(terminal.replaces), class_="q"))
+        notes.append(tag("p", words("replace.replaces"), " ", _to(terminal.replaces), class_="q rl-under"))
     return join(notes) if notes else None
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.audit import naming
 from cloud.audit import service as audit
 from cloud.console import dialogs
 from cloud.console.markup import join
 from cloud.console.places import room_options, rooms_of
-from cloud.console.refusals import refuse
+from cloud.console.refusals import SAID
 from cloud.console.view import View
 from cloud.errors import Stale
 from cloud.paging import Paging
@@ -78,16 +79,19 @@ async def edit(view: View, terminal_id: str, saved: Callable[[], Awaitable[None]
                 intro=words("terminal.edit_more"))  # fmt: skip
 
 
-async def _faster(view: View, terminal_id: str, since: datetime) -> Exception:
+async def _faster(view: View, terminal_id: str, since: datetime) -> Stale:
     """What others changed since the form was opened, in words: nothing was saved, and one can look before one tries again."""
     words = view.words
 
-    def newest(session: Session, scope: Scope) -> list[tuple[str, datetime, str]]:
+    def newest(session: Session, scope: Scope) -> list[str]:
         service.get(session, scope, terminal_id)
-        rows = audit.entries(session, Paging(SHOWN), subject=terminal_id).rows
-        return [(row.who, row.at, row.action) for row in rows if row.at >= since]
+        rows = [each for each in audit.entries(session, Paging(SHOWN), subject=terminal_id).rows if each.at >= since]
+        known = naming.names(session, rows)
+        return [
+            words("terminal.faster_each", who=naming.who(words, each), time=words.clock(each.at),
+                  what=naming.detail(words, each, known) or words.known(f"action.{each.action}", words("audit.other")))
+            for each in reversed(rows)
+        ]  # fmt: skip
 
-    found = await view.read(newest)
-    said = [words("terminal.faster_each", who=who, time=words.clock(at), what=words.known(f"action.{action}", action))
-            for who, at, action in reversed(found)]  # fmt: skip
-    return refuse(words, "terminal.faster", changes=" ".join(said))
+    changes = " ".join(await view.read(newest))
+    return Stale(words("terminal.faster", changes=changes), code=SAID)

@@ -8,7 +8,7 @@ broker may have lost it. Called by ingest.
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from cloud.rooms import service as rooms
 from cloud.scope import EVERYWHERE
 from cloud.templates import merging
 from cloud.templates import service as templates
-from cloud.templates.merging import Effective
+from cloud.templates.merging import Effective, Layer
 from cloud.terminals import files
 from cloud.terminals.models import PreparedFile, Terminal, Twin, TwinFile
 from cloud.terminals.service import PIN_HASH
@@ -69,6 +69,8 @@ class _Shared:
     keys: tuple[IssuerKey, ...]
     files: dict[str, tuple[str, int]]
     coming: dict[str, list[Occurrence]]
+    layers: dict[tuple[str | None, str], Sequence[Layer]] = field(default_factory=dict)
+    """The templates that count in a room (or in none) for a kind."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def current_twin(session: Session, terminal_id: str) -> Twin | None:
 
 def settings_in_effect(session: Session, terminal: Terminal, *, own: bool = True) -> dict[str, Effective]:
     """What its next twin tells of each setting of its profile, and whence: by templates and its own; or would, without those."""
-    return _in_effect(session, terminal, _place(session, terminal), terminal.settings if own else {})
+    layers = _layers(session, terminal, _place(session, terminal))
+    return _in_effect(terminal, layers, terminal.settings if own else {})
 
 
 def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
@@ -203,7 +206,10 @@ def _renew(session: Session, shared: _Shared, terminal: Terminal) -> Twin | None
 def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
     """The document under the largest version there can be; as many occurrences as fit then fit under any."""
     stands = _place(session, terminal)
-    settings = merging.values(_in_effect(session, terminal, stands, terminal.settings))
+    where = (stands.room.id if stands.room else None, terminal.kind)
+    if where not in shared.layers:
+        shared.layers[where] = _layers(session, terminal, stands)
+    settings = merging.values(_in_effect(terminal, shared.layers[where], terminal.settings))
     terminal.twin_settings = settings
     facts = Desired.model_validate(
         {
@@ -221,9 +227,12 @@ def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
     return _with_occurrences(session, shared, terminal, facts)
 
 
-def _in_effect(session: Session, terminal: Terminal, stands: _Place, own: Mapping[str, Any]) -> dict[str, Effective]:
-    layers = templates.for_terminal(session, stands.path, stands.room.id if stands.room else None, terminal.kind)
+def _in_effect(terminal: Terminal, layers: Sequence[Layer], own: Mapping[str, Any]) -> dict[str, Effective]:
     return merging.merged(merging.known_settings(terminal.profile, terminal.kind), layers, own)
+
+
+def _layers(session: Session, terminal: Terminal, stands: _Place) -> Sequence[Layer]:
+    return templates.for_terminal(session, stands.path, stands.room.id if stands.room else None, terminal.kind)
 
 
 def _place(session: Session, terminal: Terminal) -> _Place:

@@ -17,7 +17,7 @@ from cloud.templates.merging import Effective
 from cloud.templates.setting_fields import Places
 from cloud.terminals import reported, twin
 from cloud.terminals.models import Terminal
-from firmware_specs.profile_settings import as_text
+from firmware_specs.profile_settings import ChoiceSetting, NumberSetting, as_text
 
 Cell = str | Markup
 
@@ -76,8 +76,7 @@ def _settings(words: Words, known: Told, terminal: Terminal, *, same_version: bo
     for name, about in merging.known_settings(terminal.profile, terminal.kind).items():
         wanted = (known.document or {}).get(name)
         shown = setting_fields.value_said(words, about, wanted)
-        whence = setting_fields.whence(words, known.effective[name], known.places)
-        first = Markup("{} {}").format(setting_fields.title(words, about), small(whence))
+        first = Markup("{} {}").format(words.either(about.zh, about.en), small(_whence(words, known, name, about)))
         has = says.get(name)
         if has is None:
             by_version = same_version and applied
@@ -90,7 +89,16 @@ def _settings(words: Words, known: Told, terminal: Terminal, *, same_version: bo
     return rows
 
 
-def _said(words: Words, about: Any, has: object) -> str:
+def _whence(words: Words, known: Told, name: str, about: ChoiceSetting | NumberSetting) -> str:
+    """Where its value comes from; where the next twin will tell another one, that one and whence."""
+    effective = known.effective[name]
+    whence = setting_fields.whence(words, effective, known.places)
+    if effective.value == (known.document or {}).get(name):
+        return whence
+    return words("twin.next", value=setting_fields.value_said(words, about, effective.value), whence=whence)
+
+
+def _said(words: Words, about: ChoiceSetting | NumberSetting, has: object) -> str:
     return setting_fields.value_said(words, about, str(has)[:40])
 
 

@@ -1,9 +1,13 @@
 """Settings over HTTP: judged by the terminal's profile, merged from templates in their order, edited in the version read."""
 
+from datetime import timedelta
+
 import pytest
 
 from cloud.accounts.service import Role
+from cloud.clock import to_us
 from cloud.database import transaction
+from cloud.terminals.models import Terminal
 from cloud.terminals.twin import has_due, renew_twins
 from firmware_specs.fields import MAX_TWIN_BYTES
 from firmware_specs.messages import Desired
@@ -148,3 +152,40 @@ def test_twin_says_since_when_the_terminal_is_without_it(office: Office, places:
     with office.client() as client:
         shown = client.get(f"/api/v1/terminals/{places['kiosk']}/twin").json()
     assert shown["differs_since"] is None, "it never reported: nothing is known"
+
+
+def says(office: Office, terminal_id: str, version: tuple[int, int], *, applied: bool) -> None:
+    """What the terminal would report."""
+    with transaction(office.engine) as session:
+        row = session.get_one(Terminal, terminal_id)
+        row.reported = {"v": 1, "version": list(version), "applied": applied, "problems": [], "settings": {}}
+
+
+def differs_since(office: Office, terminal_id: str) -> int | None:
+    with office.client() as client:
+        since: int | None = client.get(f"/api/v1/terminals/{terminal_id}/twin").json()["differs_since"]
+    return since
+
+
+def test_difference_is_counted_from_the_first_twin_that_the_terminal_lacks(office: Office, places: JSON) -> None:
+    kiosk = places["kiosk"]
+    first = renew(office)[kiosk].version
+    says(office, kiosk, first, applied=True)
+    assert differs_since(office, kiosk) is None
+    made, office.shift = office.now(), timedelta(minutes=5)
+    office.make("/templates", room_id=places["room"], settings={"health_every_s": 31})
+    second = renew(office)[kiosk].version
+    since = differs_since(office, kiosk)
+    assert since is not None
+    assert since > to_us(made)
+    office.shift = timedelta(minutes=9)
+    office.make("/templates", room_id=places["room"], kind="kiosk", settings={"health_every_s": 32})
+    third = renew(office)[kiosk].version
+    assert differs_since(office, kiosk) == since
+    says(office, kiosk, second, applied=True)
+    assert (differs_since(office, kiosk) or 0) > since
+    says(office, kiosk, third, applied=False)
+    assert (differs_since(office, kiosk) or 0) > since
+    says(office, kiosk, third, applied=True)
+    assert differs_since(office, kiosk) is None
+    office.shift = timedelta(0)
