@@ -35,6 +35,8 @@ from cloud.metrics import Measured
 from cloud.organisations import routes as organisations
 from cloud.rooms import routes as rooms
 from cloud.settings import Settings
+from cloud.templates import routes as templates
+from cloud.terminals import import_routes, twin_routes
 from cloud.terminals import routes as terminals
 from cloud.timeseries.port import Timeseries
 
@@ -50,7 +52,10 @@ FEATURES: tuple[APIRouter, ...] = (
     attendance.routes,
     checkins.routes,
     ingest.routes,
+    import_routes.routes,
     terminals.routes,
+    twin_routes.routes,
+    templates.routes,
     commands.routes,
     certificates.routes,
     certificates.enrolment,
@@ -94,7 +99,7 @@ def create_app(
         from cloud.console.mount import mount_console  # NiceGUI takes time and memory that the API alone needs not
 
         mount_console(app, cloud)
-    policy = Policy(public_url=settings.public_url, long_bodies=("/api/v1/members/import",))
+    policy = Policy(public_url=settings.public_url, long_bodies=("/api/v1/members/import", "/api/v1/terminals/import"))
     app.add_middleware(Guard, identify=identifier(cloud), policy=policy, note_use=cloud.note_use)
     app.add_middleware(Measured)
     return app

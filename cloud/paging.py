@@ -1,6 +1,6 @@
-"""Paging by cursor: the sort keys of the last row shown, so that rows added meanwhile shift nothing.
+"""Rows of a scope: one by its id, or a page by cursor: the sort keys of the last row shown, so that rows added shift nothing.
 
-The cursor is opaque to callers. Used by every list query.
+The cursor is opaque to callers. Used by every list query, and by every feature's `get`.
 """
 
 import base64
@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.clock import from_us, to_us
 from cloud.database import Instant
-from cloud.errors import Fault, Invalid
+from cloud.errors import Fault, Invalid, NotFound
 
 MAX_LIMIT = 200
 MAX_CURSOR = 1000
@@ -39,6 +39,14 @@ class Found(Generic[T]):
 
     rows: Sequence[T]
     next_cursor: str | None
+
+
+def get_one(session: Session, query: Select[T], thing: str, thing_id: str, *, to_edit: bool = False) -> T:
+    """The row of `query`, locked until the commit where it is to be edited. NotFound, also for one outside the query's scope."""
+    found = session.scalar(query.with_for_update() if to_edit else query)
+    if found is None:
+        raise NotFound(f"There is no {thing} {thing_id}.", code=f"no_{thing}", id=thing_id)
+    return found
 
 
 def find(

@@ -1,14 +1,33 @@
-"""A request's body, written to disk as it arrives, and gone when the request is answered."""
+"""A request's body, written to disk as it arrives, and gone when the request is answered; and what an import answers."""
 
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 from fastapi import Request
 
-from cloud.api import Cloud
+from cloud.api import Cloud, FaultView, View
 from cloud.errors import TooLarge
+
+
+class CsvReport(View):
+    """What an import did, or would do. Counts are exact; at most 1,000 problems, and as many rows, are listed."""
+
+    encoding: str
+    rows: int
+    created: int
+    updated: int
+    unchanged: int
+    problem_count: int
+    problems: list[FaultView]
+
+
+CSV_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""The request's body in the API's description."""
 
 
 def upload(max_bytes: int) -> Callable[[Request], AsyncIterator[Path]]:

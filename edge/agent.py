@@ -60,7 +60,7 @@ class Agent:
             clock=self.clock,
             versions=versions(),
         )
-        self.twin = TwinStore(self.outbox, settings.data_dir)
+        self.twin = TwinStore(self.outbox, settings.data_dir, settings.profile)
         self._uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
         self._birth: dict[str, Any] = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
         self._renewal = None if self._membership is None else self._membership.renewal()

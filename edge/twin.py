@@ -7,7 +7,7 @@ Called by the link (receive, reported), the kiosk (current, roster, revoked) and
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,17 +15,21 @@ from typing import Final
 from edge.errors import OutboxError
 from edge.outbox import Outbox
 from edge.roster import Roster, bounded_lines
+from firmware_specs import profiles
 from firmware_specs.errors import DecodeError
 from firmware_specs.fields import as_text
 from firmware_specs.messages import Desired, FileReference, Occurrence, Reported
+from firmware_specs.profile_settings import Misfit, Settings, Value, defaults, read_desired, value_text
 from firmware_specs.roster import read_occurrences, read_revocations
-from firmware_specs.wire import decode_desired, encode
+from firmware_specs.wire import encode
 
 log = logging.getLogger(__name__)
 
 ROSTER: Final = "roster"
 REVOCATIONS: Final = "revocations"
 OCCURRENCES: Final = "occurrences"
+DESIRED: Final = "desired"
+"""Under this name it is reported that a desired twin could not be read."""
 KINDS: Final = (REVOCATIONS, OCCURRENCES, ROSTER)
 """In the order in which they are read and fetched: a revoked card is to be refused first of all."""
 
@@ -53,8 +57,11 @@ Content = Roster | Revocations | Schedule
 class TwinStore:
     """What the cloud wants of this terminal. Reading never blocks and never raises."""
 
-    def __init__(self, outbox: Outbox, files_dir: Path) -> None:
+    def __init__(self, outbox: Outbox, files_dir: Path, profile: str = "kiosk") -> None:
+        """``profile`` says which settings there are; one that this agent does not know yet has those of a kiosk."""
         self.files_dir = files_dir
+        self._settings: Settings = profiles.load(profile if profile in profiles.NAMES else "kiosk").settings
+        self._set: dict[str, Value] = defaults(self._settings)
         self._outbox = outbox
         self._lock = threading.Lock()
         self._desired: Desired | None = None
@@ -71,12 +78,12 @@ class TwinStore:
         """Take the kept twin in force; its files follow from the fetcher's own thread."""
         try:
             document = self._outbox.load_twin()
-            desired = None if document is None else decode_desired(document)
+            read = None if document is None else read_desired(document, self._settings, self._set)
         except (OutboxError, DecodeError) as error:
             log.warning("the kept twin cannot be read: %s", error)
             return
-        if desired is not None:
-            self._take(desired)
+        if read is not None:
+            self._take(*read)
 
     # --- for the kiosk --------------------------------------------------------------------------------------------
 
@@ -106,12 +113,17 @@ class TwinStore:
     def receive(self, payload: bytes) -> int | None:
         """A desired twin arrived: its epoch. One older than that in force, or than a restore, changes nothing.
 
-        Raises DecodeError for what is no twin.
+        A setting that this terminal does not take stays as it is in force, and is reported. Raises DecodeError for what is no
+        twin.
         """
-        desired = decode_desired(payload)
+        try:
+            desired, refused = read_desired(payload, self._settings, self._set)
+        except DecodeError as error:
+            self.note_problem(DESIRED, f"not taken: {error}")
+            raise
         if desired.version > self.version and desired.version[0] >= self._outbox.epoch:
             self._keep(payload)
-            self._take(desired)
+            self._take(desired, refused)
         return desired.version[0]
 
     def connected(self) -> None:
@@ -125,9 +137,11 @@ class TwinStore:
         with self._lock:
             self._to_report = False
             wanted = {kind: reference.sha256 for kind, reference in self.wanted().items()}
-            applied = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
+            here = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
+            applied = here and not self._problems.keys() & self._settings.keys()
+            in_force = {name: value_text(value) for name, value in self._set.items()}
             problems = [as_text(f"{kind}: {problem}") for kind, problem in sorted(self._problems.items())]
-        return encode(Reported(version=self.version, applied=applied, problems=problems))
+        return encode(Reported(version=self.version, applied=applied, problems=problems[:20], settings=in_force))
 
     # --- for the fetcher ------------------------------------------------------------------------------------------
 
@@ -200,10 +214,16 @@ class TwinStore:
         else:
             self._problems.pop("twin", None)
 
-    def _take(self, desired: Desired) -> None:
+    def _take(self, desired: Desired, refused: Sequence[Misfit]) -> None:
         with self._lock:
             self._desired = desired
+            self._set = {name: getattr(desired, name) for name in self._settings}
+            for name in (DESIRED, *self._settings):
+                self._problems.pop(name, None)
+            self._problems |= {each.name: as_text(each.says) for each in refused}
             self._compose()
+        for each in refused:
+            log.warning("setting %s of twin %d stays as it is: %s", each.name, desired.version[1], each.says)
         self._outbox.config = desired.version
         log.info("twin %d of epoch %d is in force", desired.version[1], desired.version[0])
         self._changed()

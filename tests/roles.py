@@ -65,6 +65,8 @@ viewer                    GET /api/v1/quarantine/{held_id}
 operator                  POST /api/v1/quarantine/{held_id}/replay
 operator                  POST /api/v1/quarantine/{held_id}/discard
 viewer                    GET /api/v1/terminals
+admin                     POST /api/v1/terminals/import
+operator                  GET /api/v1/terminals/export
 admin                     POST /api/v1/terminals
 viewer                    GET /api/v1/terminals/{terminal_id}
 operator                  PUT /api/v1/terminals/{terminal_id}
@@ -73,7 +75,14 @@ operator                  POST /api/v1/terminals/{terminal_id}/marks/seen
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/password
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/disable
 admin                     POST /api/v1/terminals/{terminal_id}/enable
+viewer                    GET /api/v1/terminals/{terminal_id}/settings
 operator                  GET /api/v1/terminals/{terminal_id}/twin
+admin                     POST /api/v1/terminals/{terminal_id}/replace
+viewer                    GET /api/v1/templates
+operator                  POST /api/v1/templates
+viewer                    GET /api/v1/templates/{template_id}
+operator                  PUT /api/v1/templates/{template_id}
+operator                  DELETE /api/v1/templates/{template_id}
 terminal                  GET /api/v1/terminals/{terminal_id}/files/{sha256}
 operator                  POST /api/v1/terminals/{terminal_id}/commands
 operator                  POST /api/v1/command-bulks
@@ -123,6 +132,8 @@ viewer    /
 viewer    /quarantine
 viewer    /quarantine/{held_id}
 viewer    /rooms
+viewer    /templates
+admin     /terminals/import
 viewer    /terminals
 viewer    /terminals/{terminal_id}
 """)
@@ -159,8 +170,8 @@ operator         commands/page.py _ask write
 viewer           console/search_page.py register.search read
 operator         members/import_page.py register.import_members writable
 viewer           members/import_page.py _Import.show read
-viewer           members/import_page.py _Import._check read
-operator         members/import_page.py _Import._apply write
+viewer           members/import_page.py _Import.checked read
+operator         members/import_page.py _Import.written write
 viewer           members/member_form.py member_fields read
 viewer           members/member_page.py _Detail._draw read
 operator         members/member_page.py _Detail._edit.edit write
@@ -180,12 +191,22 @@ viewer           rooms/page.py register.listing.show read
 viewer           rooms/page.py _ask read
 operator         rooms/page.py _ask.save write
 viewer           rooms/page.py _act read
+viewer           templates/page.py register.listing read
+viewer           templates/page.py _Acts._add read
+operator         templates/page.py _Acts._add.add write
+operator         templates/page.py _Acts._edit.save write
+operator         templates/page.py _Acts._away.take_away write
+admin            terminals/import_page.py register.import_terminals writable
+viewer           terminals/import_page.py _Import.checked read
+admin            terminals/import_page.py _Import.written write
+admin            terminals/replace_dialog.py ask_replacement.replace write
 viewer           terminals/page.py _Listing._draw read
 viewer           terminals/page.py _add read
 admin            terminals/page.py _add.add write
 operator         terminals/pin_dialog.py ask_pin.save write
 operator         terminals/seen_dialog.py ask_seen.save write
 viewer           terminals/terminal_form.py edit read
+viewer           terminals/terminal_form.py _faster read
 operator         terminals/terminal_form.py edit.save write
 viewer           terminals/terminal_page.py _Page._read read
 admin-confirmed  terminals/terminal_page.py _Page._new_password write

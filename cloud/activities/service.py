@@ -18,11 +18,11 @@ from cloud.activities.models import Activity, Occurrence
 from cloud.audit.service import Change, note, state
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
-from cloud.errors import Conflict, NotFound, Unfit
+from cloud.errors import Conflict, Unfit
 from cloud.forms import Form, InstantUs, Name, OptionalName, TimeZone
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationId
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
 from cloud.scope import Scope
@@ -79,10 +79,7 @@ class ActivityForm(Form):
 def get(session: Session, scope: Scope, activity_id: str, *, to_edit: bool = False) -> Activity:
     """NotFound outside the scope, too."""
     query = select(Activity).where(Activity.id == activity_id, organisations.within(scope, Activity.organisation_id))
-    activity = session.scalar(query.with_for_update() if to_edit else query)
-    if activity is None:
-        raise NotFound(f"There is no activity {activity_id}.", code="no_activity", id=activity_id)
-    return activity
+    return get_one(session, query, "activity", activity_id, to_edit=to_edit)
 
 
 def list_activities(
@@ -178,10 +175,7 @@ def get_occurrence(session: Session, scope: Scope, occurrence_id: str, *, to_edi
     query = select(Occurrence).where(
         Occurrence.id == occurrence_id, organisations.within(scope, Occurrence.organisation_id)
     )
-    occurrence = session.scalar(query.with_for_update() if to_edit else query)
-    if occurrence is None:
-        raise NotFound(f"There is no occurrence {occurrence_id}.", code="no_occurrence", id=occurrence_id)
-    return occurrence
+    return get_one(session, query, "occurrence", occurrence_id, to_edit=to_edit)
 
 
 def list_occurrences(

@@ -21,7 +21,7 @@ from firmware_specs.credentials import card_number
 
 ID: Final = re.compile(r"\b(?:acc|act|mem|org|rm)_[0-9a-f]{16}\b")
 LEFT_OUT: Final = frozenset({
-    "organisation_id", "timezone", "opens_before_s", "profile", "language", "resend_timeout_s", "health_every_s", "session_id",
+    "organisation_id", "timezone", "opens_before_s", "profile", "session_id",
 })  # fmt: skip
 """What an entry holds besides, that says little to a person; the API gives all."""
 
@@ -57,6 +57,11 @@ def subject(words: Words, entry: AuditEntry, known: Names) -> str:
         return card_number(entry.subject)
     if entry.action.startswith("token."):
         return str(entry.detail.get("name") or entry.subject)
+    if entry.action.startswith("template."):
+        place = entry.detail.get("room_id") or entry.detail.get("organisation_id")
+        return known.of(words, str(place)) if place else words("templates.everywhere")
+    if entry.action == "terminal.import":
+        return words("nav.terminals")
     thing = entry.subject.partition("/")[0]
     return known.of(words, thing)
 
@@ -132,4 +137,4 @@ def _value(words: Words, name: str, value: Any, entry: AuditEntry, known: Names)
     if isinstance(value, list):
         return words("audit.and_short").join(known.of(words, str(each)) for each in value)
     said_in_words = words.maybe(f"{'role' if name == 'role' else name}.{value}")
-    return said_in_words or known.of(words, words.number(value) if isinstance(value, int) else str(value))
+    return said_in_words or known.of(words, words.number(value) if isinstance(value, int | float) else str(value))

@@ -18,7 +18,7 @@ from cloud.commands.models import Command, CommandWordSaid
 from cloud.commands.states import OPEN, Event, State, after
 from cloud.errors import Conflict, NotFound, Unfit
 from cloud.forms import Form
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.scope import Scope
 from cloud.terminals import service as terminals
 from cloud.terminals.service import TerminalId
@@ -118,10 +118,7 @@ def _new(change: Change, terminal_id: str, form: CommandForm, bulk: str | None) 
 def get(session: Session, scope: Scope, command_id: str, *, to_edit: bool = False) -> Command:
     """NotFound outside the scope, too."""
     query = select(Command).where(Command.id == command_id, terminals.within(scope, Command.terminal_id))
-    command = session.scalar(query.with_for_update() if to_edit else query)
-    if command is None:
-        raise NotFound(f"There is no command {command_id}.", code="no_command", id=command_id)
-    return command
+    return get_one(session, query, "command", command_id, to_edit=to_edit)
 
 
 def list_commands(

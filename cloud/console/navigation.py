@@ -30,6 +30,7 @@ WATCH = (
 
 KEEP = (
     Place("organisations", "/organisations"),
+    Place("templates", "/templates"),
     Place("accounts", "/accounts", Role.ADMIN),
     Place("tokens", "/tokens"),
     Place("sessions", "/sessions"),

@@ -14,6 +14,7 @@ from cloud.organisations import page as organisations
 from cloud.overview import page as overview
 from cloud.quarantine import page as quarantine
 from cloud.rooms import page as rooms
+from cloud.templates import page as templates
 from cloud.terminals import page as terminals
 
 PAGES: tuple[Callable[[Shell], None], ...] = (
@@ -25,6 +26,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     quarantine.register,
     audit.register,
     organisations.register,
+    templates.register,
     accounts.register,
     tokens.register,
     sessions.register,

@@ -66,7 +66,15 @@ def says(words: Words, wrong: Fault) -> str:
 
 
 def _shown(words: Words, values: object) -> dict[str, object]:
-    """A role is said in words; all else is data."""
+    """A role and a unit are said in words; all else is data."""
     given = dict(values) if isinstance(values, dict) else {}
-    return {name: words.known(f"role.{value}", str(value)) if name in {"role", "has"} else value
-            for name, value in given.items()}  # fmt: skip
+    return {name: _in_words(words, name, value) for name, value in given.items()}
+
+
+def _in_words(words: Words, name: str, value: object) -> object:
+    if name in {"role", "has"}:
+        return words.known(f"role.{value}", str(value))
+    if name == "unit" and value:
+        unit = str(value).strip()
+        return f" {words.known(f'unit.{unit}', unit)}"
+    return value

@@ -17,13 +17,13 @@ from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.credentials import issuer_keys
 from cloud.credentials.models import Credential, IssuerKey
-from cloud.errors import Conflict, NotFound
+from cloud.errors import Conflict
 from cloud.forms import Form, Sentence
 from cloud.keybox import KeyBox
 from cloud.members import service as members
 from cloud.members.service import MemberId
 from cloud.organisations import service as organisations
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.scope import Scope
 from cloud.settings import Settings
 from firmware_specs import credentials as contract
@@ -104,10 +104,7 @@ def issue(session: Session, change: Change, scope: Scope, issuer: Issuer, form: 
 def get(session: Session, scope: Scope, credential_id: str, *, to_edit: bool = False) -> Credential:
     """NotFound outside the scope, too."""
     query = select(Credential).where(Credential.id == credential_id, members.within(scope, Credential.member_id))
-    credential = session.scalar(query.with_for_update() if to_edit else query)
-    if credential is None:
-        raise NotFound(f"There is no credential {credential_id}.", code="no_credential", id=credential_id)
-    return credential
+    return get_one(session, query, "credential", credential_id, to_edit=to_edit)
 
 
 def list_credentials(

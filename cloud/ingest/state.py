@@ -16,6 +16,7 @@ import structlog
 
 from cloud.bulk import Bulk, Row
 from cloud.ingest import alarm, metrics
+from cloud.ingest.report_loop import ReportLoops
 from cloud.terminals import presence
 from cloud.terminals.presence import CONNECTED, Presence, Standing
 from firmware_specs.errors import DecodeError
@@ -24,6 +25,8 @@ from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import decode_reported, decode_state
 
 TERMINALS: Final = 20_000
+LOOPS: Final = "report_loop"
+"""The mark of a terminal that reports its twin in a loop."""
 STATES: Final = 4
 """The newest birth is among these: a terminal's births and deaths alternate, but for a will that came late."""
 
@@ -49,6 +52,8 @@ class Heard:
     states: dict[str, deque[StateMessage]] = field(default_factory=dict)
     reported: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     live: dict[str, int] = field(default_factory=dict)
+    looping: set[str] = field(default_factory=set)
+    """Of those that reported: who does so in a loop."""
 
     def terminals(self) -> set[str]:
         """Whom it is about."""
@@ -69,6 +74,7 @@ class Heard:
             _put(self.reported, terminal, reported)
         for terminal, at in other.live.items():
             _put(self.live, terminal, at)
+        self.looping |= other.looping & self.reported.keys()
 
     def split(self, at: int) -> "tuple[Heard, Heard]":
         """What was heard until `at`, and what was heard since."""
@@ -77,7 +83,9 @@ class Heard:
             for message in states:
                 (until if message.at <= at else since).add_state(message)
         for terminal, reported in self.reported.items():
-            (until if reported[1] <= at else since).reported[terminal] = reported
+            part = until if reported[1] <= at else since
+            part.reported[terminal] = reported
+            part.looping |= self.looping & {terminal}
         for terminal, heard_at in self.live.items():
             (until if heard_at <= at else since).live[terminal] = heard_at
         return until, since
@@ -94,11 +102,12 @@ class Written:
 
 
 class StateBoard:
-    """Collects what is heard."""
+    """Collects what is heard. Who reports in a loop is written rarely, and marked."""
 
-    def __init__(self) -> None:
+    def __init__(self, loops: ReportLoops | None = None) -> None:
         self._lock = threading.Lock()
         self._heard = Heard()
+        self._loops = loops or ReportLoops()
 
     def hear_state(self, message: StateMessage) -> None:
         """A birth or a death."""
@@ -108,6 +117,7 @@ class StateBoard:
     def hear_reported(self, terminal: str, payload: bytes, at: int) -> None:
         """A reported twin."""
         with self._lock:
+            self._loops.hear(terminal)
             _put(self._heard.reported, terminal, (payload, at))
 
     def hear_live(self, terminal: str, at: int) -> None:
@@ -116,9 +126,13 @@ class StateBoard:
             _put(self._heard.live, terminal, at)
 
     def take(self) -> Heard:
-        """Everything that waits."""
+        """Everything that waits, but for reports of those who loop and had one written lately."""
         with self._lock:
             heard, self._heard = self._heard, Heard()
+            held = {each for each in heard.reported if not self._loops.may_write(each)}
+            for each in held:
+                self._heard.reported[each] = heard.reported.pop(each)
+            heard.looping = {each for each in heard.reported if self._loops.is_looping(each)}
             return heard
 
     def put_back(self, heard: Heard) -> None:
@@ -132,7 +146,7 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     """Apply it to the terminals' rows; what unknown terminals said is passed over."""
     standings = read_standings(bulk, heard.terminals())
     after, births, born = dict(standings), {}, set()
-    marks: dict[str, set[str]] = {}
+    marks = {each: {LOOPS} for each in heard.looping & standings.keys()}
     waiting: dict[str, str] = {}
     for each in chain.from_iterable(heard.states.values()):
         if each.terminal not in standings or not each.payload:
@@ -156,7 +170,8 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])
     if marks:
-        alarm.mark(bulk, marks, max(states[-1].at for states in heard.states.values()))
+        at = [*(states[-1].at for states in heard.states.values()), *(at for _, at in heard.reported.values())]
+        alarm.mark(bulk, marks, max(at))
     return Written(frozenset(born), _write_reported(bulk, heard.reported, standings), waiting)
 
 
@@ -178,7 +193,7 @@ def suspect_all(bulk: Bulk, at: int) -> int:
 def suspect_silent(bulk: Bulk, at: int) -> int:
     """Time has passed: those that are online and have said nothing for longer than they may. How many."""
     silent = bulk.rows(
-        "SELECT id, settings FROM terminals WHERE presence = ? AND COALESCE(last_heard_at, 0) < ? "
+        "SELECT id, COALESCE(twin_settings, settings) FROM terminals WHERE presence = ? AND COALESCE(last_heard_at, 0) < ? "
         "AND COALESCE(presence_at, 0) < ?",
         (Presence.ONLINE.value, at - presence.SILENT_US, at - presence.SILENT_US),
     )

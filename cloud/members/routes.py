@@ -9,7 +9,6 @@ from pydantic import Field
 
 from cloud import csv_stream
 from cloud.api import (
-    FaultView,
     IfMatch,
     PageOf,
     Pages,
@@ -27,7 +26,7 @@ from cloud.members.service import MemberForm
 from cloud.organisations.service import OrganisationId
 from cloud.security import Admin, Operator, Viewer
 from cloud.terminals import files
-from cloud.uploads import upload
+from cloud.uploads import CSV_BODY, CsvReport, upload
 
 routes = router("/members", "members")
 
@@ -54,20 +53,13 @@ class RowView(View):
 
     number: int
     action: str = Field(examples=["created", "updated", "unchanged"])
-    external_id: str
+    external_id: Annotated[str, Field(validation_alias="key")]
     name: str
 
 
-class ReportView(View):
+class ReportView(CsvReport):
     """What an import did, or would do. Counts are exact; at most 1,000 rows and problems are listed."""
 
-    encoding: str
-    rows: int
-    created: int
-    updated: int
-    unchanged: int
-    problem_count: int
-    problems: list[FaultView]
     shown: list[RowView]
 
 
@@ -96,12 +88,7 @@ def create_member(cloud: TheCloud, by: Operator, form: MemberForm, response: Res
 
 @routes.post(
     "/import",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
+    openapi_extra=CSV_BODY,
     responses=problems(404),
 )
 def import_members(

@@ -15,12 +15,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from cloud.audit.service import Change, note
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
-from cloud.errors import Conflict, NotFound
+from cloud.errors import Conflict
 from cloud.forms import ExternalId, Form, Name
 from cloud.members.models import Member
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationId
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.scope import Scope
 
 MemberId = Annotated[str, Field(pattern=r"^mem_[0-9a-f]{16}$", examples=["mem_0123456789abcdef"])]
@@ -64,10 +64,7 @@ def new_subject() -> str:
 def get(session: Session, scope: Scope, member_id: str, *, to_edit: bool = False) -> Member:
     """NotFound outside the scope, too. An erased member is found; `erased_at` says so."""
     query = select(Member).where(Member.id == member_id, organisations.within(scope, Member.organisation_id))
-    member = session.scalar(query.with_for_update() if to_edit else query)
-    if member is None:
-        raise NotFound(f"There is no member {member_id}.", code="no_member", id=member_id)
-    return member
+    return get_one(session, query, "member", member_id, to_edit=to_edit)
 
 
 def list_members(

@@ -1,6 +1,6 @@
 """Rooms of organisations, known to people by the number on their plate."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -8,13 +8,14 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, t
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.audit.service import Change, note, state
+from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import new_id, next_version
-from cloud.errors import Conflict, NotFound
+from cloud.errors import Conflict
 from cloud.forms import Form, Name, OptionalName, Plate
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationId
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.rooms.models import Room
 from cloud.scope import Scope
 
@@ -60,6 +61,27 @@ def labels(session: Session, room_ids: Iterable[str]) -> dict[str, tuple[str, st
     return {room_id: (number, name, name_en) for room_id, number, name, name_en in session.execute(query)}
 
 
+def named(session: Session, scope: Scope, names: Sequence[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """By name, a number or an id: (id, number, organisation) of each room of the scope that is called so."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for some in chunks(names, IN_CHUNK):
+        query = select(Room.id, Room.number, Room.organisation_id).where(
+            or_(Room.id.in_(some), Room.number.in_(some)), organisations.within(scope, Room.organisation_id)
+        )
+        for room_id, number, owner in session.execute(query.order_by(Room.id)):
+            for name in {room_id, number} & set(some):
+                found.setdefault(name, []).append((room_id, number, owner))
+    return found
+
+
+def owners(session: Session, room_ids: Iterable[str]) -> dict[str, str]:
+    """The organisation of each of these rooms."""
+    found: dict[str, str] = {}
+    for some in chunks(set(room_ids), IN_CHUNK):
+        found |= dict(session.execute(select(Room.id, Room.organisation_id).where(Room.id.in_(some))).all())
+    return found
+
+
 def count(session: Session, scope: Scope) -> int:
     """How many rooms there are."""
     return (
@@ -82,10 +104,7 @@ def organisation_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
 def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:
     """NotFound outside the scope, too."""
     query = select(Room).where(Room.id == room_id, organisations.within(scope, Room.organisation_id))
-    room = session.scalar(query.with_for_update() if to_edit else query)
-    if room is None:
-        raise NotFound(f"There is no room {room_id}.", code="no_room", id=room_id)
-    return room
+    return get_one(session, query, "room", room_id, to_edit=to_edit)
 
 
 def list_rooms(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
 from cloud.rooms import service as rooms
@@ -15,18 +15,22 @@ STATES = ("online", "suspect", "offline", "asleep", "maintenance", "never")
 """In the order in which they are shown; `never` is shown as unknown."""
 
 
+IN_SERVICE = and_(Terminal.enabled, Terminal.replaced_by.is_(None))
+"""Neither shut out nor replaced by another: what is asked after."""
+
+
 @dataclass(frozen=True)
 class Fleet:
-    """How many enabled terminals are in which state, and when one was last heard."""
+    """How many terminals in service are in which state, and when one was last heard."""
 
     presence: tuple[tuple[str, int], ...]
     heard_at: datetime | None
 
 
 def summary(session: Session, scope: Scope) -> Fleet:
-    """Of all enabled terminals in the scope."""
+    """Of all terminals in service in the scope."""
     query = select(Terminal.presence, func.count(), func.max(Terminal.last_heard_at)).where(
-        Terminal.enabled, rooms.within(scope, Terminal.room_id)
+        IN_SERVICE, rooms.within(scope, Terminal.room_id)
     )
     rows = session.execute(query.group_by(Terminal.presence)).all()
     counts = {presence: count for presence, count, _ in rows}
@@ -35,42 +39,43 @@ def summary(session: Session, scope: Scope) -> Fleet:
 
 
 def marked(session: Session, scope: Scope, limit: int) -> Sequence[Terminal]:
-    """Enabled terminals with a mark: something that a person should look at."""
-    query = select(Terminal).where(
-        Terminal.enabled, func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id)
-    )
+    """Terminals in service with a mark: something that a person should look at."""
+    query = select(Terminal).where(IN_SERVICE, func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id))
     return session.scalars(query.order_by(Terminal.id).limit(limit)).all()
 
 
 def away(session: Session, scope: Scope, limit: int = 200) -> Sequence[Terminal]:
-    """Enabled terminals that are offline, the longest away first."""
-    query = select(Terminal).where(
-        Terminal.enabled, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id)
-    )
+    """Terminals in service that are offline, the longest away first."""
+    query = select(Terminal).where(IN_SERVICE, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id))
     return session.scalars(query.order_by(Terminal.presence_at, Terminal.id).limit(limit)).all()
 
 
 def kiosks_in(session: Session, scope: Scope, room_id: str) -> dict[str, int]:
     """Ids of the kiosks of a room, in order, with their versions."""
     query = select(Terminal.id, Terminal.version).where(
-        Terminal.room_id == room_id, Terminal.kind == "kiosk", rooms.within(scope, Terminal.room_id)
+        Terminal.room_id == room_id,
+        Terminal.kind == "kiosk",
+        Terminal.replaced_by.is_(None),
+        rooms.within(scope, Terminal.room_id),
     )
     return dict(session.execute(query.order_by(Terminal.id)).all())
 
 
 def by_organisation(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
-    """How many enabled terminals each organisation has in its own rooms, and how many of them are offline."""
+    """How many terminals in service each organisation has in its own rooms, and how many of them are offline."""
     owner = rooms.organisation_of(Terminal.room_id)
     offline = func.sum(case((Terminal.presence == "offline", 1), else_=0))
     query = select(owner, func.count(), offline).where(
-        Terminal.enabled, Terminal.room_id.is_not(None), rooms.within(scope, Terminal.room_id)
+        IN_SERVICE, Terminal.room_id.is_not(None), rooms.within(scope, Terminal.room_id)
     )
     return {owner_id: (count, int(away)) for owner_id, count, away in session.execute(query.group_by(owner))}
 
 
 def in_rooms(session: Session, room_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """(id, presence) of the terminals of each room."""
-    query = select(Terminal.room_id, Terminal.id, Terminal.presence).where(Terminal.room_id.in_(room_ids))
+    query = select(Terminal.room_id, Terminal.id, Terminal.presence).where(
+        Terminal.room_id.in_(room_ids), Terminal.replaced_by.is_(None)
+    )
     found: dict[str, list[tuple[str, str]]] = {}
     for room_id, terminal_id, presence in session.execute(query.order_by(Terminal.id)):
         found.setdefault(str(room_id), []).append((terminal_id, presence))

@@ -1,7 +1,8 @@
 """Terminals, the twins they were given, the files their twins name.
 
-The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service` and
-`.twin`. An operator who has looked takes marks away again. `marked_at` is when the newest of them was set.
+The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service`, `.replacing` and `.twin`.
+`settings` are the terminal's own, `twin_settings` all that its newest twin tells. An operator who has looked takes marks away
+again; `marked_at` is when the newest of them was set.
 """
 
 from datetime import datetime
@@ -32,6 +33,11 @@ class Terminal(Base):
     twin_epoch: Mapped[int | None] = mapped_column(BigInteger)
     twin_inputs: Mapped[int | None] = mapped_column(BigInteger)
     twin_checked_at: Mapped[datetime | None] = mapped_column(Instant)
+    twin_settings: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+
+    replaces: Mapped[str | None] = mapped_column(Text)
+    replaced_by: Mapped[str | None] = mapped_column(Text)
+    replaced_at: Mapped[datetime | None] = mapped_column(Instant)
 
     presence: Mapped[str] = mapped_column(Text, default="never", server_default="never")
     presence_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -13,13 +13,15 @@ from cloud.console.markup import join, tag
 from cloud.console.places import branch_scope, organisations_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, Row, ago, button, link, panel, plate, say, small, table
+from cloud.console.widgets import Column, Row, ago, button, button_link, link, panel, plate, say, small, table
 from cloud.organisations.tree import Branch, totals
 from cloud.overview import positions
 from cloud.paging import MAX_LIMIT, Found, Paging
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, fleet, service, terminal_page
+from cloud.terminals import broker_users, fleet, import_page, service, terminal_page
+from cloud.terminals.models import Terminal
+from cloud.terminals.password_dialog import show_password
 from cloud.terminals.service import Kind, NewTerminalForm
 
 PATH = "/terminals"
@@ -29,6 +31,7 @@ EVERY_S = 3.0
 
 def register(shell: Shell) -> None:
     """`/terminals` and `/terminals/{id}`."""
+    import_page.register(shell)
     terminal_page.register(shell)
 
     @shell.page(PATH, "terminals")
@@ -75,7 +78,10 @@ class _Listing:
             lambda session, scope: _page(session, scope, self.organisation, self.search, self.presence, self.cursor)
         )
         count = words.number(sum(count for _, count in known.presence))
-        add = button(words("terminals.add"), "add", kind="main") if view.may(Role.ADMIN) else None
+        add = None
+        if view.may(Role.ADMIN):
+            many = button_link(f"{PATH}/import", words("import_terminals.title"))
+            add = join(many, button(words("terminals.add"), "add", kind="main"))
         self.top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
         self.states.set_content(str(_states(view, known.presence, self.presence, self.organisation)))
         several = len(known.branches) > 1
@@ -96,7 +102,8 @@ class _Line:
     stored: tuple[int, int] | None
     version: str
     marks: list[str]
-    enabled: bool
+    out: str
+    """Why it is not in service: `disabled`, `replaced`; else empty."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ def _lines(session: Session, scope: Scope, search: str, presence: str, cursor: s
     stored = positions.waiting_by_terminal(session, [each.id for each in found.rows])
     rows = [
         _Line(each.id, each.kind, plates.get(each.room_id or "", ("", "", "")), each.presence, each.last_heard_at,
-              stored.get(each.id), terminal_page.version(each.birth), list(each.marks), each.enabled)
+              stored.get(each.id), terminal_page.version(each.birth), list(each.marks), _out(each))
         for each in found.rows
     ]  # fmt: skip
     return Found(rows, found.next_cursor)
@@ -199,11 +206,17 @@ def _listing(view: View, found: Found[_Line], search: str, presence: str, organi
     return join(table(columns, rows, words("nav.terminals")), pager)
 
 
+def _out(terminal: Terminal) -> str:
+    if not terminal.enabled:
+        return "disabled"
+    return "" if terminal.replaced_by is None else "replaced"
+
+
 def _cells(view: View, row: _Line) -> list[str | Markup]:
     words = view.words
     state = facts.presence(words, row.presence)
-    if not row.enabled:
-        state = say("cancelled", words("terminals.disabled"))
+    if row.out:
+        state = say("cancelled", words(f"terminals.{row.out}"))
     marks = join([say("warn", words.known(f"mark.{mark}", mark)) for mark in row.marks[:1]])
     return [
         state,
@@ -248,6 +261,6 @@ async def _add(view: View) -> None:
             Role.ADMIN, lambda session, change, scope: service.register(session, change, scope, form)
         )
         told = await view.in_thread(lambda: broker_users.publish(view.cloud))
-        terminal_page.show_password(view, made.terminal.id, made.password, told)
+        show_password(view, made.terminal.id, made.password, told)
 
     dialogs.ask(view, words("terminals.add"), fields, words("terminals.add"), add)

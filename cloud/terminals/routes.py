@@ -1,6 +1,5 @@
-"""HTTP: terminals, their twins, and the files that a terminal fetches for itself."""
+"""HTTP: terminals, and the files that a terminal fetches for itself."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
@@ -14,7 +13,7 @@ from cloud.rooms.service import RoomId
 from cloud.security import Admin, ConfirmedAdmin, Operator, TerminalCredentials, Viewer
 from cloud.terminals import broker_users, service, twin
 from cloud.terminals.broker_users import BrokerUsers
-from cloud.terminals.service import Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
+from cloud.terminals.service import PIN_HASH, Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
 
 routes = router("/terminals", "terminals")
 
@@ -43,19 +42,22 @@ class TerminalView(View):
     reported_at: InstantUs | None
     marks: list[str]
     marked_at: InstantUs | None
+    replaces: str | None
+    replaced_by: str | None
+    replaced_at: InstantUs | None
     stored_settings: dict[str, Any] = Field(validation_alias="settings", exclude=True)
 
     @computed_field  # type: ignore[prop-decorator]  # mypy issue 1362: a decorator over property
     @property
     def settings(self) -> dict[str, str | float]:
-        """What the twin tells it, without the PIN's hash."""
-        return {name: value for name, value in self.stored_settings.items() if name != "staff_pin_hash"}
+        """Its own settings; what its twin tells it says `/settings`."""
+        return {name: value for name, value in self.stored_settings.items() if name != PIN_HASH}
 
     @computed_field  # type: ignore[prop-decorator]  # the same
     @property
     def has_staff_pin(self) -> bool:
         """Whether staff entry is open."""
-        return "staff_pin_hash" in self.stored_settings
+        return PIN_HASH in self.stored_settings
 
 
 class RegisteredView(View):
@@ -71,15 +73,6 @@ class StandingView(View):
 
     terminal: TerminalView
     broker_users: BrokerUsers
-
-
-class TwinView(View):
-    """A desired twin as it was published."""
-
-    epoch: int
-    number: int
-    created_at: InstantUs
-    document: dict[str, Any]
 
 
 @routes.get("")
@@ -178,19 +171,6 @@ def disable_terminal(
 def enable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response) -> StandingView:
     """What it had opens the broker and its files again, unless it was revoked."""
     return _stand(cloud, by, terminal_id, if_match, response, enabled=True)
-
-
-@routes.get("/{terminal_id}/twin", responses=problems(404))
-def get_twin(cloud: TheCloud, by: Operator, terminal_id: Id) -> TwinView:
-    """Its newest desired twin."""
-    with cloud.reading() as session:
-        service.get(session, by.scope, terminal_id)
-        found = twin.current_twin(session, terminal_id)
-        if found is None:
-            raise NotFound("It has no twin yet.")
-        document = json.loads(found.document)
-        document.pop("staff_pin_hash", None)
-        return TwinView(epoch=found.epoch, number=found.number, created_at=found.created_at, document=document)
 
 
 @routes.get(

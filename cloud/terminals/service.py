@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,22 +22,30 @@ from cloud.audit.service import Change, note, state
 from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import next_version
-from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unfit
+from cloud.errors import Conflict, Forbidden, Unauthenticated, Unfit
 from cloud.forms import Form, Sentence
-from cloud.paging import Found, Paging, find
+from cloud.paging import Found, Paging, find, get_one
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
 from cloud.scope import Scope
+from cloud.templates import merging
+from cloud.templates.merging import Given
 from cloud.terminals.models import Terminal
 from firmware_specs.topics import RESERVED_IDS
 
 PASSWORD_BYTES = 24
+TAKEN_BY_ADDRESSES = {"import", "export"}
+"""What stands where an id stands in the API's and the console's addresses."""
+
+PIN_HASH = "staff_pin_hash"
+"""Beside the settings, in the same document: it goes to the twin as it is."""
+
 NO_PASSWORD = ""
 """In place of Mosquitto's hash: the terminal is known by its certificate, and no password opens the broker."""
 
 
 def _not_reserved(value: str) -> str:
-    if value in RESERVED_IDS:
+    if value in RESERVED_IDS | TAKEN_BY_ADDRESSES:
         raise Unfit("this id is reserved", "reserved_id")
     return value
 
@@ -55,21 +63,16 @@ class Kind(StrEnum):
     TV = "tv"
 
 
-class TerminalSettings(Form):
-    """What the desired twin tells a terminal beside its room."""
-
-    language: Literal["zh", "en"] = "zh"
-    resend_timeout_s: Annotated[float, Field(ge=1, le=600, description="Seconds.")] = 20.0
-    health_every_s: Annotated[float, Field(ge=5, le=86_400, description="Seconds.")] = 60.0
-
-
 class TerminalForm(Form):
-    """What a terminal is, and where it stands; without a room it waits for one."""
+    """What a terminal is, and where it stands; without a room it waits for one.
+
+    `settings` are its own, by name, as its profile lists them; what is not named comes from templates, or is the default.
+    """
 
     kind: Kind = Kind.KIOSK
     profile: Profile = "kiosk"
     room_id: RoomId | None = None
-    settings: TerminalSettings = TerminalSettings()
+    settings: Given = Field(default_factory=dict)
 
 
 class NewTerminalForm(TerminalForm):
@@ -117,10 +120,7 @@ def is_disabled(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
 def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = False) -> Terminal:
     """NotFound outside the scope, too; a terminal without a room is in the scope of everything only."""
     query = select(Terminal).where(Terminal.id == terminal_id, rooms.within(scope, Terminal.room_id))
-    terminal = session.scalar(query.with_for_update() if to_edit else query)
-    if terminal is None:
-        raise NotFound(f"There is no terminal {terminal_id}.", code="no_terminal", id=terminal_id)
-    return terminal
+    return get_one(session, query, "terminal", terminal_id, to_edit=to_edit)
 
 
 def standings(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> dict[str, bool]:
@@ -160,10 +160,10 @@ def list_terminals(
 
 
 def register(session: Session, change: Change, scope: Scope, form: NewTerminalForm) -> Registered:
-    """Conflict for an id that was ever used: its records are its own for ever."""
+    """Conflict for an id that was ever used: its records are its own for ever. Invalid for settings that it does not take."""
     if session.get(Terminal, form.id) is not None:
         raise Conflict(f"There is a terminal {form.id} already.", code="terminal_exists", id=form.id)
-    _check_room(session, scope, form.room_id)
+    _check(session, scope, form)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     terminal = Terminal(
         created_at=change.at,
@@ -185,17 +185,18 @@ def register(session: Session, change: Change, scope: Scope, form: NewTerminalFo
 def edit(
     session: Session, change: Change, scope: Scope, terminal_id: str, version: int, form: TerminalForm
 ) -> Terminal:
-    """Replace what it is; its staff PIN stays."""
+    """Replace what it is; its staff PIN stays. One that was replaced is in service again. Invalid for what it does not take."""
     terminal = get(session, scope, terminal_id, to_edit=True)
     before = _standing(terminal)
     next_version(terminal, version)
-    _check_room(session, scope, form.room_id)
+    _check(session, scope, form)
     values = form.model_dump()
-    pin_hash = terminal.settings.get("staff_pin_hash")
+    pin_hash = terminal.settings.get(PIN_HASH)
     if pin_hash:
-        values["settings"]["staff_pin_hash"] = pin_hash
+        values["settings"][PIN_HASH] = pin_hash
     for field, value in values.items():
         setattr(terminal, field, value)
+    terminal.replaced_by = terminal.replaced_at = None
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "terminal.edit", terminal_id, before=before, **form.model_dump())
@@ -206,10 +207,10 @@ def set_pin(session: Session, change: Change, scope: Scope, terminal_id: str, ve
     """The twin carries its argon2 hash."""
     terminal = get(session, scope, terminal_id, to_edit=True)
     next_version(terminal, version)
-    before = {"has_staff_pin": "staff_pin_hash" in terminal.settings}
-    settings = _settings(terminal)
+    before = {"has_staff_pin": PIN_HASH in terminal.settings}
+    settings = own_settings(terminal)
     if form.pin is not None:
-        settings["staff_pin_hash"] = PasswordHasher().hash(form.pin.get_secret_value())
+        settings[PIN_HASH] = PasswordHasher().hash(form.pin.get_secret_value())
     terminal.settings = settings
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
@@ -294,6 +295,11 @@ def authenticate(session: Session, terminal_id: str, name: str, password: str) -
     return terminal
 
 
+def own_settings(terminal: Terminal) -> dict[str, Any]:
+    """What was set at this terminal itself, without the PIN's hash."""
+    return {name: value for name, value in terminal.settings.items() if name != PIN_HASH}
+
+
 def broker_hashes(session: Session) -> Mapping[str, str | None]:
     """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
     rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
@@ -311,16 +317,13 @@ def _draw_password(terminal: Terminal) -> str:
 
 def _standing(terminal: Terminal) -> dict[str, Any]:
     """What an edit replaces, without the PIN's hash."""
-    return state(terminal, ("kind", "profile", "room_id")) | {"settings": _settings(terminal)}
+    return state(terminal, ("kind", "profile", "room_id", "replaced_by")) | {"settings": own_settings(terminal)}
 
 
-def _settings(terminal: Terminal) -> dict[str, Any]:
-    return {name: value for name, value in terminal.settings.items() if name != "staff_pin_hash"}
-
-
-def _check_room(session: Session, scope: Scope, room_id: str | None) -> None:
-    if room_id is not None:
-        rooms.get(session, scope, room_id)
+def _check(session: Session, scope: Scope, form: TerminalForm) -> None:
+    merging.check(form.profile, form.settings)
+    if form.room_id is not None:
+        rooms.get(session, scope, form.room_id)
 
 
 def _hasher() -> PasswordHasher:

@@ -21,7 +21,6 @@ from cloud.console.widgets import (
     Stop,
     ago,
     button,
-    button_link,
     chip,
     line,
     link,
@@ -40,9 +39,9 @@ from cloud.overview import positions
 from cloud.overview.positions import NOT_COUNTED, StreamStanding
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, service, terminal_form, twin, twin_table
-from cloud.terminals.broker_users import BrokerUsers
+from cloud.terminals import broker_users, replace_dialog, service, terminal_form, twin_table
 from cloud.terminals.models import Terminal
+from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
 from cloud.terminals.seen_dialog import ask_seen
 from cloud.timeseries.port import Bucket, Measurement, Timeseries, TimeseriesError, Where
@@ -74,8 +73,7 @@ class _Known:
     room: str
     room_name: tuple[str, str]
     streams: list[StreamStanding]
-    document: dict[str, Any] | None
-    told_at: datetime | None
+    told: twin_table.Told
     commands: commands.Commands
     certificate: certificates.Newest
 
@@ -83,14 +81,12 @@ class _Known:
 def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
     terminal = service.get(session, scope, terminal_id)
     room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
-    told = twin.current_twin(session, terminal_id)
     return _Known(
         terminal,
         room.number if room else "",
         (room.name, room.name_en) if room else ("", ""),
         positions.streams_of(session, terminal_id),
-        twin_table.document(told.document) if told else None,
-        told.created_at if told else None,
+        twin_table.told(session, terminal),
         commands.newest(session, scope, terminal_id),
         certificates.newest(session, scope, terminal_id),
     )
@@ -127,7 +123,7 @@ class _Page:
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
-        self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
+        self.twin.set_content(str(twin_table.table_of(words, known.told, known.terminal)))
         self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
@@ -137,9 +133,10 @@ class _Page:
         terminal = known.terminal
         key, kind = ("disable", "danger") if terminal.enabled else ("enable", None)
         pin = button(words("terminal.pin"), "pin") if terminal.kind == "kiosk" else None
+        other = button(words("replace.it"), "replace") if terminal.replaced_by is None else None
         actions = join(
             join(button(words("page.edit"), "edit"), pin) if self.view.may(Role.OPERATOR) else None,
-            join(button(words("terminal.password"), "password"), button(words(f"terminal.{key}"), key, kind=kind))
+            join(other, button(words("terminal.password"), "password"), button(words(f"terminal.{key}"), key, kind=kind))
             if self.view.may(Role.ADMIN) else None,
         )  # fmt: skip
         above = join(link(PATH, words("nav.terminals")), f" / {words.either(*known.room_name)}" if known.room else None)
@@ -152,7 +149,7 @@ class _Page:
         disabled = say("cancelled", words("terminals.disabled")) if not terminal.enabled else None
         kind = tag("span", f"· {words(f'kind.{terminal.kind}')}", class_="q")
         under = tag("p", facts.presence(words, terminal.presence), disabled, said, kind, class_="rl-row rl-under")
-        return join(top, under)
+        return join(top, under, replace_dialog.said(self.view, terminal))
 
     async def _chart(self) -> None:
         words, until, cloud = self.view.words, self.view.now, self.view.cloud
@@ -174,10 +171,12 @@ class _Page:
         if await certificates.act_on(self.view, self.id, act, self._read):
             return
         if act == "edit":
-            await terminal_form.edit(self.view, self.known.terminal, self._read)
+            await terminal_form.edit(self.view, self.id, self._read)
         elif act == "pin":
             ask_pin(self.view, self.view.words("terminal.pin_title", terminal=self.id),
                     {self.id: self.known.terminal.version}, self._read)  # fmt: skip
+        elif act == "replace":
+            replace_dialog.ask_replacement(self.view, self.known.terminal, self._read)
         elif act == "seen":
             ask_seen(self.view, self.id, self.known.terminal.marks, self._read)
         elif act == "password":
@@ -219,17 +218,6 @@ class _Page:
         await self.view.write(Role.ADMIN, stand, confirmed=not enabled)
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()
-
-
-def show_password(view: View, terminal_id: str, password: str, told: BrokerUsers) -> None:
-    """A terminal's new password, this once."""
-    words = view.words
-    broker = note("warn", words("terminal.restart_broker")) if told is BrokerUsers.RESTART_NEEDED else None
-    if told is BrokerUsers.FAILED:
-        broker = note("bad", words("terminal.broker_failed"))
-    to_it = button_link(f"{PATH}/{terminal_id}", words("terminal.to_it"))
-    dialogs.tell(view, words("terminal.password_title", terminal=terminal_id), tag("p", words("terminal.password_once")),
-                 tag("p", tag("code", password, class_="mono rl-secret")), broker, to_it)  # fmt: skip
 
 
 def _readings(series: Timeseries, terminal_id: str, until: datetime) -> list[tuple[str, list[Bucket]]]:

@@ -7,8 +7,8 @@ broker may have lost it. Called by ingest.
 
 import base64
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +23,12 @@ from cloud.database import transaction
 from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
 from cloud.scope import EVERYWHERE
+from cloud.templates import merging
+from cloud.templates import service as templates
+from cloud.templates.merging import Effective, Layer
 from cloud.terminals import files
 from cloud.terminals.models import PreparedFile, Terminal, Twin, TwinFile
+from cloud.terminals.service import PIN_HASH
 from firmware_specs.fields import MAX_NUMBER, MAX_TIME_US
 from firmware_specs.messages import (
     Desired,
@@ -36,7 +40,7 @@ from firmware_specs.messages import (
 )
 from firmware_specs.wire import encode, fit_desired
 
-__all__ = ["Twin", "current_twin", "due_twins", "file_of", "has_due", "renew_twins"]
+__all__ = ["Twin", "current_twin", "due_twins", "file_of", "has_due", "renew_twins", "settings_in_effect"]
 
 WINDOW = timedelta(days=30)
 STEP = timedelta(days=1)
@@ -65,6 +69,8 @@ class _Shared:
     keys: tuple[IssuerKey, ...]
     files: dict[str, tuple[str, int]]
     coming: dict[str, list[Occurrence]]
+    layers: dict[tuple[str | None, str], Sequence[Layer]] = field(default_factory=dict)
+    """The templates that count in a room (or in none) for a kind."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,15 @@ class _Ahead:
 
     inputs: int
     coming: dict[str, list[Occurrence]]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a terminal stands, and the path of the organisation there; nothing of one that waits for a room."""
+
+    room: RoomFacts | None = None
+    organisation: OrganisationFacts | None = None
+    path: str | None = None
 
 
 def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> list[Twin]:
@@ -133,6 +148,12 @@ def current_twin(session: Session, terminal_id: str) -> Twin | None:
     return session.scalar(query.order_by(Twin.number.desc()).limit(1))
 
 
+def settings_in_effect(session: Session, terminal: Terminal, *, own: bool = True) -> dict[str, Effective]:
+    """What its next twin tells of each setting of its profile, and whence: by templates and its own; or would, without those."""
+    layers = _layers(session, terminal, _place(session, terminal))
+    return _in_effect(terminal, layers, terminal.settings if own else {})
+
+
 def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
     """The content of a file that one of the terminal's newest twins names; None for any other."""
     query = select(Twin.document).where(Twin.terminal_id == terminal_id)
@@ -185,41 +206,63 @@ def _renew(session: Session, shared: _Shared, terminal: Terminal) -> Twin | None
 
 def _facts(session: Session, shared: _Shared, terminal: Terminal) -> Desired:
     """The document under the largest version there can be; as many occurrences as fit then fit under any."""
-    room = rooms.get(session, EVERYWHERE, terminal.room_id) if terminal.room_id else None
-    organisation = organisations.get(session, EVERYWHERE, room.organisation_id) if room else None
+    stands = _place(session, terminal)
+    where = (stands.room.id if stands.room else None, terminal.kind)
+    if where not in shared.layers:
+        shared.layers[where] = _layers(session, terminal, stands)
+    settings = merging.values(_in_effect(terminal, shared.layers[where], terminal.settings))
+    terminal.twin_settings = settings
     facts = Desired.model_validate(
         {
-            **terminal.settings,
+            **settings,
+            PIN_HASH: terminal.settings.get(PIN_HASH),
             "version": (shared.epoch, MAX_NUMBER),
             "occurrences_until": MAX_TIME_US,
-            "room": room and RoomFacts(id=room.id, number=room.number, name=room.name, name_en=room.name_en),
-            "organisation": organisation
-            and OrganisationFacts(
-                id=organisation.id,
-                name=organisation.name,
-                name_en=organisation.name_en,
-                timezone=organisation.timezone,
-            ),
+            "room": stands.room,
+            "organisation": stands.organisation,
             "issuer_keys": shared.keys,
-            "roster": organisation and _reference(shared, terminal, _roster_at(organisation.path)),
+            "roster": stands.path and _reference(shared, terminal, _roster_at(stands.path)),
             "revocations": _reference(shared, terminal, files.REVOCATIONS),
         }
     )
     return _with_occurrences(session, shared, terminal, facts)
 
 
+def _in_effect(terminal: Terminal, layers: Sequence[Layer], own: Mapping[str, Any]) -> dict[str, Effective]:
+    return merging.merged(merging.known_settings(terminal.profile, terminal.kind), layers, own)
+
+
+def _layers(session: Session, terminal: Terminal, stands: _Place) -> Sequence[Layer]:
+    return templates.for_terminal(session, stands.path, stands.room.id if stands.room else None, terminal.kind)
+
+
+def _place(session: Session, terminal: Terminal) -> _Place:
+    """Where it stands; a terminal that was replaced has given its room away."""
+    if terminal.room_id is None or terminal.replaced_by is not None:
+        return _Place()
+    room = rooms.get(session, EVERYWHERE, terminal.room_id)
+    owner = organisations.get(session, EVERYWHERE, room.organisation_id)
+    return _Place(
+        RoomFacts(id=room.id, number=room.number, name=room.name, name_en=room.name_en),
+        OrganisationFacts(id=owner.id, name=owner.name, name_en=owner.name_en, timezone=owner.timezone),
+        owner.path,
+    )
+
+
 def _with_occurrences(session: Session, shared: _Shared, terminal: Terminal, facts: Desired) -> Desired:
     """The nearest occurrences in the document; where not all of the window fit, all of them in a file beside it."""
-    until_at = _window_end(shared.now)
-    if terminal.room_id is not None and terminal.room_id not in shared.coming:
-        shared.coming[terminal.room_id] = _occurrences(session, shared.now, terminal.room_id)
-    coming = shared.coming.get(terminal.room_id or "", [])
+    until_at, room_id = _window_end(shared.now), facts.room.id if facts.room else None
+    if room_id is None:
+        return fit_desired(facts, []).model_copy(update={"occurrences_until": to_us(until_at)})
+    if room_id not in shared.coming:
+        shared.coming[room_id] = _occurrences(session, shared.now, room_id)
+    coming = shared.coming[room_id]
     whole = fit_desired(facts, coming)
-    if whole.occurrences_until == MAX_TIME_US or terminal.room_id is None:
-        if terminal.room_id is not None and files.occurrences_name(terminal.room_id) in shared.files:
-            files.drop_occurrences(session, terminal.room_id)
+    if whole.occurrences_until == MAX_TIME_US:
+        if files.occurrences_name(room_id) in shared.files:
+            files.drop_occurrences(session, room_id)
         return whole.model_copy(update={"occurrences_until": to_us(until_at)})
-    sha256, size = files.keep_occurrences(session, terminal.room_id, shared.epoch, coming, to_us(until_at), shared.now)
+    sha256, size = files.keep_occurrences(session, room_id, shared.epoch, coming, to_us(until_at), shared.now)
     file = _file(terminal, sha256, size)
     return fit_desired(facts.model_copy(update={"occurrences_file": file}), coming)
 

@@ -1,8 +1,10 @@
-"""Kinds of terminal: hardware, capabilities, limits and telemetry of each, as YAML files beside this one.
+"""Kinds of terminal: hardware, capabilities, limits, settings and telemetry of each, as YAML files beside this one.
 
-The agent measures what its profile names, the cloud shows it with the unit stated there. Read with `load`.
+The agent measures what its profile names and takes the settings that it names; the cloud shows both with the units and words
+stated there. Read with `load`.
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Final, Literal
 
@@ -10,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from firmware_specs.fields import Word
+from firmware_specs.profile_settings import Setting
 
 NAMES: Final = ("kiosk", "tv")
 RecordType = Literal["started", "dropped", "check_in", "check_out", "interaction", "health", "command_state"]
@@ -63,11 +66,13 @@ class Profile(_Part):
     records: list[RecordType]
     never_dropped: list[RecordType]
     limits: Limits
+    settings: Annotated[dict[Word, Setting], Field(max_length=64)]
     telemetry: Annotated[dict[Word, Metric], Field(max_length=64)]
 
 
+@cache
 def load(name: str) -> Profile:
-    """A profile by its name; ValueError names those that exist."""
+    """A profile by its name, read once; ValueError names those that exist."""
     if name not in NAMES:
         raise ValueError(f"there is no profile {name!r}; there are {', '.join(NAMES)}")
     return read(files(__name__).joinpath(f"{name}.yaml").read_text("utf-8"))

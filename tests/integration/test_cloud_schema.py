@@ -1,5 +1,6 @@
 """The schema's history gives the tables that the code has, and a program never runs on a schema it does not know."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,30 @@ def test_series_of_an_older_schema_is_made_anew(ledger_url: str) -> None:
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT journal_id FROM projector_cursor")) == projector.STARTS_OVER
         assert connection.scalar(text("SELECT COUNT(*) FROM projector_again")) == 0
+    engine.dispose()
+
+
+def test_defaults_that_every_form_once_wrote_outdo_no_template(ledger_url: str) -> None:
+    """Revision 0012: a terminal's own settings are what was chosen at it; what its newest twin told stays known."""
+    engine = create_engine_for(ledger_url)
+    config = schema.alembic_config()
+    settings = '{"language":"zh","resend_timeout_s":5.0,"health_every_s":60.0,"staff_pin_hash":"$argon2id$x"}'
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        insert = (
+            "INSERT INTO terminals (id, kind, profile, password_hash, mqtt_password_hash, enabled, settings, created_at, "
+            "version) VALUES (:id, 'kiosk', 'kiosk', '', '', :yes, :settings, 0, 1)"
+        )
+        for number in range(3):
+            connection.execute(text(insert), {"id": f"kiosk-{number}", "yes": True, "settings": settings})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT settings, twin_settings FROM terminals")).all()
+    assert len(rows) == 3
+    for own, told in rows:
+        assert json.loads(own) == {"resend_timeout_s": 5.0, "staff_pin_hash": "$argon2id$x"}
+        assert json.loads(told) == {"language": "zh", "resend_timeout_s": 5.0, "health_every_s": 60.0}
     engine.dispose()
 
 

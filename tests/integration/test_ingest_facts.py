@@ -9,17 +9,23 @@ from sqlalchemy import event, update
 
 from cloud.activities.models import Occurrence
 from cloud.attendance.models import Attendance
+from cloud.audit.service import Change
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.ingest.effective import Basis
 from cloud.ingest.models import CheckIn, CheckOut, Interaction, Quarantine
+from cloud.journal.epoch import current_epoch
 from cloud.journal.models import Stream
+from cloud.scope import EVERYWHERE
+from cloud.terminals import replacing
 from cloud.terminals.models import Terminal, Twin, TwinFile
+from cloud.terminals.replacing import ReplaceForm
+from cloud.terminals.twin import renew_twins
 from firmware_specs.messages import CheckOut as CheckOutRecord
 from firmware_specs.messages import Clock, CredentialReference, Flag, Gap, Outcome, Parent, Reason
 from firmware_specs.messages import Interaction as InteractionRecord
 from tests.integration.town_line import answers, count, ingest, marks, pen, rows
-from tests.pen import now_us
+from tests.pen import Pen, now_us
 from tests.town import ACTIVITY, ORGANISATION, OTHER_ROOM, ROOM, Town, person
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -94,6 +100,28 @@ def test_declared_gap_is_kept_with_the_stream(town: Town) -> None:
     (stream,) = rows(town, Stream)
     assert (stream.gap_stream, stream.gap_first, stream.gap_last, stream.gap_reason) == (lost, 5, 9, "disk_lost")
     assert marks(town) == ["damaged"]
+
+
+def test_late_record_of_a_replaced_terminal_counts_for_the_room_it_was_made_in(town: Town) -> None:
+    old = pen(town)
+    old.check_in(person(1), town.occurrence)
+    with transaction(town.engine) as session:
+        change, form = Change("test", town.now), ReplaceForm(by="kiosk-9", reason="its screen is broken")
+        replacing.replace(session, change, EVERYWHERE, old.terminal, 1, form)
+    with transaction(town.engine, read_only=True) as session:
+        epoch = current_epoch(session)
+    after = {twin.terminal_id: (twin.epoch, twin.number) for twin in renew_twins(town.engine, epoch, town.now)}
+    old.config = after[old.terminal]
+    old.check_in(person(2), None)
+    new = Pen(terminal="kiosk-9", config=after["kiosk-9"])
+    new.check_in(person(3), town.occurrence)
+    ingest(town, old.delivery(), new.delivery())
+    assert {row.member_id: row.room_id for row in rows(town, CheckIn)} == {
+        person(1).member: ROOM,
+        person(2).member: None,
+        person(3).member: ROOM,
+    }
+    assert {row.member_id for row in rows(town, Attendance)} >= {person(1).member, person(3).member}
 
 
 def test_room_is_that_of_the_twin_the_record_was_made_under(town: Town) -> None:

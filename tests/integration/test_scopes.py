@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cloud.checkins import service as checkins
 from cloud.clock import to_us
 from cloud.credentials import service as credentials
 from cloud.database import transaction
-from cloud.errors import NotFound
+from cloud.errors import Forbidden, NotFound
 from cloud.ingest.models import CheckIn, Quarantine
 from cloud.members import service as members
 from cloud.organisations import service as organisations
@@ -23,8 +24,11 @@ from cloud.paging import Paging
 from cloud.quarantine import service as quarantine
 from cloud.rooms import service as rooms
 from cloud.scope import EVERYWHERE, Scope
-from cloud.terminals import fleet
+from cloud.templates import service as templates
+from cloud.templates.service import SettingsForm, TemplateForm
+from cloud.terminals import fleet, importing, replacing
 from cloud.terminals import service as terminals
+from cloud.terminals.replacing import ReplaceForm
 from tests.office import Office
 
 PAGE = Paging(200)
@@ -37,6 +41,7 @@ class Branch:
     scope: Scope
     ids: frozenset[str]
     terminal_id: str
+    template_id: str
 
 
 def branch(office: Office) -> Branch:
@@ -46,6 +51,7 @@ def branch(office: Office) -> Branch:
     activity = office.activity(room["id"])
     terminal_id = office.terminal(room["id"])["terminal"]["id"]
     credential = office.make("/credentials", member_id=member["id"])
+    template = office.make("/templates", room_id=room["id"], settings={"language": "en"})["id"]
     with transaction(office.engine, read_only=True) as session:
         (occurrence,) = activities.list_occurrences(session, EVERYWHERE, PAGE, activity_id=activity["id"]).rows
         occurrence_id = occurrence.id
@@ -57,8 +63,9 @@ def branch(office: Office) -> Branch:
     }
     office.make("/corrections", **body)
     _keep_facts(office, terminal_id, room["id"], organisation["id"])
-    ids = (organisation["id"], room["id"], member["id"], activity["id"], terminal_id, credential["id"], occurrence_id)
-    return Branch(Scope(f"/{organisation['id']}/"), frozenset(ids), terminal_id)
+    ids = (organisation["id"], room["id"], member["id"], activity["id"], terminal_id, credential["id"], occurrence_id,
+           template)  # fmt: skip
+    return Branch(Scope(f"/{organisation['id']}/"), frozenset(ids), terminal_id, template)
 
 
 def _keep_facts(office: Office, terminal_id: str, room_id: str, organisation_id: str) -> None:
@@ -96,6 +103,7 @@ LISTS: dict[str, Listing] = {
     "occurrences": lambda s, scope: _ids(activities.list_occurrences(s, scope, PAGE).rows),
     "terminals": lambda s, scope: _ids(terminals.list_terminals(s, scope, PAGE).rows),
     "terminals away": lambda s, scope: _ids(fleet.away(s, scope)),
+    "templates": lambda s, scope: _ids(templates.list_templates(s, scope, PAGE).rows),
     "credentials": lambda s, scope: _ids(credentials.list_credentials(s, scope, PAGE).rows),
     "check-ins": lambda s, scope: _ids(checkins.list_check_ins(s, scope, PAGE).rows, "terminal_id"),
     "latest check-ins": lambda s, scope: _ids(checkins.latest(s, scope), "room_id"),
@@ -140,3 +148,37 @@ def test_what_another_branch_has_in_quarantine_is_not_to_be_found(
         with pytest.raises(NotFound):
             quarantine.replay(session, change, here.scope, held.id)
         assert quarantine.get(session, there.scope, held.id).state == "open"
+
+
+def test_template_of_another_branch_or_of_everywhere_is_not_to_be_changed(
+    office: Office, branches: tuple[Branch, Branch]
+) -> None:
+    here, there = branches
+    change, form = Change("test", office.now()), SettingsForm(settings={"language": "zh"})
+    with transaction(office.engine) as session:
+        with pytest.raises(NotFound):
+            templates.edit(session, change, here.scope, there.template_id, 1, form)
+        with pytest.raises(NotFound):
+            templates.delete(session, change, here.scope, there.template_id, 1)
+        with pytest.raises(Forbidden):
+            templates.create(session, change, here.scope, TemplateForm(kind="tv", settings=form.settings))
+
+
+def test_terminal_of_another_branch_is_neither_imported_over_nor_replaced(
+    office: Office, branches: tuple[Branch, Branch], tmp_path: Path
+) -> None:
+    here, there = branches
+    (tmp_path / "t.csv").write_text(f"id\n{there.terminal_id}\nnew-one\n")
+    with transaction(office.engine) as session:
+        report = importing.check(session, here.scope, tmp_path / "t.csv")
+        with pytest.raises(NotFound):
+            replacing.replace(session, Change("test", office.now()), here.scope, there.terminal_id, 1,
+                              ReplaceForm(by="kiosk-other", reason="it is not ours"))  # fmt: skip
+    assert [(each.where, each.code) for each in report.problems] == [
+        ("row 2, room", "room_needed"), ("row 3, room", "room_needed"),
+    ]  # fmt: skip
+    room = next(each for each in here.ids if each.startswith("rm_"))
+    (tmp_path / "t.csv").write_text(f"id,room\n{there.terminal_id},{room}\n")
+    with transaction(office.engine) as session:
+        report = importing.check(session, here.scope, tmp_path / "t.csv")
+    assert [(each.where, each.code) for each in report.problems] == [("row 2, id", "foreign_terminal")]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cloud.ingest import state
+from cloud.ingest import report_loop, state
+from cloud.ingest.report_loop import HELD_S, MOST, WINDOW_S, ReportLoops
 from cloud.ingest.state import STATES, StateBoard, StateMessage
 
 
@@ -61,3 +62,65 @@ def test_what_was_heard_is_told_apart_by_when() -> None:
     assert [each.at for each in since.states["kiosk-1"]] == [3]
     assert (until.live, since.live) == ({"kiosk-1": 2}, {})
     assert (until.reported, since.reported) == ({}, {"kiosk-2": (b"", 3)})
+
+
+class Time:
+    """Monotonic seconds that stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def reports(board: StateBoard) -> dict[str, int]:
+    """Those that are given out to be written: when each was heard."""
+    return {terminal: at for terminal, (_, at) in board.take().reported.items()}
+
+
+def test_report_in_a_loop_is_written_rarely_and_its_last_word_all_the_same() -> None:
+    time = Time()
+    board = StateBoard(ReportLoops(time))
+    for at in range(MOST + 1):
+        board.hear_reported("kiosk-1", b"", at)
+    board.hear_reported("kiosk-2", b"", 0)
+    heard = board.take()
+    assert (set(heard.reported), heard.looping) == ({"kiosk-1", "kiosk-2"}, {"kiosk-1"})
+    for at in range(100, 5_000):
+        board.hear_reported("kiosk-1", b"", at)
+        if at % 1_000 == 0:
+            assert reports(board) == {}
+    time.now_s += HELD_S
+    assert reports(board) == {"kiosk-1": 4_999}
+    assert reports(board) == {}
+
+
+def test_terminal_that_has_come_to_its_senses_is_heard_at_once() -> None:
+    time = Time()
+    board = StateBoard(ReportLoops(time))
+    for at in range(MOST + 1):
+        board.hear_reported("kiosk-1", b"", at)
+    board.take()
+    time.now_s += WINDOW_S
+    board.hear_reported("kiosk-1", b"", 9_000)
+    heard = board.take()
+    assert (heard.reported, heard.looping) == ({"kiosk-1": (b"", 9_000)}, set())
+
+
+def test_who_loops_is_still_known_when_it_could_not_be_written() -> None:
+    board = StateBoard(ReportLoops(Time()))
+    for at in range(MOST + 1):
+        board.hear_reported("kiosk-1", b"", at)
+    board.put_back(board.take())
+    until, _ = board._heard.split(MOST)
+    assert until.looping == {"kiosk-1"}
+
+
+def test_counts_are_kept_of_those_heard_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_loop, "TERMINALS", 2)
+    loops = ReportLoops(Time())
+    for terminal in ("kiosk-1", "kiosk-2", "kiosk-3"):
+        for _ in range(MOST + 1):
+            loops.hear(terminal)
+    assert [loops.is_looping(f"kiosk-{number}") for number in (1, 2, 3)] == [False, True, True]

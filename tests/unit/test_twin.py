@@ -1,9 +1,11 @@
 """The twin on a terminal: the newest whole copy is in force, over restarts, and the report says so."""
 
+import json
 import random
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,9 @@ from firmware_specs.messages import FileReference, Reported
 from firmware_specs.wire import decode_reported
 from tests.process import wait_until
 from tests.unit.twin_files import MEMBER, Files, desired, revocations, roster
+
+UNSET = {"language": "zh", "health_every_s": "60", "resend_timeout_s": "20"}
+"""What a report says of the settings while nobody has set one."""
 
 
 @pytest.fixture
@@ -90,6 +95,56 @@ def test_twin_that_cannot_be_read_leaves_the_old_one(twin: TwinStore) -> None:
     assert twin.version == (1, 4)
 
 
+def test_twin_that_cannot_be_read_is_reported_until_one_can(twin: TwinStore) -> None:
+    twin.receive(desired(4))
+    with pytest.raises(DecodeError):
+        twin.receive(b"{}")
+    assert report(twin).problems == ["desired: not taken: desired.version: Field required"]
+    twin.receive(desired(5))
+    assert report(twin).problems == []
+
+
+def with_settings(number: int, **settings: object) -> bytes:
+    """A desired twin with values that its own writer would refuse."""
+    return json.dumps(json.loads(desired(number)) | settings).encode()
+
+
+@pytest.mark.parametrize(
+    ("refused", "says"),
+    [
+        ({"health_every_s": 3}, "health_every_s: must be 5 to 86400 s, and is 3"),
+        ({"health_every_s": "often"}, "health_every_s: must be 5 to 86400 s, and is often"),
+        ({"resend_timeout_s": True}, "resend_timeout_s: must be 1 to 600 s, and is true"),
+        ({"language": 5}, "language: must be one of zh, en, and is 5"),
+    ],
+)
+def test_setting_that_does_not_fit_stays_and_is_reported_with_the_reason(
+    refused: dict[str, object], says: str, twin: TwinStore
+) -> None:
+    in_force: dict[str, Any] = {"language": "en", "health_every_s": 30.0, "resend_timeout_s": 10.0}
+    twin.receive(desired(4, **in_force))
+    twin.receive(with_settings(5, **(in_force | {"health_every_s": 45.0} | refused)))
+    said = report(twin)
+    assert (said.version, said.applied, said.problems) == ((1, 5), False, [says])
+    assert said.settings == {"language": "en", "resend_timeout_s": "10"} | (
+        {"health_every_s": "30"} if "health_every_s" in refused else {"health_every_s": "45"}
+    )
+    twin.receive(desired(6, **in_force))
+    assert (report(twin).applied, report_again(twin).problems) == (True, [])
+
+
+def report_again(twin: TwinStore) -> Reported:
+    twin.connected()
+    return report(twin)
+
+
+def test_refused_setting_is_reported_again_after_a_restart(twin: TwinStore, outbox: Outbox, tmp_path: Path) -> None:
+    twin.receive(with_settings(4, health_every_s=3))
+    again = TwinStore(outbox, tmp_path / "files")
+    again.load()
+    assert (again.version, report(again).problems) == ((1, 4), ["health_every_s: must be 5 to 86400 s, and is 3"])
+
+
 def test_twin_is_in_force_again_after_a_restart(twin: TwinStore, outbox: Outbox, tmp_path: Path) -> None:
     twin.receive(desired(4))
     again = TwinStore(outbox, tmp_path / "files")
@@ -120,7 +175,7 @@ def test_twin_is_in_force_even_when_the_disk_does_not_take_it(
 
 def test_report_is_given_once_per_change_and_connection(twin: TwinStore) -> None:
     twin.receive(desired(4))
-    assert report(twin) == Reported(version=(1, 4), applied=True)
+    assert report(twin) == Reported(version=(1, 4), applied=True, settings=UNSET)
     assert twin.reported() is None
     twin.connected()
     assert report(twin).version == (1, 4)
@@ -135,7 +190,7 @@ def test_files_are_fetched_checked_and_used(twin: TwinStore, files: Files, fetch
     assert found is not None
     assert found.lookup_subject(MEMBER) == frozenset({"org_a"})
     assert twin.revoked() == {"0" * 16}
-    assert report(twin) == Reported(version=(1, 4), applied=True)
+    assert report(twin) == Reported(version=(1, 4), applied=True, settings=UNSET)
 
 
 def test_files_are_in_force_again_after_a_restart_without_asking(

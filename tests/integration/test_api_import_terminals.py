@@ -1,0 +1,124 @@
+"""Import of terminals: every mistake with row, column and sentence; all or nothing, or only the good; and out again."""
+
+import csv
+import io
+import time
+
+import httpx
+import pytest
+
+from cloud.accounts.service import Role
+from tests.office import JSON, Office, etag
+
+IMPORT = "/api/v1/terminals/import"
+MISTAKES = 500
+ROWS = 10_000
+AT_MOST_S = 120.0
+"""For 10,000 rows, on a machine with much else to do."""
+
+
+@pytest.fixture
+def place(office: Office) -> JSON:
+    organisation = office.organisation()
+    return {"organisation": organisation, "room": office.room(organisation["id"])}
+
+
+def send(office: Office, text: str, role: Role = Role.ADMIN, **query: object) -> httpx.Response:
+    with office.client(role) as client:
+        return client.post(
+            IMPORT, params={k: str(v).lower() for k, v in query.items()}, content=text.encode(), timeout=300,
+            headers={"Content-Type": "text/csv"},
+        )  # fmt: skip
+
+
+def get(office: Office, terminal_id: str) -> httpx.Response:
+    with office.client() as client:
+        return client.get(f"/api/v1/terminals/{terminal_id}")
+
+
+@pytest.mark.parametrize(
+    ("row", "where", "says"),
+    [
+        ("Kiosk,kiosk,,,", "id", "pattern"),
+        ("import,kiosk,,,", "id", "reserved"),
+        (",kiosk,,,", "id", "pattern"),
+        ("imp-1,robot,,,", "kind", "'kiosk' or 'tv'"),
+        ("imp-1,kiosk,没有,,", "room", "there is no room '没有'"),
+        ("imp-1,kiosk,,,3", "health_every_s", "must be 5 to 86400 s, and is 3"),
+        ("imp-1,kiosk,,,often", "health_every_s", "must be 5 to 86400 s, and is often"),
+        ("imp-1,kiosk,,fr,", "language", "must be one of zh, en, and is fr"),
+        ("=imp-1,kiosk,,,", "id", "formula"),
+        ("imp-1,kiosk", "row", "2 cells, and the header has 5"),
+    ],
+)
+def test_mistake_is_said_with_row_column_and_sentence_and_nothing_is_kept(
+    office: Office, row: str, where: str, says: str
+) -> None:
+    answer = send(office, f"id,kind,room,language,health_every_s\nimp-good,kiosk,,,\n{row}\n")
+    assert answer.status_code == 422
+    (fault,) = answer.json()["faults"]
+    assert fault["where"] == f"row 3, {where}"
+    assert says in fault["says"]
+    assert get(office, "imp-good").status_code == 404
+
+
+def test_header_that_is_wrong_is_refused_with_what_it_may_have(office: Office) -> None:
+    answer = send(office, "name,colour\nx,y\n")
+    assert answer.status_code == 422
+    assert {each["says"] for each in answer.json()["faults"]} == {
+        "the column 'name' is not known", "the column 'colour' is not known", "the column id is missing",
+    }  # fmt: skip
+    assert send(office, "id\nx1x\n", Role.OPERATOR).status_code == 403
+
+
+def test_room_whose_number_is_not_the_only_one_needs_its_organisation(office: Office, place: JSON) -> None:
+    number = place["room"]["number"]
+    other = office.organisation()
+    office.make("/rooms", organisation_id=other["id"], number=number, name="绘画室")
+    answer = send(office, f"id,room\ntwo-rooms,{number}\n")
+    assert "several rooms" in answer.json()["faults"][0]["says"]
+    answer = send(office, f"id,room,organisation\ntwo-rooms,{number},{place['organisation']['name']}\n")
+    assert answer.json()["created"] == 1
+    assert get(office, "two-rooms").json()["room_id"] == place["room"]["id"]
+
+
+def test_known_terminal_is_changed_and_keeps_its_pin(office: Office, place: JSON) -> None:
+    made = office.terminal(place["room"]["id"], settings={"language": "en"})["terminal"]
+    with office.client() as client:
+        client.put(f"/api/v1/terminals/{made['id']}/staff-pin", json={"pin": "2468"}, headers=etag(1))
+    text = f"id,room,health_every_s\n{made['id']},{place['room']['id']},30\n"
+    assert send(office, text, dry_run=True).json()["shown"] == [
+        {"number": 2, "action": "updated", "id": made["id"], "room": place["room"]["number"]}
+    ]
+    assert send(office, text).json()["updated"] == 1
+    shown = get(office, made["id"]).json()
+    assert (shown["settings"], shown["has_staff_pin"], shown["version"]) == ({"health_every_s": 30}, True, 3)
+    assert send(office, text).json()["unchanged"] == 1
+
+
+def test_ten_thousand_with_mistakes_are_all_refused_or_the_good_ones_taken_and_go_out_again(
+    office: Office, place: JSON
+) -> None:
+    room = place["room"]["id"]
+    every = ROWS // MISTAKES
+    rows = [f"mass-{n:05},{room},{3 if n % every == 0 else 30}" for n in range(ROWS)]
+    text = "\n".join(["id,room,health_every_s", *rows, ""])
+    refused = send(office, text)
+    assert refused.status_code == 422
+    assert len(refused.json()["faults"]) == MISTAKES
+    assert refused.json()["faults"][1]["where"] == f"row {2 + every}, health_every_s"
+    assert get(office, "mass-00001").status_code == 404
+    began_s = time.monotonic()
+    report = send(office, text, only_good=True).json()
+    took_s = time.monotonic() - began_s
+    assert (report["created"], report["problem_count"]) == (ROWS - MISTAKES, MISTAKES)
+    assert took_s < AT_MOST_S
+    with office.client(Role.OPERATOR) as client:
+        out = client.get("/api/v1/terminals/export", timeout=120).content.decode("utf-8-sig")
+    table = list(csv.DictReader(io.StringIO(out)))
+    ours = [each for each in table if each["id"].startswith("mass-")]
+    assert len(ours) == ROWS - MISTAKES
+    assert {(each["room"], each["health_every_s"], each["language"]) for each in ours} == {(room, "30", "")}
+    again = send(office, out).json()
+    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, len(table))
+    assert get(office, "mass-00000").status_code == 404
