@@ -15,6 +15,7 @@ from cloud.overview import page as overview
 from cloud.quarantine import page as quarantine
 from cloud.rooms import page as rooms
 from cloud.terminals import page as terminals
+from cloud.timeline import page as timeline
 
 PAGES: tuple[Callable[[Shell], None], ...] = (
     overview.register,
@@ -22,6 +23,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     members.register,
     rooms.register,
     terminals.register,
+    timeline.register,
     quarantine.register,
     audit.register,
     organisations.register,

@@ -1,7 +1,8 @@
 """The history of a terminal's presence: each change is a line, and a link that comes and goes is one line. Pure.
 
 Promises few lines an hour (about FLAPPING) of a terminal, however often its link breaks, with every change counted; and that
-what happened to the cloud or its broker is never counted against a terminal. Called by ingest, which writes the lines.
+what happened to the cloud or its broker is never counted against a terminal. Called by ingest, which writes the lines, and
+which of one turn (half a second) takes a terminal's newest four births and deaths.
 """
 
 from dataclasses import dataclass, replace
