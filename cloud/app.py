@@ -33,11 +33,13 @@ from cloud.ingest import routes as ingest
 from cloud.members import routes as members
 from cloud.metrics import Measured
 from cloud.organisations import routes as organisations
+from cloud.readings import routes as readings
 from cloud.rooms import routes as rooms
 from cloud.settings import Settings
 from cloud.templates import routes as templates
 from cloud.terminals import import_routes, twin_routes
 from cloud.terminals import routes as terminals
+from cloud.timeline import routes as timeline
 from cloud.timeseries.port import Timeseries
 
 WhileRunning = Callable[[Cloud], AbstractContextManager[None]]
@@ -56,6 +58,8 @@ FEATURES: tuple[APIRouter, ...] = (
     terminals.routes,
     twin_routes.routes,
     templates.routes,
+    timeline.routes,
+    readings.routes,
     commands.routes,
     certificates.routes,
     certificates.enrolment,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, literal, tuple_
+from sqlalchemy import Select, and_, literal, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.clock import from_us, to_us
@@ -23,6 +23,31 @@ MAX_CURSOR = 1000
 """Room for a name of 120 characters of four bytes, and an id."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Before:
+    """Only what is older than `at`; and at that time what has a lower `key`, or, `with_at` and without one, everything."""
+
+    at: datetime
+    key: int | str | None = None
+    with_at: bool = False
+
+
+def newest(
+    session: Session,
+    query: Select[T],
+    at: InstrumentedAttribute[Any],
+    key: InstrumentedAttribute[Any],
+    before: Before | None,
+    limit: int,
+) -> Sequence[T]:
+    """The first `limit` rows of one of several lists that are merged by time: newest first, by key where the time is one."""
+    if before is not None and before.key is not None:
+        query = query.where(or_(at < before.at, and_(at == before.at, key < before.key)))
+    elif before is not None:
+        query = query.where(at <= before.at if before.with_at else at < before.at)
+    return session.scalars(query.order_by(at.desc(), key.desc()).limit(limit)).all()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 MIB: Final = 1024 * 1024
 DAY_US: Final = 86_400_000_000
+VERSION: Final = 80
+"""Characters of a version that is told."""
 SHOWN: Final = ("page_alive", "camera_fps")
 """Metrics of the kiosk that are not well at 0."""
 
@@ -80,8 +82,7 @@ class Agent:
         source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file, trusted)
         self._fetcher = Fetcher(self.twin, source)
         self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
-        more = None if self.kiosk is None else self.kiosk.measure
-        self._health = HealthSampler(self.outbox, self.clock, settings.data_dir, more)
+        self._health = HealthSampler(self.outbox, self.clock, settings.data_dir, self._measure)
 
     def start(self) -> None:
         """Start all threads. Raises SettingsError where the kiosk's port is taken; then nothing runs.
@@ -152,6 +153,14 @@ class Agent:
         measured = self.kiosk.measure() if self.kiosk is not None else {}
         return found + [Finding(each, measured[each] > 0, f"{measured[each]:g}") for each in SHOWN if each in measured]
 
+    def _measure(self) -> dict[str, float]:
+        """Of this terminal's parts: what its kiosk tells, and how long the cloud takes to answer while there is a connection."""
+        metrics = {} if self.kiosk is None else self.kiosk.measure()
+        status = self.uplink_status()
+        if status.connected and status.answer_s is not None:
+            metrics["answer_ms"] = status.answer_s * 1000
+        return metrics
+
     def _sign_in(self) -> ssl.SSLContext:
         """For a connection: its certificate, its key for the batches that it carries, and its end in the birth."""
         assert self._membership is not None  # noqa: S101 - else the link would have no such way to sign in
@@ -207,4 +216,12 @@ def versions() -> dict[str, str]:
         agent = importlib.metadata.version("roomlink")
     except importlib.metadata.PackageNotFoundError:
         agent = "0.1.0"  # run from a checkout
-    return {"agent": agent, "python": platform.python_version()}
+    return {"agent": agent, "python": platform.python_version(), "kernel": platform.release()[:VERSION]} | _system()
+
+
+def _system() -> dict[str, str]:
+    """The operating system by its own name (os-release(5)), where it tells one."""
+    try:
+        return {"system": platform.freedesktop_os_release().get("PRETTY_NAME", "")[:VERSION]}
+    except OSError:
+        return {}

@@ -16,6 +16,7 @@ import psutil
 
 from edge.clock import Clock, kernel_time
 from edge.errors import OutboxError
+from edge.machine import Machine
 from edge.outbox import Outbox
 from firmware_specs.messages import Health
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PROBE_EVERY_S: Final = 2.0
 MIB: Final = 1024 * 1024
+MACHINE: Final = Machine()
 
 Measure = Callable[[], Mapping[str, float]]
 """More metrics of a part of the terminal, such as its camera; names as in the terminal's profile."""
@@ -70,8 +72,8 @@ class HealthSampler:
             self._stopping.wait(max(0.0, min(PROBE_EVERY_S, due_s - time.monotonic())))
 
 
-def measure(outbox: Outbox, clock: Clock, data_dir: Path) -> dict[str, float]:
-    """What every terminal measures; names and units are in its profile."""
+def measure(outbox: Outbox, clock: Clock, data_dir: Path, machine: Machine = MACHINE) -> dict[str, float]:
+    """What every terminal measures; names and units are in its profile. What the machine does not tell is left out."""
     status = outbox.status()
     memory = psutil.virtual_memory()
     metrics = {
@@ -89,6 +91,7 @@ def measure(outbox: Outbox, clock: Clock, data_dir: Path) -> dict[str, float]:
     with contextlib.suppress(OSError):
         disk = psutil.disk_usage(str(data_dir))
         metrics |= {"disk_percent": disk.percent, "disk_free_bytes": float(disk.free)}
+    metrics |= machine.power() | machine.network()
     hottest_c = hottest()
     if hottest_c is not None:
         metrics["temperature_c"] = hottest_c

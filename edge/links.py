@@ -23,12 +23,14 @@ FAREWELL_WITHIN_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """``since_s``: monotonic time of the connection. ``sending``: records that wait for their answer. ``problem``: a sentence."""
+    """``since_s``: monotonic time of the connection. ``sending``: records that wait for their answer. ``problem``: a sentence.
+    ``answer_s``: how long the cloud took to answer the last batch that was sent once."""
 
     connected: bool
     since_s: float | None
     sending: int
     problem: str | None
+    answer_s: float | None = None
 
 
 class Links:
@@ -76,7 +78,7 @@ class Links:
     def status(self, link: Link | None = None) -> LinkStatus:
         """How one link stands (the first, if none is named)."""
         of = link or self._links[0]
-        return LinkStatus(of.is_connected, of.since_s, of.uplink.in_flight, of.uplink.problem)
+        return LinkStatus(of.is_connected, of.since_s, of.uplink.in_flight, of.uplink.problem, of.uplink.answer_s)
 
     def _call(self) -> None:
         if self._calls is not None:  # before the start, what is due is found when it comes

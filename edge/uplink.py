@@ -59,6 +59,7 @@ class Publish:
 class _Flight:
     batch: Outgoing
     resend_at_s: float
+    sent_s: float
 
     @property
     def is_question(self) -> bool:
@@ -75,6 +76,7 @@ class Uplink:
     def __init__(self, queue: Queue, *, resend_timeout_s: float = 20.0, chance: random.Random | None = None) -> None:
         self.resend_timeout_s = resend_timeout_s
         self.problem: str | None = None
+        self.answer_s: float | None = None
         self._queue = queue
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self._is_connected = False
@@ -134,6 +136,7 @@ class Uplink:
         """A `down/stored` came."""
         position = self._queue.position()
         verdict = judge(position, answer)
+        flight, sent_again = self._flight, self._tries > 0
         if not isinstance(verdict, OpenStream) or verdict.sure:
             self._doubts = 0
         match verdict:
@@ -147,6 +150,8 @@ class Uplink:
                 self._wait(now_s, verdict)
             case Ignore():
                 log.debug("answer ignored: %s", verdict.reason)
+        if flight is not None and self._flight is None and not sent_again and isinstance(verdict, Advance):
+            self.answer_s = now_s - flight.sent_s
         if answer.unasked and isinstance(verdict, Advance | Rewind):
             self._hurry(now_s)
 
@@ -189,7 +194,7 @@ class Uplink:
             self._report(now_s, f"The broker's packets hold {self._allowed_bytes} bytes: too few.", TOO_LONG_WAIT_S)
             return None
         self._must_ask = False
-        self._flight = _Flight(batch, now_s + self._resend_after_s())
+        self._flight = _Flight(batch, now_s + self._resend_after_s(), now_s)
         return Publish(batch.payload, max(1, round(self.resend_timeout_s)))
 
     def _hurry(self, now_s: float) -> None:
@@ -197,7 +202,7 @@ class Uplink:
         a thousand terminals of a cloud that came back do not send together."""
         if self._flight is not None:
             soon_s = now_s + self._chance.uniform(LEAST_WAIT_S, SOON_S)
-            self._flight = _Flight(self._flight.batch, min(self._flight.resend_at_s, soon_s))
+            self._flight = _Flight(self._flight.batch, min(self._flight.resend_at_s, soon_s), self._flight.sent_s)
 
     def _time_out(self, flight: _Flight) -> None:
         """No answer. After the second time it may be the size that something in between does not let through."""

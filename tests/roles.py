@@ -83,6 +83,8 @@ operator                  POST /api/v1/templates
 viewer                    GET /api/v1/templates/{template_id}
 operator                  PUT /api/v1/templates/{template_id}
 operator                  DELETE /api/v1/templates/{template_id}
+viewer                    GET /api/v1/terminals/{terminal_id}/timeline
+viewer                    GET /api/v1/terminals/{terminal_id}/readings
 terminal                  GET /api/v1/terminals/{terminal_id}/files/{sha256}
 operator                  POST /api/v1/terminals/{terminal_id}/commands
 operator                  POST /api/v1/command-bulks
@@ -136,6 +138,7 @@ viewer    /templates
 admin     /terminals/import
 viewer    /terminals
 viewer    /terminals/{terminal_id}
+viewer    /terminals/{terminal_id}/timeline
 """)
 """The console's pages: what may be seen at all."""
 
@@ -187,6 +190,8 @@ viewer           quarantine/page.py register.listing.draw read
 viewer           quarantine/page.py _Detail._read read
 operator         quarantine/page.py _Detail._act write
 operator         quarantine/page.py _Detail._discard.discard write
+viewer           readings/page.py measured read
+viewer           readings/page.py HealthPanel.draw read
 viewer           rooms/page.py register.listing.show read
 viewer           rooms/page.py _ask read
 operator         rooms/page.py _ask.save write
@@ -211,5 +216,6 @@ operator         terminals/terminal_form.py edit.save write
 viewer           terminals/terminal_page.py _Page._read read
 admin-confirmed  terminals/terminal_page.py _Page._new_password write
 admin-confirmed  terminals/terminal_page.py _Page._stand write
+viewer           timeline/page.py read read
 """)
 """Module, function, and what of `View` it calls: each asks anew who is signed in, with this role."""

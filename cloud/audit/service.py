@@ -6,7 +6,7 @@ inserted. So a long transaction holds up no other one, and whoever has the lock 
 """
 
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from cloud.audit import chain
 from cloud.audit.chain import Head, Line
 from cloud.audit.models import AuditEntry
 from cloud.clock import to_us
-from cloud.paging import Found, Paging, find
+from cloud.paging import Before, Found, Paging, find, newest
 
 CHAIN_LOCK: Final = 0x61756469
 """PostgreSQL advisory lock ("audi"): whoever appends has it until the commit."""
@@ -80,6 +80,16 @@ def entries(
     if who is not None:
         query = query.where(AuditEntry.who == who)
     return find(session, query, [AuditEntry.id], paging, newest_first=True)
+
+
+def of_subject(
+    session: Session, subject: str, before: Before | None, limit: int, *, without: str
+) -> Sequence[AuditEntry]:
+    """What was done to one thing, newest first, but for the actions that begin with `without`: for its timeline."""
+    query = select(AuditEntry).where(
+        AuditEntry.subject == subject, AuditEntry.action.not_like(without.replace("_", r"\_") + "%", escape="\\")
+    )
+    return newest(session, query, AuditEntry.at, AuditEntry.id, before, limit)
 
 
 def lines(

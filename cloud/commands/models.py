@@ -19,6 +19,7 @@ class Command(Base):
     __tablename__ = "commands"
     __table_args__ = (
         Index("ix_commands_terminal_id_asked_at", "terminal_id", "asked_at"),
+        Index("ix_commands_terminal_id_settled_at", "terminal_id", "settled_at"),
         Index("ix_commands_bulk", "bulk"),
         Index(
             "ix_commands_open",

@@ -18,7 +18,7 @@ from cloud.commands.models import Command, CommandWordSaid
 from cloud.commands.states import OPEN, Event, State, after
 from cloud.errors import Conflict, NotFound, Unfit
 from cloud.forms import Form
-from cloud.paging import Found, Paging, find, get_one
+from cloud.paging import Before, Found, Paging, find, get_one, newest
 from cloud.scope import Scope
 from cloud.terminals import service as terminals
 from cloud.terminals.service import TerminalId
@@ -135,6 +135,18 @@ def list_commands(
     wanted: dict[Any, str | None] = {Command.terminal_id: terminal_id, Command.bulk: bulk, Command.state: state}
     query = query.where(*(column == value for column, value in wanted.items() if value is not None))
     return find(session, query, [Command.asked_at, Command.id], paging, newest_first=True)
+
+
+def asked(session: Session, terminal_id: str, before: Before | None, limit: int) -> Sequence[Command]:
+    """By when they were asked for, newest first, for the timeline of a terminal whose scope the caller has checked."""
+    query = select(Command).where(Command.terminal_id == terminal_id)
+    return newest(session, query, Command.asked_at, Command.id, before, limit)
+
+
+def ended(session: Session, terminal_id: str, before: Before | None, limit: int) -> Sequence[Command]:
+    """The same, by when they ended; those that have."""
+    query = select(Command).where(Command.terminal_id == terminal_id, Command.settled_at.is_not(None))
+    return newest(session, query, Command.settled_at, Command.id, before, limit)
 
 
 def progress(session: Session, scope: Scope, bulk: str) -> dict[State, int]:

@@ -16,6 +16,7 @@ from cloud.quarantine import page as quarantine
 from cloud.rooms import page as rooms
 from cloud.templates import page as templates
 from cloud.terminals import page as terminals
+from cloud.timeline import page as timeline
 
 PAGES: tuple[Callable[[Shell], None], ...] = (
     overview.register,
@@ -23,6 +24,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     members.register,
     rooms.register,
     terminals.register,
+    timeline.register,
     quarantine.register,
     audit.register,
     organisations.register,

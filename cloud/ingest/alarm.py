@@ -49,15 +49,17 @@ def keep_payloads(bulk: Bulk, refused: Iterable[Verdict]) -> None:
 
 
 def mark(bulk: Bulk, marks: Mapping[str, set[str]], at: int) -> None:
-    """Add marks to terminals' rows, set `at` (microseconds). Those that are there keep their time."""
+    """Add marks to terminals' rows, set `at` (microseconds), and to their histories. Those that are there keep their time."""
     tail = " ORDER BY id FOR UPDATE" if bulk.is_postgresql else ""  # an operator may take marks away meanwhile
     found = bulk.rows_in("SELECT id, marks FROM terminals WHERE id IN", sorted(marks), tail=tail)
+    new = {terminal: marks[terminal] - set(json.loads(have)) for terminal, have in found}
     changed = [
-        (json.dumps(sorted({*json.loads(have), *marks[terminal]})), at, terminal)
+        (json.dumps(sorted({*json.loads(have), *new[terminal]})), at, terminal)
         for terminal, have in found
-        if not marks[terminal] <= set(json.loads(have))
+        if new[terminal]
     ]
     bulk.run_many("UPDATE terminals SET marks = ?, marked_at = ? WHERE id = ?", changed)
+    bulk.insert_new("marks_set", ("terminal_id", "at", "mark"), sorted((t, at, each) for t in new for each in new[t]))
 
 
 def _confessed(record: object) -> str | None:

@@ -20,7 +20,7 @@ from cloud.clock import Clock, to_us
 from cloud.counters import Counts, current
 from cloud.database import transaction
 from cloud.errors import CloudError
-from cloud.ingest import state
+from cloud.ingest import standings, state
 from cloud.ingest.commanding import CommandPush
 from cloud.ingest.state import Heard, StateBoard, Written
 from cloud.ingest.twins import TwinPush
@@ -121,7 +121,7 @@ class Housekeeping:
 
     def _suspect_silent(self) -> None:
         with transaction(self._engine) as session:
-            state.suspect_silent(Bulk.of(session), self._now())
+            standings.suspect_silent(Bulk.of(session), self._now())
 
     def _every(self, what: str, seconds: float, do: Callable[[], None]) -> None:
         now = time.monotonic()
@@ -137,7 +137,7 @@ def _write_around(bulk: Bulk, heard: Heard, lost_at: int) -> Written:
     """What was heard before the broker was lost makes nobody online any more."""
     until, since = heard.split(lost_at)
     before = state.write(bulk, until)
-    state.suspect_all(bulk, lost_at)
+    standings.suspect_all(bulk, lost_at)
     written = state.write(bulk, since)
     return replace(written, born=before.born | written.born, reported={**before.reported, **written.reported})
 

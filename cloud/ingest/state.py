@@ -7,18 +7,20 @@ newest STATES births and deaths wait, and the newest of the rest; of more than T
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeVar
 
 import structlog
 
-from cloud.bulk import Bulk, Row
-from cloud.ingest import alarm, metrics
+from cloud.bulk import Bulk
+from cloud.ingest import alarm, metrics, presence_log
 from cloud.ingest.report_loop import ReportLoops
+from cloud.ingest.standings import read_standings, write_standings
 from cloud.terminals import presence
-from cloud.terminals.presence import CONNECTED, Presence, Standing
+from cloud.terminals.presence import Standing
+from cloud.terminals.presence_changes import Cause, Change, cause_of, change_of
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import Reported
 from firmware_specs.presence_messages import Birth, Death
@@ -143,88 +145,77 @@ class StateBoard:
 
 
 def write(bulk: Bulk, heard: Heard) -> Written:
-    """Apply it to the terminals' rows; what unknown terminals said is passed over."""
+    """Apply it to the terminals' rows and histories; what unknown terminals said is passed over."""
     standings = read_standings(bulk, heard.terminals())
-    after, births, born = dict(standings), {}, set()
-    marks = {each: {LOOPS} for each in heard.looping & standings.keys()}
-    waiting: dict[str, str] = {}
+    turn = _Turn(dict(standings), _boots(bulk, heard.states))
+    turn.marks |= {each: {LOOPS} for each in heard.looping & standings.keys()}
     for each in chain.from_iterable(heard.states.values()):
-        if each.terminal not in standings or not each.payload:
-            continue  # empty is how MQTT deletes a retained message (3.3.1.3): it says nothing of the terminal
-        message = _read(each)
-        if message is None:
-            marks.setdefault(each.terminal, set()).add("broken_state")
-            continue
-        if isinstance(message, Birth) and not each.retained and presence.goes_back(after[each.terminal], message):
-            marks.setdefault(each.terminal, set()).add("two_devices")
-        after[each.terminal] = presence.on_state(after[each.terminal], message, each.at, retained=each.retained)
-        if isinstance(message, Birth) and _names(after[each.terminal], message):
-            births[each.terminal] = each.payload.decode()
-            if not each.retained:
-                born.add(each.terminal)
-            if heard.live.get(each.terminal, -1) < each.at:
-                waiting[each.terminal] = message.incarnation
-        else:
-            waiting.pop(each.terminal, None)
-    _apply_live(heard.live, after)
-    write_standings(bulk, {each: new for each, new in after.items() if new != standings[each]})
-    bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", [(text, each) for each, text in births.items()])
-    if marks:
+        if (
+            each.terminal in standings and each.payload
+        ):  # empty is how MQTT deletes a retained message (3.3.1.3): no news
+            turn.apply(each)
+            if heard.live.get(each.terminal, -1) >= each.at:
+                turn.waiting.pop(each.terminal, None)
+    for terminal, at in heard.live.items():
+        turn.hear(terminal, at)
+    write_standings(bulk, {each: new for each, new in turn.standings.items() if new != standings[each]})
+    births = [(payload, each) for each, payload in turn.births.items()]
+    bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", births)
+    presence_log.note(bulk, turn.changes)
+    if turn.marks:
         at = [*(states[-1].at for states in heard.states.values()), *(at for _, at in heard.reported.values())]
-        alarm.mark(bulk, marks, max(at))
-    return Written(frozenset(born), _write_reported(bulk, heard.reported, standings), waiting)
+        alarm.mark(bulk, turn.marks, max(at))
+    return Written(frozenset(turn.born), _write_reported(bulk, heard.reported, standings), turn.waiting)
 
 
-def _apply_live(live: Mapping[str, int], after: dict[str, Standing]) -> None:
-    for terminal, at in live.items():
-        if terminal in after and not presence.is_no_news(after[terminal], at):
-            after[terminal] = presence.on_heard(after[terminal], at)
+@dataclass(slots=True)
+class _Turn:
+    """What one turn makes of what was heard, by terminal."""
+
+    standings: dict[str, Standing]
+    boots: dict[str, str]
+    births: dict[str, str] = field(default_factory=dict)
+    born: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, set[str]] = field(default_factory=dict)
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+
+    def apply(self, each: StateMessage) -> None:
+        """A birth or a death of a registered terminal."""
+        message, terminal = _read(each), each.terminal
+        if message is None:
+            self.marks.setdefault(terminal, set()).add("broken_state")
+            return
+        before = self.standings[terminal]
+        second = isinstance(message, Birth) and not each.retained and (
+            presence.is_second(before, message, self.boots.get(terminal)))  # fmt: skip
+        if second:
+            self.marks.setdefault(terminal, set()).add("two_devices")
+        after = presence.on_state(before, message, each.at, retained=each.retained)
+        self._become(terminal, after, cause_of(message, retained=each.retained, second=second), each.at)
+        self.waiting.pop(terminal, None)
+        if isinstance(message, Birth) and _names(after, message):
+            self.births[terminal], self.boots[terminal] = each.payload.decode(), message.boot
+            self.waiting[terminal] = message.incarnation
+            if not each.retained:
+                self.born.add(terminal)
+
+    def hear(self, terminal: str, at: int) -> None:
+        """Something else came from it, live."""
+        if terminal in self.standings and not presence.is_no_news(self.standings[terminal], at):
+            self._become(terminal, presence.on_heard(self.standings[terminal], at), Cause.HEARD, at)
+
+    def _become(self, terminal: str, after: Standing, cause: Cause, at: int) -> None:
+        change = change_of(self.standings[terminal], after, cause, at)
+        self.standings[terminal] = after
+        if change is not None:
+            self.changes.setdefault(terminal, []).append(change)
 
 
-def suspect_all(bulk: Bulk, at: int) -> int:
-    """The broker or the cloud was away: nothing is known until a terminal speaks. How many were connected."""
-    marks = ",".join("?" * len(CONNECTED))
-    return bulk.run(
-        f"UPDATE terminals SET presence = ?, presence_at = ? WHERE presence IN ({marks})",  # noqa: S608
-        (Presence.SUSPECT.value, at, *sorted(CONNECTED)),
-    )
-
-
-def suspect_silent(bulk: Bulk, at: int) -> int:
-    """Time has passed: those that are online and have said nothing for longer than they may. How many."""
-    silent = bulk.rows(
-        "SELECT id, COALESCE(twin_settings, settings) FROM terminals WHERE presence = ? AND COALESCE(last_heard_at, 0) < ? "
-        "AND COALESCE(presence_at, 0) < ?",
-        (Presence.ONLINE.value, at - presence.SILENT_US, at - presence.SILENT_US),
-    )
-    may_be_silent_us = {row[0]: presence.silent_us(json.loads(row[1]).get("health_every_s")) for row in silent}
-    before = read_standings(bulk, set(may_be_silent_us))
-    after = {each: presence.on_time(before[each], at, may_be_silent_us[each]) for each in before}
-    changed = {each: new for each, new in after.items() if new != before[each]}
-    write_standings(bulk, changed)
-    return len(changed)
-
-
-def read_standings(bulk: Bulk, terminals: set[str]) -> dict[str, Standing]:
-    """Of those that are registered."""
-    rows = bulk.rows_in(
-        "SELECT id, presence, presence_at, incarnation, connection, last_heard_at FROM terminals WHERE id IN",
-        sorted(terminals),
-    )
-    return {row[0]: Standing(Presence(row[1]), *row[2:]) for row in rows}
-
-
-def write_standings(bulk: Bulk, standings: Mapping[str, Standing]) -> None:
-    """Into the terminals' rows."""
-    rows: Sequence[Row] = [
-        (each.presence.value, each.since_at, each.incarnation, each.connection, each.heard_at, terminal)
-        for terminal, each in sorted(standings.items())
-    ]
-    bulk.run_many(
-        "UPDATE terminals SET presence = ?, presence_at = ?, incarnation = ?, connection = ?, last_heard_at = ? "
-        "WHERE id = ?",
-        rows,
-    )
+def _boots(bulk: Bulk, terminals: Collection[str]) -> dict[str, str]:
+    """The boot of each one's birth in force."""
+    found = bulk.rows_in("SELECT id, birth FROM terminals WHERE birth IS NOT NULL AND id IN", sorted(terminals))
+    return {terminal: str(json.loads(birth).get("boot")) for terminal, birth in found}
 
 
 def _write_reported(

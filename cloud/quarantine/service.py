@@ -6,6 +6,7 @@ Nothing leaves it: a decision is written beside the bytes, with who and why.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from cloud.ingest.models import Quarantine
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
 from cloud.terminals import service as terminals
+
+HOUR_US: Final = 3_600_000_000
 
 
 class State(StrEnum):
@@ -63,6 +66,16 @@ def list_held(session: Session, scope: Scope, paging: Paging, *, state: State = 
 def count_open(session: Session, scope: Scope) -> int:
     """How much waits for a decision."""
     return session.scalar(select(func.count()).where(Quarantine.state == State.OPEN, _within(scope))) or 0
+
+
+def by_hour(session: Session, terminal_id: str, until: datetime | None, limit: int) -> list[tuple[datetime, int]]:
+    """How much of one terminal's came in during which UTC hour, newest first: for its timeline."""
+    came = select((Quarantine.received_at // HOUR_US).label("hour")).where(Quarantine.terminal_id == terminal_id)
+    if until is not None:
+        came = came.where(Quarantine.received_at < to_us(until))
+    hours = came.subquery()
+    query = select(hours.c.hour, func.count()).group_by(hours.c.hour).order_by(hours.c.hour.desc()).limit(limit)
+    return [(from_us(hour * HOUR_US), count) for hour, count in session.execute(query)]
 
 
 def get(session: Session, scope: Scope, held_id: int) -> Held:

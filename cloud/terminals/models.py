@@ -1,8 +1,8 @@
-"""Terminals, the twins they were given, the files their twins name.
+"""Terminals, the histories of their presence and marks, the twins they were given, the files their twins name.
 
-The presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service`, `.replacing` and `.twin`.
-`settings` are the terminal's own, `twin_settings` all that its newest twin tells. An operator who has looked takes marks away
-again; `marked_at` is when the newest of them was set.
+The histories and the presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service`,
+`.replacing` and `.twin`. `settings` are the terminal's own, `twin_settings` all that its newest twin tells. An operator who
+has looked takes marks away again; `marked_at` is when the newest of them was set.
 """
 
 from datetime import datetime
@@ -49,6 +49,38 @@ class Terminal(Base):
     reported_at: Mapped[datetime | None] = mapped_column(Instant)
     marks: Mapped[list[str]] = mapped_column(JsonText, default=list, server_default="[]")
     marked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PresenceChange(Base):
+    """A line of a terminal's history of presence (`cloud.terminals.presence_changes`), written by ingest: at most KEPT of each.
+
+    `recent` holds times in microseconds. `at` is when the line last changed, `began_at` when its first change was.
+    """
+
+    __tablename__ = "presence_changes"
+    __table_args__ = (Index("ix_presence_changes_terminal_id_at", "terminal_id", "at"), {"sqlite_with_rowid": False})
+
+    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    began_at: Mapped[datetime] = mapped_column(Instant)
+    at: Mapped[datetime] = mapped_column(Instant)
+    presence: Mapped[str] = mapped_column(Text)
+    cause: Mapped[str] = mapped_column(Text)
+    connection: Mapped[int | None] = mapped_column(BigInteger)
+    times: Mapped[int] = mapped_column(BigInteger)
+    flapping: Mapped[bool]
+    recent: Mapped[list[int]] = mapped_column(JsonText)
+
+
+class MarkSet(Base):
+    """That a mark was set on a terminal's row, written by ingest. It is not set again before an operator has taken it away."""
+
+    __tablename__ = "marks_set"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    mark: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
 class Twin(Base):

@@ -51,12 +51,16 @@ def on_state(standing: Standing, message: Birth | Death, at: int, *, retained: b
     return _on_death(standing, message, at, retained=retained)
 
 
-def goes_back(standing: Standing, birth: Birth) -> bool:
-    """Whether a live birth has a lower number than the one in force of its incarnation: two devices have one identity, or the
-    disk was put back to an older copy. Each counts on its own disk, so the numbers of two that cut each other off part soon.
+def is_second(standing: Standing, birth: Birth, boot: str | None) -> bool:
+    """Whether a live birth tells of two devices with one identity, or of a disk that was put back to an older copy.
+
+    Each device counts on its own disk: the number goes back, or is the one in force while the `boot` of that birth was another
+    (copies of one disk that cut each other off count up in step). A birth that is delivered twice has the same boot.
     """
-    same = birth.incarnation == standing.incarnation
-    return same and standing.connection is not None and birth.connection < standing.connection
+    if birth.incarnation != standing.incarnation or standing.connection is None:
+        return False
+    same = birth.connection == standing.connection and boot is not None and birth.boot != boot
+    return same or birth.connection < standing.connection
 
 
 def on_heard(standing: Standing, at: int) -> Standing:

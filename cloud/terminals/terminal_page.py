@@ -1,7 +1,7 @@
 """Console: one terminal. What it says of itself and when, how far its records have come, and what it was told to be."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from cloud.audit.service import Change
 from cloud.certificates import page as certificates
 from cloud.certificates.service import hold
 from cloud.commands import page as commands
-from cloud.console import charts, dialogs, facts
+from cloud.console import dialogs, facts
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
@@ -31,26 +31,22 @@ from cloud.console.widgets import (
     panel,
     plate,
     say,
-    small,
 )
 from cloud.console.words import Words
-from cloud.errors import Unavailable
 from cloud.overview import positions
 from cloud.overview.positions import NOT_COUNTED, StreamStanding
+from cloud.readings import page as readings
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, replace_dialog, service, terminal_form, twin_table
+from cloud.terminals import broker_users, history, replace_dialog, service, terminal_form, twin_table
 from cloud.terminals.models import Terminal
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
 from cloud.terminals.seen_dialog import ask_seen
-from cloud.timeseries.port import Bucket, Measurement, Timeseries, TimeseriesError, Where
+from cloud.timeline import page as timeline
 
 PATH = "/terminals"
 EVERY_S = 2.0
-CHARTS_EVERY_S = 30.0
-CHARTED = ("outbox_depth", "cpu_percent", "disk_percent", "camera_fps")
-SPAN = timedelta(hours=1)
 
 
 def register(shell: Shell) -> None:
@@ -76,9 +72,10 @@ class _Known:
     told: twin_table.Told
     commands: commands.Commands
     certificate: certificates.Newest
+    link: history.Link
 
 
-def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
+def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _Known:
     terminal = service.get(session, scope, terminal_id)
     room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
     return _Known(
@@ -89,6 +86,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
         twin_table.told(session, terminal),
         commands.newest(session, scope, terminal_id),
         certificates.newest(session, scope, terminal_id),
+        history.link(session, terminal_id, now),
     )
 
 
@@ -108,18 +106,23 @@ class _Page:
                 self.evidence = view.html(slot="evidence")
                 self.twin = view.html(slot="twin")
                 self.commands = view.html(slot="commands", on_act=self._act)
-                self.health = view.html(slot="health")
+                health = readings.HealthPanel(view, self.id)
+                await health.show()
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.now = view.html(slot="now")
+                self.measured = view.html(slot="measured")
                 self.certificate = view.html(slot="certificate", on_act=self._act)
+                self.timeline = view.html(slot="timeline")
                 self.marks = view.html(slot="marks", on_act=self._act)
         await self._read()
-        await self._chart()
+        await self._tell()
+        await self._measure()
+        view.keep_live(view.at_most_every(readings.NEWEST_EVERY_S, self._measure))
         view.keep_live(view.at_most_every(EVERY_S, self._read))
-        view.keep_live(view.at_most_every(CHARTS_EVERY_S, self._chart))
+        view.keep_live(view.at_most_every(timeline.EVERY_S, self._tell))
 
     async def _read(self) -> None:
-        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id))
+        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view.now))
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
@@ -128,6 +131,12 @@ class _Page:
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
+
+    async def _tell(self) -> None:
+        self.timeline.set_content(str(timeline.panel_of(self.view, self.id, await timeline.read(self.view, self.id))))
+
+    async def _measure(self) -> None:
+        self.measured.set_content(str(await readings.measured(self.view, self.id)))
 
     def _head(self, words: Words, known: _Known) -> Markup:
         terminal = known.terminal
@@ -148,22 +157,11 @@ class _Page:
             said = tag("span", ago(words, terminal.last_heard_at, self.view.now), " ", words("terminal.own_word"))
         disabled = say("cancelled", words("terminals.disabled")) if not terminal.enabled else None
         kind = tag("span", f"· {words(f'kind.{terminal.kind}')}", class_="q")
-        under = tag("p", facts.presence(words, terminal.presence), disabled, said, kind, class_="rl-row rl-under")
+        flaps = say("cut", words("timeline.now_flapping", n=known.link.changes)) if known.link.flapping else None
+        under = tag(
+            "p", facts.presence(words, terminal.presence), flaps, disabled, said, kind, class_="rl-row rl-under"
+        )
         return join(top, under, replace_dialog.said(self.view, terminal))
-
-    async def _chart(self) -> None:
-        words, until, cloud = self.view.words, self.view.now, self.view.cloud
-        title, beside = words("terminal.health"), small(words("terminal.last_hour"))
-        try:
-            found = await self.view.in_thread(lambda: _readings(cloud.timeseries(), self.id, until))
-        except (TimeseriesError, Unavailable):
-            away = note("warn", words("terminal.series_away"), words("terminal.series_away_more"))
-            self.health.set_content(str(panel(title, away, beside=beside)))
-            return
-        drawn = [_area(words, name, buckets, until) for name, buckets in found if buckets]
-        content = tag("div", drawn, class_="rl-grid rl-charts") if drawn else none(
-            words("terminal.no_health"), words("terminal.no_health_more"))  # fmt: skip
-        self.health.set_content(str(panel(title, content, beside=beside)))
 
     async def _act(self, act: str, on: str) -> None:
         if await commands.act_on(self.view, self.id, act, on, self._read):
@@ -218,18 +216,6 @@ class _Page:
         await self.view.write(Role.ADMIN, stand, confirmed=not enabled)
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()
-
-
-def _readings(series: Timeseries, terminal_id: str, until: datetime) -> list[tuple[str, list[Bucket]]]:
-    where = Where(terminals=[terminal_id])
-    every = timedelta(minutes=1)
-    return [(name, series.series(Measurement.HEALTH, name, until - SPAN, until, every, where)) for name in CHARTED]
-
-
-def _area(words: Words, name: str, buckets: list[Bucket], until: datetime) -> Markup:
-    readings = [charts.Reading(bucket.start_at, bucket.last) for bucket in buckets]
-    top = 100.0 if name.endswith("_percent") else 0.0
-    return charts.area(words, words(f"metric.{name}"), readings, until - SPAN, until, top)
 
 
 def _evidence(view: View, known: _Known) -> Markup:
@@ -318,6 +304,11 @@ def _now(words: Words, known: _Known) -> Markup:
         rows.append((words("terminal.presence_since"), words.minute(terminal.presence_at)))
     if terminal.connection is not None:
         rows.append((words("terminal.connection"), words.number(terminal.connection)))
+    versions = birth.get("versions") or {}
+    if versions.get("system"):
+        rows.append((words("readings.system"), str(versions["system"])))
+    if versions.get("kernel"):
+        rows.append((words("readings.kernel"), str(versions["kernel"])))
     if birth.get("boot"):
         rows.append((words("terminal.boot"), mono(str(birth["boot"])[:8])))
     rows.append((words("terminal.registered"), words.short_day(terminal.created_at)))

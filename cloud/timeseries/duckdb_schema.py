@@ -77,6 +77,8 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS due (measurement VARCHAR, terminal INTEGER, hour_us BIGINT)")
     for measurement in Measurement:
         connection.execute(_raw_table(measurement))
+        for name in NUMERIC_FIELDS[measurement]:  # a file of an older program has no column of what is measured since
+            connection.execute(f'ALTER TABLE {measurement} ADD COLUMN IF NOT EXISTS "{name}" DOUBLE')
         for rollup in ("hourly", "daily"):
             connection.execute(_rollup_table(f"{measurement}_{rollup}"))
     connection.commit()

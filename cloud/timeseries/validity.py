@@ -33,6 +33,13 @@ NUMERIC_FIELDS: dict[Measurement, tuple[str, ...]] = {
         "clock_offset_ms",
         "uptime_s",
         "touches",
+        "under_voltage",
+        "network_up",
+        "network_wireless",
+        "network_signal_dbm",
+        "network_errors",
+        "answer_ms",
+        "page_answer_ms",
     ),
     Measurement.PRESENCE: ("online",),
 }

@@ -92,8 +92,8 @@ class KioskApp:
 
     @property
     def pages(self) -> int:
-        """How many pages are open and answer: 0 means that nobody can see the kiosk's screen."""
-        return self._screen.pages
+        """How many pages answer, and show what they were told: 0 means that nobody can see the kiosk's screen."""
+        return self._screen.answering
 
     def timings(self) -> list[Timing]:
         """The last results, from frame to screen event."""
@@ -102,6 +102,9 @@ class KioskApp:
     def measure(self) -> dict[str, float]:
         """For a health sample, by the names of the kiosk's profile."""
         metrics = {"page_alive": float(self.pages > 0)}
+        answer_s = self._screen.answer_s
+        if answer_s is not None:
+            metrics["page_answer_ms"] = answer_s * 1000
         if self._camera is not None:
             seen = self._camera.statistics()
             metrics["camera_fps"] = seen.frames_per_s

@@ -1,7 +1,8 @@
 """Serves the kiosk's page on loopback, and carries snapshots to it and touches back over a WebSocket.
 
 Promises that only pages of this very address are spoken to (Host and Origin are checked), that a slow page gets the newest
-snapshot and never a queue of old ones, and to know how many pages are alive. Called by the app; `show` from any thread.
+snapshot and never a queue of old ones, and to know how many pages show what they were told, by their own answers. Called by
+the app; `show` from any thread.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 BEAT_S: Final = 2.0
 HTTP_PORT: Final = 80  # browsers leave it out of the Host header (RFC 9110, section 7.2)
 SILENT_S: Final = 10.0  # a page that says nothing for so long is taken for dead
+REPLACED_S: Final = 10.0  # so long a page may go on showing a view that was replaced
 MAX_PAGES: Final = 8
 MAX_MESSAGE_BYTES: Final = 1024
 PAGE_FOLDER: Final = Path(__file__).parent / "page"
@@ -62,6 +65,16 @@ class _Touch(_FromPage):
     digits: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,12}$")] = ""
 
 
+@dataclass(slots=True)
+class _Page:
+    """A page's connection: whether there is something new for it, when it was asked and when it last answered (monotonic)."""
+
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_s: float | None = None
+    answered_s: float = float("-inf")
+    took_s: float = 0.0
+
+
 _MESSAGE: Final[TypeAdapter[_Alive | _Touch]] = TypeAdapter(Annotated[_Alive | _Touch, Field(discriminator="type")])
 
 
@@ -74,8 +87,9 @@ class Screen:
         _QUIET.setLevel(logging.CRITICAL)  # refused handshakes are answered; they are no news
         self._files = {f"/{file.name}": file for file in PAGE_FOLDER.iterdir() if file.suffix in _TYPES}
         self._files["/"] = PAGE_FOLDER / "index.html"
-        self._pages: dict[ServerConnection, asyncio.Event] = {}
+        self._pages: dict[ServerConnection, _Page] = {}
         self._snapshot: dict[str, Any] | None = None
+        self._view: tuple[int | None, float] = (None, 0.0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready, self._ended = threading.Event(), asyncio.Event()
         self._failure: OSError | None = None
@@ -101,14 +115,31 @@ class Screen:
     def show(self, snapshot: dict[str, Any]) -> None:
         """Give every page the newest snapshot; one that has not yet sent the last one skips it."""
         self._snapshot = snapshot
+        number = snapshot.get("view", {}).get("number")
+        if number != self._view[0]:
+            self._view = (number, time.monotonic())
         loop = self._loop
         if loop is not None and not self._ended.is_set():
             loop.call_soon_threadsafe(self._wake)
 
     @property
     def pages(self) -> int:
-        """How many pages are connected and answer."""
+        """How many pages are connected; one that has only just been opened may not show anything yet."""
         return len(self._pages)
+
+    @property
+    def answering(self) -> int:
+        """How many pages have said of late that they show the view in force, or the one that it has just replaced."""
+        return len(self._answers())
+
+    @property
+    def answer_s(self) -> float | None:
+        """How long the page that answered last took; None where none answers."""
+        return max(self._answers(), default=(0.0, None))[1]
+
+    def _answers(self) -> list[tuple[float, float | None]]:
+        since_s = time.monotonic() - SILENT_S
+        return [(page.answered_s, page.took_s) for page in list(self._pages.values()) if page.answered_s > since_s]
 
     # --- on the loop ----------------------------------------------------------------------------------------------
 
@@ -135,8 +166,8 @@ class Screen:
             self._ready.set()
 
     def _wake(self) -> None:
-        for changed in self._pages.values():
-            changed.set()
+        for page in self._pages.values():
+            page.changed.set()
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         """An HTTP answer, or None where a WebSocket may begin."""
@@ -157,34 +188,43 @@ class Screen:
         return _response(HTTPStatus.OK, file.read_bytes(), _TYPES[file.suffix])
 
     async def _talk(self, connection: ServerConnection) -> None:
-        changed = asyncio.Event()
-        changed.set()
-        self._pages[connection] = changed
-        telling = asyncio.create_task(self._tell(connection, changed))
+        page = self._pages[connection] = _Page()
+        page.changed.set()
+        telling = asyncio.create_task(self._tell(connection, page))
         try:
-            await self._listen(connection)
+            await self._listen(connection, page)
         except (ConnectionClosed, TimeoutError):
             log.debug("a page is gone")
         finally:
             self._pages.pop(connection, None)
             telling.cancel()
 
-    async def _tell(self, connection: ServerConnection, changed: asyncio.Event) -> None:
-        """Send the newest snapshot after each change, and a beat where nothing changes."""
+    async def _tell(self, connection: ServerConnection, page: _Page) -> None:
+        """Send the newest snapshot after each change, and a beat where nothing changes. A page answers both."""
         try:
             while True:
                 try:
-                    await asyncio.wait_for(changed.wait(), BEAT_S)
+                    await asyncio.wait_for(page.changed.wait(), BEAT_S)
                 except TimeoutError:
+                    page.asked_s = page.asked_s or time.monotonic()
                     await connection.send(_message("beat", {}))
                     continue
-                changed.clear()
+                page.changed.clear()
+                page.asked_s = page.asked_s or time.monotonic()
                 if self._snapshot is not None:
                     await connection.send(_message("show", self._snapshot))
         except ConnectionClosed:
             return
 
-    async def _listen(self, connection: ServerConnection) -> None:
+    def _answered(self, page: _Page, view: int) -> None:
+        """A page says what it shows. One that goes on showing an old view has a fault, and is as good as away."""
+        now_s = time.monotonic()
+        number, since_s = self._view
+        if number is None or view == number or now_s - since_s < REPLACED_S:
+            page.answered_s, page.took_s = now_s, now_s - (page.asked_s or now_s)
+            page.asked_s = None
+
+    async def _listen(self, connection: ServerConnection, page: _Page) -> None:
         while True:
             async with asyncio.timeout(SILENT_S):
                 received = await connection.recv()
@@ -194,7 +234,9 @@ class Screen:
                 log.warning("a page said what no page says: %d errors", error.error_count())
                 await connection.close(1008, "not understood")
                 return
-            if isinstance(message, _Touch):
+            if isinstance(message, _Alive):
+                self._answered(page, message.view)
+            else:
                 self._touched(Touched(message.touch, message.view, message.digits))
 
 

@@ -77,6 +77,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "series.duckdb"
 
 
+def test_file_of_an_older_program_takes_what_is_measured_since(tmp_path: Path) -> None:
+    file = tmp_path / "series.duckdb"
+    with closing(DuckDBTimeseries(file)) as store:
+        store.write([point(1, NOON)])
+    with closing(duckdb.connect(str(file))) as old:
+        old.execute("ALTER TABLE health DROP COLUMN under_voltage")
+    with closing(DuckDBTimeseries(file)) as store:
+        store.write([point(2, NOON + HOUR, {"under_voltage": 1.0})])
+        buckets = store.series(HEALTH, "under_voltage", NOON, NOON + DAY, HOUR)
+        assert [(bucket.start_at, bucket.last) for bucket in buckets] == [(NOON + HOUR, 1.0)]
+        assert store.count_by_stream()[STREAM].points == 2
+
+
 def test_everything_is_there_when_the_file_is_opened_again(path: Path) -> None:
     with closing(DuckDBTimeseries(path)) as store:
         store.write([point(1), point(2, NOON - DAY), point(7, stream=OTHER_STREAM)])

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from cloud import schema
 from cloud.database import create_engine_for
-from tests.e2e.console_town import PASSWORD, Town, sample_health, settle
+from tests.e2e.console_town import PASSWORD, Town, sample_attendance, sample_health, settle
 from tests.process import Process, free_port
 
 
@@ -31,6 +31,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
     engine = create_engine_for(address)
     schema.upgrade(engine)
     town = settle(engine)
+    sample_attendance(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
     sample_health(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
     port = free_port()
     process = Process(folder / "cloud.log")

@@ -28,7 +28,7 @@ from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE
 from cloud.terminals import service as terminals
-from cloud.terminals.models import Terminal
+from cloud.terminals.models import MarkSet, PresenceChange, Terminal
 from cloud.terminals.service import NewTerminalForm
 from cloud.timeseries.port import Measurement, Point
 from cloud.timeseries.stores import open_store
@@ -119,20 +119,57 @@ def settle(engine: Engine) -> Town:
     return Town(engine, organisation, room_ids, occurrences, people, fleet, streams)
 
 
+def tell_history(session: Session, terminal_id: str, now: datetime) -> None:
+    """What a link and its marks were like, as ingest writes it: connected, lost, a broker that was away, flapping."""
+    told = [
+        ("online", "birth", 211, 400, 1, False), ("offline", "lost", 211, 330, 1, False), ("online", "birth", 212, 324, 1, False),
+        ("online", "broker", 212, 200, 2, False), ("offline", "lost", 219, 12, 14, True), ("online", "birth", 220, 3, 1, False),
+    ]  # fmt: skip
+    for number, (presence, cause, connection, minutes, times, flapping) in enumerate(told, 1):
+        at = now - timedelta(minutes=minutes)
+        recent = [to_us(at) - 60_000_000 * each for each in range(times if flapping else 0)]
+        session.add(PresenceChange(
+            terminal_id=terminal_id, number=number, began_at=at - timedelta(minutes=times - 1), at=at, presence=presence,
+            cause=cause, connection=connection, times=times, flapping=flapping, recent=recent,
+        ))  # fmt: skip
+    session.add(MarkSet(terminal_id=terminal_id, at=now - timedelta(minutes=340), mark="two_devices"))
+
+
+def sample_attendance(address: str, terminal_id: str) -> None:
+    """Check-ins of two hours of yesterday, as the projector would have written them."""
+    series = open_store(address)
+    start = to_us(datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=20))
+    series.write([
+        Point(Measurement.ATTENDANCE, "1" * 8, number, start + number * 90_000_000, 0, terminal_id, "", "", "accepted",
+              {"heads": float(number % 9 != 0)})
+        for number in range(1, 60)
+    ])  # fmt: skip
+    series.close()
+
+
 def sample_health(address: str, terminal_id: str, minutes: int = 50) -> None:
     """An hour's samples of a kiosk, as the projector would have written them before the service starts."""
     series = open_store(address)
     now = to_us(datetime.now(UTC))
+    longer = [
+        Point(
+            Measurement.HEALTH, "2" * 8, hour, now - hour * 3_600_000_000, 0, terminal_id, "", "", "kiosk",
+            {"cpu_percent": 30 + hour * 7 % 40, "disk_percent": 29 - hour / 60, "network_signal_dbm": -60.0 - hour % 9},
+        )
+        for hour in range(2, 24 * 40)
+        if not 200 < hour < 260
+    ]  # fmt: skip
     points = [
         Point(
             Measurement.HEALTH, "0" * 8, number, now - (minutes - number) * 60_000_000, 0, terminal_id, "", "", "kiosk",
             {"outbox_depth": float(abs(number - 25)), "cpu_percent": 40 + number % 7, "disk_percent": 29.0,
-             "camera_fps": 14 + number % 2},
+             "camera_fps": 14 + number % 2, "page_alive": 1.0, "page_answer_ms": 22.0, "network_up": 1.0,
+             "network_wireless": 0.0, "answer_ms": 18.0, "under_voltage": 0.0, "memory_percent": 41.0},
         )
         for number in range(1, minutes)
         if not 30 < number < 36
     ]  # fmt: skip
-    series.write(points)
+    series.write(longer + points)
     series.close()
 
 
@@ -171,6 +208,7 @@ def _terminals(
             facts=0, points=0,
         ))  # fmt: skip
     terminals.register(session, change, EVERYWHERE, NewTerminalForm(id="kiosk-spare-1"))
+    tell_history(session, names[0], now)
     broken = session.get_one(Terminal, "kiosk-210-a")
     broken.presence, broken.presence_at, broken.marks = "offline", now - timedelta(minutes=26), ["fork"]
     return [*names, "kiosk-spare-1"]

@@ -13,7 +13,7 @@ from tests.e2e.console_town import ACTIVITIES, PEOPLE, ROOMS
 
 RAW_KEY = re.compile(r"\b(nav|overview|members|import|activities|occurrence|rooms|terminals?|twin|quarantine|audit|"
                      r"page|outcome|reason|method|presence|sessions|confirm|"
-                     r"evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
+                     r"timeline|readings|metric|evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
 
 
 OVER = """() => {
@@ -54,7 +54,7 @@ DATA = [
 """Names that are data, whatever the page's language."""
 
 TERMS = {"API", "CSV", "UTF", "GB", "RRULE", "Asia", "Shanghai", "admin", "operator", "viewer", "test", "mem", "name",
-         "external", "id", "organisation", "kiosk", "spare", "T", "a"}  # fmt: skip
+         "external", "id", "organisation", "kiosk", "spare", "T", "a", "s", "C", "MB", "ms", "dBm"}  # fmt: skip
 """Latin words that Chinese pages hold on purpose: names of formats, of a file's columns, of accounts and terminals."""
 
 

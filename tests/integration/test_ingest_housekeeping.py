@@ -13,7 +13,7 @@ from cloud.bulk import Bulk
 from cloud.clock import from_us, utc_now
 from cloud.counters import Counts, advance
 from cloud.database import transaction
-from cloud.ingest import state
+from cloud.ingest import standings
 from cloud.ingest.commanding import CommandPush
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.models import CheckIn
@@ -89,7 +89,7 @@ def test_terminal_may_be_silent_as_long_as_its_samples_are_apart(town: Town, hea
 
     def six_minutes_after(then: int) -> str:
         with transaction(town.engine) as session:
-            state.suspect_silent(Bulk.of(session), then + 6 * MINUTE_US)
+            standings.suspect_silent(Bulk.of(session), then + 6 * MINUTE_US)
         return presence(town)
 
     assert six_minutes_after(now) == after

@@ -134,6 +134,36 @@ def test_silent_page_is_taken_for_dead(screen: Screen, monkeypatch: pytest.Monke
         assert wait_until(lambda: screen.pages == 0)
 
 
+def view(number: int) -> dict[str, object]:
+    return {"n": number, "view": {"number": number}}
+
+
+def test_page_answers_by_its_own_word_and_not_by_an_open_socket(screen: Screen) -> None:
+    screen.show(view(3))
+    with open_page(screen) as page:
+        assert receive(page)["n"] == 3
+        assert (screen.pages, screen.answering, screen.answer_s) == (1, 0, None)
+        page.send('{"type":"alive","view":3}')
+        assert wait_until(lambda: screen.answering == 1)
+        assert screen.answer_s is not None
+        assert 0 <= screen.answer_s < 10
+    assert wait_until(lambda: screen.answering == 0)
+
+
+def test_page_that_goes_on_showing_an_old_view_does_not_answer(
+    screen: Screen, touched: list[Touched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPLACED_S", 0.0)
+    screen.show(view(4))
+    with open_page(screen) as page:
+        page.send('{"type":"alive","view":3}')
+        page.send('{"type":"touch","touch":"screen","view":3}')
+        assert wait_until(lambda: bool(touched))
+        assert screen.answering == 0
+        page.send('{"type":"alive","view":4}')
+        assert wait_until(lambda: screen.answering == 1)
+
+
 def test_page_that_reads_nothing_gets_the_newest_and_no_queue(screen: Screen) -> None:
     big = "x" * 200_000
     with open_page(screen) as page:

@@ -9,6 +9,7 @@ from edge import health
 from edge.clock import KernelTime, SteppedClock
 from edge.errors import OutboxFull
 from edge.health import HealthSampler, measure
+from edge.machine import Machine
 from edge.outbox import Outbox
 from firmware_specs import profiles
 from firmware_specs.messages import Health
@@ -70,6 +71,17 @@ def test_hottest_sensor_is_told_where_there_is_one(
 ) -> None:
     monkeypatch.setattr(health, "hottest", lambda: 61.5)
     assert measure(outbox, clock, FOLDER)["temperature_c"] == 61.5
+
+
+def test_what_the_machine_tells_of_power_and_network_is_in_the_sample(
+    outbox: Outbox, clock: SteppedClock, tmp_path: Path
+) -> None:
+    throttled = tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    throttled.parent.mkdir(parents=True)
+    throttled.write_text("0x1")
+    metrics = measure(outbox, clock, FOLDER, Machine(tmp_path / "sys", tmp_path / "proc"))
+    assert (metrics["under_voltage"], metrics["network_up"]) == (1.0, 0.0)
+    assert metrics.keys() <= profiles.load("tv").telemetry.keys()
 
 
 def test_sample_is_kept_under_the_twin_in_force_with_what_parts_add(outbox: Outbox, clock: SteppedClock) -> None:

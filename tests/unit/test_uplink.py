@@ -58,6 +58,22 @@ def test_one_batch_is_in_flight_until_its_answer(line: Line) -> None:
     assert line.all_stored()
 
 
+def test_time_until_the_answer_is_told_of_what_was_sent_once(line: Line) -> None:
+    line.check_in()
+    answer = line.send()
+    line.pass_s(0.25)
+    line.hand(answer)
+    assert line.uplink.answer_s == pytest.approx(0.25)
+    line.check_in()
+    line.send()
+    line.pass_s(2 * TIMEOUT_S)
+    answer = line.send()
+    line.pass_s(3)
+    line.hand(answer)
+    assert line.all_stored()
+    assert line.uplink.answer_s == pytest.approx(0.25)
+
+
 def test_backlog_goes_in_full_batches(line: Line) -> None:
     line.check_in(450)
     line.run()

@@ -1,0 +1,1 @@
+"""Readings: what a terminal measured of itself, over any span, from the time series."""

@@ -1,0 +1,171 @@
+"""The lists that a terminal's timeline is made of, each read from the feature that keeps it.
+
+Each function gives at most `limit` events before a place, newest first. None of them names a member.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from cloud.audit import service as auditing
+from cloud.clock import EPOCH, to_us
+from cloud.commands import service as commands
+from cloud.paging import Before
+from cloud.quarantine import service as quarantined
+from cloud.terminals import history
+from cloud.timeseries.port import Measurement, Timeseries, Where
+
+HOUR: Final = timedelta(hours=1)
+LOOKS_BACK: Final = (timedelta(days=2), timedelta(days=60), timedelta(days=800))
+"""How far back from its place a page looks for hours with check-ins: no further than the first that gives enough of them."""
+
+
+class Sort(StrEnum):
+    """What a timeline is filtered by."""
+
+    CONNECTION = "connection"
+    TWIN = "twin"
+    COMMAND = "command"
+    MARK = "mark"
+    CHECK_IN = "check_in"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something at a time: a word for what it was, and what is known of it (times in microseconds).
+
+    `key` tells it from others of its source at that time.
+    """
+
+    at: datetime
+    sort: Sort
+    what: str
+    key: int | str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    row: Any = field(default=None, compare=False)
+    """An entry of the audit itself, for pages, which say it in words."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whose events, when that is asked, and where they are kept."""
+
+    session: Session
+    id: str
+    now: datetime
+    series: Callable[[], Timeseries]
+
+
+def presence(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Connections: what it became; `flapping` for a link that came and went so many `times` since `began_at`."""
+    return [
+        Event(
+            line.at,
+            Sort.CONNECTION,
+            "flapping" if line.flapping else line.presence,
+            line.number,
+            {"presence": line.presence, "cause": line.cause, "connection": line.connection, "times": line.times,
+             "began_at": to_us(line.began_at)},
+        )
+        for line in history.presence(asked.session, asked.id, before, limit)
+    ]  # fmt: skip
+
+
+def told(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Twins that were published, with the parts that differ from the one before."""
+    return [
+        Event(each.at, Sort.TWIN, "told", each.number, {"version": [each.epoch, each.number], "parts": each.parts})
+        for each in history.twins(asked.session, asked.id, before, limit)
+    ]
+
+
+def reported(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """The newest twin that it reported."""
+    says = history.reported(asked.session, asked.id)
+    if says is None or limit < 1:
+        return []
+    if before is not None and (says.at > before.at or (says.at == before.at and not before.with_at)):
+        return []
+    what = "applied" if says.applied else "refused"
+    return [Event(says.at, Sort.TWIN, what, 0, {"version": says.version, "problems": says.problems})]
+
+
+def asked_for(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Commands, when they were asked for and by whom."""
+    return [
+        Event(
+            each.asked_at, Sort.COMMAND, "asked", each.id, {"command": each.name, "who": each.asked_by, "id": each.id}
+        )
+        for each in commands.asked(asked.session, asked.id, before, limit)
+    ]
+
+
+def ended(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Commands, when they ended and how."""
+    return [
+        Event(
+            each.settled_at,
+            Sort.COMMAND,
+            each.state,
+            each.id,
+            {"command": each.name, "reason": each.reason, "id": each.id},
+        )
+        for each in commands.ended(asked.session, asked.id, before, limit)
+        if each.settled_at is not None
+    ]
+
+
+def marks(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Marks, when they were set."""
+    return [
+        Event(each.at, Sort.MARK, each.mark, each.mark)
+        for each in history.marks(asked.session, asked.id, before, limit)
+    ]
+
+
+def quarantine(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """What could not be understood, counted by the hour."""
+    hours = quarantined.by_hour(asked.session, asked.id, history.until_hour(before), limit)
+    return [Event(at, Sort.MARK, "quarantine", 0, {"count": count, "until": to_us(at + HOUR)}) for at, count in hours]
+
+
+def check_ins(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Check-ins of any outcome, counted by the hour; `heads` are those that came in."""
+    until = history.until_hour(before) or history.hour_of(asked.now) + HOUR
+    where = Where(terminals=[asked.id])
+    found: list[Event] = []
+    for back in LOOKS_BACK:
+        hours = asked.series().series(Measurement.ATTENDANCE, "heads", max(until - back, EPOCH), until, HOUR, where)
+        found = [
+            Event(
+                hour.start_at,
+                Sort.CHECK_IN,
+                "check_ins",
+                0,
+                {"count": hour.count, "heads": round(hour.mean * hour.count), "until": to_us(hour.start_at + HOUR)},
+            )
+            for hour in reversed(hours)
+        ]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def audit(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """What people did to it, but for commands, which have lists of their own; without the addresses it was done from."""
+    return [
+        Event(
+            entry.at,
+            Sort.AUDIT,
+            entry.action,
+            entry.id,
+            {"who": entry.who, "detail": entry.detail, "before": entry.before},
+            entry,
+        )
+        for entry in auditing.of_subject(asked.session, asked.id, before, limit, without="command.")
+    ]

@@ -1,0 +1,106 @@
+"""A terminal's events in words: a symbol, a sentence, when, and what more is known. Pure; called by this feature's page."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from cloud.audit import naming
+from cloud.audit.naming import Names
+from cloud.clock import from_us
+from cloud.console import widgets
+from cloud.console.words import Words
+from cloud.timeline.service import Event, Sort
+
+HOUR: Final = timedelta(hours=1)
+NUMBERED: Final = frozenset({"birth", "retained", "two_devices"})
+"""Causes that tell of a connection, by its number."""
+
+
+def told(words: Words, names: Names, event: Event) -> widgets.Event:
+    """One entry of the list."""
+    return _TELLING[event.sort](words, names, event)
+
+
+def _connection(words: Words, _names: Names, event: Event) -> widgets.Event:
+    known = event.detail
+    if event.what == "flapping":
+        kind = "two" if known["cause"] == "two_devices" else "flapping"
+        title = words(f"timeline.{kind}", n=known["times"])
+        last = words("timeline.last", state=words.known(f"presence.{known['presence']}", known["presence"]))
+        return widgets.Event("cut", title, _span(words, event), last)
+    state = "warn" if known["cause"] == "two_devices" else known["presence"]
+    if known["cause"] == "broker":
+        key = "timeline.broker" if known["times"] == 1 else "timeline.broker_back"
+        return widgets.Event(state, words(key), _span(words, event))
+    key = f"timeline.{known['presence']}_{known['cause']}"
+    title = words.maybe(key) or words.known(f"timeline.{known['cause']}", known["presence"])
+    if known["cause"] in NUMBERED and known["connection"] is not None:
+        title = words("timeline.numbered", title=title, connection=known["connection"])
+    return widgets.Event(state, title, words.minute(event.at))
+
+
+def _span(words: Words, event: Event) -> str:
+    """From when until when a line with several changes was."""
+    began = from_us(event.detail["began_at"])
+    if event.detail["times"] == 1:
+        return words.minute(event.at)
+    return f"{words.minute(began)}–{words.hour(event.at) if event.at - began < HOUR else words.minute(event.at)}"
+
+
+def _twin(words: Words, _names: Names, event: Event) -> widgets.Event:
+    when = words.minute(event.at)
+    if event.what == "told":
+        parts = [words.known(f"twin.{part}", words.known(f"field.{part}", part)) for part in event.detail["parts"]]
+        number = str(event.detail["version"][1])
+        explained = words("timeline.parts", parts=words("audit.and_short").join(parts)) if parts else None
+        return widgets.Event("sent", words("timeline.told", number=number), when, explained)
+    if event.what == "applied":
+        return widgets.Event("ok", words("timeline.applied"), when)
+    return widgets.Event("bad", words("timeline.refused"), when, " ".join(event.detail["problems"]) or None)
+
+
+def _command(words: Words, _names: Names, event: Event) -> widgets.Event:
+    known, when = event.detail, words.minute(event.at)
+    name = words.known(f"command.{known['command']}", known["command"])
+    if event.what == "asked":
+        return widgets.Event("sent", words("timeline.by", who=known["who"], what=name), when)
+    reason = known["reason"] and words.known(f"command.reason_{known['reason']}", known["reason"])
+    state = words.known(f"command.state_{event.what}", event.what)
+    return widgets.Event(event.what, words("timeline.ended", command=name, state=state), when, reason)
+
+
+def _mark(words: Words, _names: Names, event: Event) -> widgets.Event:
+    if event.what == "quarantine":
+        when = words.span(event.at, from_us(event.detail["until"]))
+        return widgets.Event("warn", words("timeline.quarantine", n=event.detail["count"]), _day(words, event, when))
+    said = words.known(f"mark.{event.what}", event.what)
+    return widgets.Event("warn", said[:1].upper() + said[1:], words.minute(event.at))
+
+
+def _check_in(words: Words, _names: Names, event: Event) -> widgets.Event:
+    known = event.detail
+    when = _day(words, event, words.span(event.at, from_us(known["until"])))
+    others = known["count"] - known["heads"]
+    explained = words("timeline.others", n=others) if others else None
+    return widgets.Event("linked", words("timeline.check_ins", n=known["count"]), when, explained)
+
+
+def _day(words: Words, event: Event, span: str) -> str:
+    """A span of hours, with the day before it when it is not today."""
+    return words.minute(event.at).replace(words.hour(event.at), span)
+
+
+def _audit(words: Words, names: Names, event: Event) -> widgets.Event:
+    action = words.known(f"action.{event.what}", words("audit.other"))
+    title = words("timeline.by", who=naming.who(words, event.row), what=action)
+    return widgets.Event("info", title, words.minute(event.at), naming.detail(words, event.row, names) or None)
+
+
+_TELLING: Final[Mapping[Sort, Callable[[Words, Names, Event], widgets.Event]]] = {
+    Sort.CONNECTION: _connection,
+    Sort.TWIN: _twin,
+    Sort.COMMAND: _command,
+    Sort.MARK: _mark,
+    Sort.CHECK_IN: _check_in,
+    Sort.AUDIT: _audit,
+}

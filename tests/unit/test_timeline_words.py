@@ -1,0 +1,82 @@
+"""A terminal's events in words, in both languages, without a raw key and without a member."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cloud.audit.naming import Names
+from cloud.clock import to_us
+from cloud.console.words import Language, Words
+from cloud.terminals.presence import Presence
+from cloud.terminals.presence_changes import Cause
+from cloud.timeline import telling
+from cloud.timeline.service import SOURCES, Event, Sort
+
+AT = datetime(2026, 11, 23, 9, 2, tzinfo=UTC)
+ENGLISH, CHINESE = Words(Language.ENGLISH, ZoneInfo("UTC")), Words(Language.CHINESE, ZoneInfo("UTC"))
+
+
+def say(sort: Sort, what: str, words: Words = ENGLISH, **detail: Any) -> tuple[str, str, str]:
+    """Symbol, title, and what more is said."""
+    event = telling.told(words, Names({}), Event(AT, sort, what, 0, detail))
+    return event.state, str(event.title), str(event.explained or "")
+
+
+def change(presence: str, cause: str, words: Words = ENGLISH, **more: Any) -> tuple[str, str, str]:
+    what = "flapping" if more.pop("flapping", False) else presence
+    known = {
+        "presence": presence,
+        "cause": cause,
+        "connection": 7,
+        "times": 1,
+        "began_at": to_us(AT - timedelta(minutes=9)),
+    }
+    return say(Sort.CONNECTION, what, words, **known | more)
+
+
+@pytest.mark.parametrize(("presence", "cause"), list(product(Presence, Cause)))
+def test_every_change_of_presence_has_words_of_its_cause(presence: str, cause: str) -> None:
+    for words in (ENGLISH, CHINESE):
+        for flapping in (False, True):
+            state, title, explained = change(presence, cause, words, flapping=flapping)
+            assert state
+            assert "timeline." not in title + explained
+        assert words(f"timeline.{cause}")
+
+
+def test_changes_are_said_as_they_were() -> None:
+    assert change("online", "birth") == ("online", "Connected, connection 7", "")
+    assert change("offline", "lost") == ("offline", "Connection lost", "")
+    assert change("maintenance", "birth")[1] == "Under maintenance, connection 7"
+    assert change("offline", "lost", flapping=True, times=14)[1:] == (
+        "Its link comes and goes: 14 changes", "The last: Offline",
+    )  # fmt: skip
+    assert change("online", "broker", times=2)[1] == "The cloud was away from the broker; it was heard again"
+    assert change("online", "two_devices")[0] == "warn"
+
+
+def test_other_sorts_are_said_as_they_were() -> None:
+    assert say(Sort.TWIN, "told", version=[1, 118], parts=["language", "room"])[1:] == (
+        "Settings published, version 118", "Changed: Language, Room",
+    )  # fmt: skip
+    assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"])[2] == "no room"
+    assert say(Sort.COMMAND, "asked", command="identify", who="operator-1")[1] == "operator-1: Identify"
+    assert say(Sort.COMMAND, "failed", command="reboot", reason="not_possible") == (
+        "failed", "Reboot: Failed", "not possible here",
+    )  # fmt: skip
+    assert say(Sort.MARK, "fork")[:2] == ("warn", "Its stream forked")
+    until = to_us(AT + timedelta(hours=1))
+    assert say(Sort.MARK, "quarantine", count=1, until=until)[1] == "1 record or message that nobody could read"
+    assert say(Sort.CHECK_IN, "check_ins", count=38, heads=36, until=until) == (
+        "linked", "38 check-ins", "2 of them repeated or refused",
+    )  # fmt: skip
+
+
+def test_every_sort_has_words_and_a_source() -> None:
+    assert {source.sort for source in SOURCES} == set(Sort)
+    assert len({source.name for source in SOURCES}) == len(SOURCES)
+    for words in (ENGLISH, CHINESE):
+        assert all(words(f"timeline.sort_{sort}") for sort in Sort)
