@@ -9,6 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.alarms import panel as alarms
 from cloud.certificates import page as certificates
 from cloud.commands import page as commands
 from cloud.console import charts, dialogs, facts
@@ -76,9 +77,10 @@ class _Known:
     told_at: datetime | None
     commands: commands.Commands
     certificate: certificates.Newest
+    alarms: alarms.OfTerminal
 
 
-def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
+def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _Known:
     terminal = service.get(session, scope, terminal_id)
     room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
     told = twin.current_twin(session, terminal_id)
@@ -91,6 +93,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
         told.created_at if told else None,
         commands.newest(session, scope, terminal_id),
         certificates.newest(session, scope, terminal_id),
+        alarms.of_terminal(session, scope, terminal_id, (room.id, room.organisation_id) if room else None, now),
     )
 
 
@@ -112,6 +115,7 @@ class _Page:
                 self.commands = view.html(slot="commands", on_act=self._act)
                 self.health = view.html(slot="health")
             with ui.element("div").classes("rl-stack").style("--c:4"):
+                self.alarms = view.html(slot="alarms")
                 self.now = view.html(slot="now")
                 self.certificate = view.html(slot="certificate", on_act=self._act)
                 self.marks = view.html(slot="marks", on_act=self._act)
@@ -121,12 +125,13 @@ class _Page:
         view.keep_live(view.at_most_every(CHARTS_EVERY_S, self._chart))
 
     async def _read(self) -> None:
-        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id))
+        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view.now))
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
         self.twin.set_content(str(twin_table.table_of(words, known.document, known.terminal, known.told_at)))
         self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
+        self.alarms.set_content(str(alarms.panel_of(self.view, known.alarms)))
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
