@@ -49,9 +49,10 @@ def place(office: Office) -> JSON:
 
 @pytest.fixture
 def alarm(office: Office, place: JSON) -> str:
-    """Of a terminal that is offline; its id."""
+    """Of the one terminal that is offline; its id."""
     gone = to_us(office.now() - timedelta(minutes=10))
     with transaction(office.engine) as session:
+        session.execute(text("UPDATE terminals SET presence = 'online' WHERE presence = 'offline'"))
         values = {"at": gone, "id": place["terminal"]}
         session.execute(text("UPDATE terminals SET presence = 'offline', presence_at = :at WHERE id = :id"), values)
     Evaluator(office.engine, office.now).turn()
@@ -87,7 +88,7 @@ def test_an_alarm_is_listed_told_acknowledged_commented_and_put_to_sleep(
     members = client.get(f"/api/v1/alarms/{alarm}/members").json()["items"]
     assert [each["terminal_id"] for each in members] == [place["terminal"]]
     said = post(client, f"/alarms/{alarm}/acknowledgement", 200, comment="有人去看了")
-    assert (said["acknowledged_by"], said["cleared_at"]) == ("operator", None)
+    assert (said["acknowledged_by"].startswith("operator"), said["cleared_at"]) == (True, None)
     assert post(client, f"/alarms/{alarm}/acknowledgement", 409)["detail"].startswith("It was acknowledged already")
     post(client, f"/alarms/{alarm}/comments", 200, comment="The fuse was out.")
     until = to_us(office.now()) + HOUR_US
@@ -125,7 +126,7 @@ def test_a_cleared_alarm_cannot_be_put_to_sleep_but_acknowledged(
     Evaluator(office.engine, office.now).turn()
     assert client.get(f"/api/v1/alarms/{alarm}").json()["cleared_why"] == "well"
     post(client, f"/alarms/{alarm}/snooze", 409, until_at=to_us(office.now()) + HOUR_US)
-    assert post(client, f"/alarms/{alarm}/acknowledgement", 200)["acknowledged_by"] == "operator"
+    assert post(client, f"/alarms/{alarm}/acknowledgement", 200)["acknowledged_by"].startswith("operator")
 
 
 def test_nobody_sees_alarms_of_another_branch_nor_acts_beyond_the_own(office: Office, place: JSON, alarm: str) -> None:
@@ -242,7 +243,7 @@ def test_a_maintenance_window_is_made_listed_and_ended(client: httpx.Client, off
     body: JSON = {"room_id": place["room"], "starts_at": now, "ends_at": now + HOUR_US, "reason": "Painters"}
     made = post(client, "/maintenance-windows", **body)
     later = post(client, "/maintenance-windows", **(body | {"starts_at": now + HOUR_US, "ends_at": now + 2 * HOUR_US}))
-    assert made["made_by"] == "operator"
+    assert made["made_by"].startswith("operator")
     on = [each["id"] for each in client.get("/api/v1/maintenance-windows").json()["items"]]
     assert {made["id"], later["id"]} <= set(on)
     for each in (made, later):
