@@ -159,8 +159,8 @@ def _head(view: View, known: _Known) -> Markup:
 def _todo(view: View, known: _Known) -> Markup:
     words = view.words
     said = saying.todo(words, known.rule)
-    together = note("info", words("alarm.together")) if service.is_group(known.alarm) else None
-    return join(note(saying.SYMBOLS[known.alarm.severity], words("alarm.todo"), said) if said else None, together)
+    together = note("linked", words("alarm.together")) if service.is_group(known.alarm) else None
+    return join(note("info", words("alarm.todo"), said) if said else None, together)
 
 
 def _story(view: View, known: _Known) -> Markup:

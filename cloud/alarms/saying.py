@@ -19,7 +19,10 @@ from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
 
 SYMBOLS: Final[Mapping[str, str]] = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
-UNITS: Final[Mapping[str, str]] = {"1": "", "Cel": "°C", "By": "B", "1/s": "/s"}
+UNITS: Final[Mapping[Language, Mapping[str, str]]] = {
+    Language.ENGLISH: {"1": "", "Cel": "°C", "By": "B", "1/s": "/s"},
+    Language.CHINESE: {"1": "", "Cel": "℃", "By": "字节", "1/s": "帧", "s": "秒", "ms": "毫秒"},
+}
 """UCUM symbols that people write otherwise."""
 GIB: Final = 1024**3
 
@@ -119,7 +122,7 @@ def value(words: Words, of: str | None, number: float) -> str:
     unit = found.unit if found else ""
     if unit == "By" and abs(number) >= GIB:
         return f"{words.number(round(number / GIB, 1))} GiB"
-    return f"{words.number(round(number, 2))} {UNITS.get(unit, unit)}".rstrip()
+    return f"{words.number(round(number, 2))} {UNITS[words.language].get(unit, unit)}".rstrip()
 
 
 def value_of(words: Words, rule: AlarmRule, number: float | None) -> str:
