@@ -18,6 +18,8 @@ from cloud.accounts import service as accounts_service
 from cloud.accounts import sessions
 from cloud.accounts.service import Principal
 from cloud.activities import routes as activities
+from cloud.alarms import routes as alarms
+from cloud.alarms import rule_routes as alarm_rules
 from cloud.api import Cloud, answer_problems, no_timeseries
 from cloud.attendance import routes as attendance
 from cloud.audit import routes as audit
@@ -61,6 +63,8 @@ FEATURES: tuple[APIRouter, ...] = (
     timeline.routes,
     readings.routes,
     commands.routes,
+    alarms.routes,
+    alarm_rules.routes,
     certificates.routes,
     certificates.enrolment,
     accounts.routes,

@@ -1,4 +1,4 @@
-"""The parts that run beside the requests, made from the settings: ingest, projector, revocation. Wires; decides nothing.
+"""The parts that run beside the requests, made from the settings: ingest, projector, revocation, alarms. Wires; decides nothing.
 
 Called by `serve` and `worker`. With ROOMLINK_INGEST=apart, `serve` leaves ingest to workers.
 """
@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
+from cloud.alarms.evaluating import Evaluator
 from cloud.api import Cloud
 from cloud.broker import Broker, Tls
 from cloud.certificates.keeper import Keeper
@@ -22,7 +23,7 @@ from cloud.ingest.worker import AnyLine
 from cloud.journal import projecting
 from cloud.journal.projecting import Kept, Projecting
 from cloud.keybox import KeyBox
-from cloud.lease import CERTIFICATES, Lease
+from cloud.lease import ALARMS, CERTIFICATES, Lease
 from cloud.loop import Loop
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
@@ -39,7 +40,7 @@ class Parts:
 
     def running(self) -> Sequence[Callable[[Cloud], AbstractContextManager[None]]]:
         """All of them, in the order in which they begin."""
-        return (self.project, self.reconcile, self.revoke, self.ingest)
+        return (self.project, self.reconcile, self.revoke, self.alarm, self.ingest)
 
     @contextmanager
     def project(self, _cloud: Cloud) -> Iterator[None]:
@@ -72,6 +73,18 @@ class Parts:
         """What a revocation leads to: the list, and the end of the session."""
         lease = Lease(self._engine, CERTIFICATES)
         loop = Loop("revocation", keeper_of(self._settings, self._engine, is_mine=lease.is_held).turn)
+        loop.start()
+        try:
+            yield
+        finally:
+            loop.stop()
+            lease.release()
+
+    @contextmanager
+    def alarm(self, _cloud: Cloud) -> Iterator[None]:
+        """The evaluator of alarms."""
+        lease = Lease(self._engine, ALARMS)
+        loop = Loop("alarms", Evaluator(self._engine, utc_now, lease.is_held).turn)
         loop.start()
         try:
             yield

@@ -92,6 +92,22 @@ viewer                    GET /api/v1/command-bulks/{bulk}
 viewer                    GET /api/v1/commands
 viewer                    GET /api/v1/commands/{command_id}
 operator                  POST /api/v1/commands/{command_id}/cancel
+viewer                    GET /api/v1/alarms
+viewer                    GET /api/v1/alarms/{alarm_id}
+viewer                    GET /api/v1/alarms/{alarm_id}/members
+operator                  POST /api/v1/alarms/{alarm_id}/acknowledgement
+operator                  POST /api/v1/alarms/{alarm_id}/comments
+operator                  POST /api/v1/alarms/{alarm_id}/snooze
+viewer                    GET /api/v1/alarm-metrics
+viewer                    GET /api/v1/alarm-rules
+operator                  POST /api/v1/alarm-rules
+operator                  POST /api/v1/alarm-rules/preview
+viewer                    GET /api/v1/alarm-rules/{rule_id}
+operator                  PUT /api/v1/alarm-rules/{rule_id}
+operator                  DELETE /api/v1/alarm-rules/{rule_id}
+viewer                    GET /api/v1/maintenance-windows
+operator                  POST /api/v1/maintenance-windows
+operator                  DELETE /api/v1/maintenance-windows/{window_id}
 operator                  POST /api/v1/terminals/{terminal_id}/claim-code
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/revoke
 viewer                    GET /api/v1/terminals/{terminal_id}/certificates
@@ -126,6 +142,10 @@ viewer    /activities/{activity_id}/{start}
 viewer    /activities
 admin     /audit
 viewer    /search
+viewer    /alarms
+viewer    /alarms/{alarm_id}
+viewer    /alarm-rules
+viewer    /maintenance-windows
 operator  /members/import
 viewer    /members/{member_id}
 viewer    /members
@@ -164,6 +184,21 @@ viewer           activities/page.py register.listing read
 viewer           activities/page.py register.listing.news read
 operator         activities/page.py _add.add write
 viewer           activities/page.py _add.add read
+operator         alarms/alarm_page.py _Page._acknowledge write
+operator         alarms/alarm_page.py _Page._comment write
+viewer           alarms/alarm_page.py _Page._draw read
+operator         alarms/alarm_page.py _Page._snooze write
+viewer           alarms/page.py register.listing.draw read
+operator         alarms/rule_form.py _confirm.save write
+viewer           alarms/rule_form.py ask read
+operator         alarms/rule_form.py ask.look read
+operator         alarms/rule_page.py _Rules._delete.delete write
+viewer           alarms/rule_page.py _Rules._draw read
+operator         alarms/rule_page.py _Rules._switch write
+viewer           alarms/window_page.py _Windows._draw read
+operator         alarms/window_page.py _Windows._end.end write
+viewer           alarms/window_page.py _add read
+operator         alarms/window_page.py _add.add write
 admin            audit/page.py register.listing writable
 admin            audit/page.py register.listing read
 operator         certificates/page.py _show_code write

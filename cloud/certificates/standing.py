@@ -1,4 +1,4 @@
-"""How authorities, lists and certificates stand, and who runs out when: for `ca list` and the doctor."""
+"""How authorities, lists and certificates stand, and who runs out when: for `ca list`, the doctor and alarms."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -40,6 +40,12 @@ def judge(session: Session, folder: Path, lasts: timedelta, now: datetime) -> It
     left = issuer.not_after_at - now
     yield left > ROTATE_BEFORE, f"the intermediate lasts {left.days} days; below 180: python -m cloud ca rotate"
     yield _judge_list(session, folder / publishing.REVOKED, lasts, now)
+
+
+def list_ends_at(session: Session, now: datetime) -> datetime | None:
+    """When the first of the lists that are to be published now ends; None before there is one."""
+    wanted = lists.published(session, now)
+    return None if wanted is None else lists.ends_at(wanted.revoked.encode())
 
 
 def _judge_list(session: Session, path: Path, lasts: timedelta, now: datetime) -> tuple[bool, str]:

@@ -23,6 +23,7 @@ PLACES = (
 )
 
 WATCH = (
+    Place("alarms", "/alarms"),
     Place("quarantine", "/quarantine"),
     Place("audit", "/audit", Role.ADMIN),
 )

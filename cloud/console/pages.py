@@ -6,6 +6,7 @@ from cloud.accounts import page as accounts
 from cloud.accounts import session_page as sessions
 from cloud.accounts import token_page as tokens
 from cloud.activities import page as activities
+from cloud.alarms import page as alarms
 from cloud.audit import page as audit
 from cloud.console import search_page as search
 from cloud.console.shell import Shell
@@ -25,6 +26,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     rooms.register,
     terminals.register,
     timeline.register,
+    alarms.register,
     quarantine.register,
     audit.register,
     organisations.register,

@@ -126,17 +126,26 @@ def _top_bar(view: View) -> Markup:
             aria_label=words("nav.search"), placeholder=words("nav.search_hint")),
         action="/search", role="search", class_="rl-push lo",
     )  # fmt: skip
-    waiting = words("nav.waiting", n=view.frame.quarantined)
     return join(
         tag("a", tag("i", class_="rl-i", aria_hidden="true"), "Roomlink", href="/", class_="rl-mark t3"),
         tag("span", words.either(view.frame.organisation, view.frame.organisation_en), class_="q lo cut"),
         search,
         link(f"/language/{other}?next={here}", words("nav.other_language"), class_="lo", lang=other.tag),
         _account(view, here, "lo"),
-        link("/quarantine", waiting, class_="thin rl-push") if view.frame.quarantined else tag("span", class_="thin rl-push"),
+        _waiting(view),
         tag("button", words("nav.menu"), type="button", class_="rl-btn thin", id="menu", aria_expanded="false",
             aria_controls="nav"),
     )  # fmt: skip
+
+
+def _waiting(view: View) -> Markup:
+    """On a narrow screen, where the menu is closed: what somebody should look at."""
+    frame, words = view.frame, view.words
+    if frame.alarms:
+        return link("/alarms", words("nav.alarms_active", n=frame.alarms), class_="thin rl-push")
+    if frame.quarantined:
+        return link("/quarantine", words("nav.waiting", n=frame.quarantined), class_="thin rl-push")
+    return tag("span", class_="thin rl-push")
 
 
 def _account(view: View, here: str, class_: str) -> Markup:
@@ -164,7 +173,7 @@ def _menu(view: View, place: str) -> Markup:
     def entry(to: Place) -> Markup | None:
         if not view.may(to.role):
             return None
-        count = view.frame.quarantined if to.name == "quarantine" and view.frame.quarantined else None
+        count = {"quarantine": view.frame.quarantined, "alarms": view.frame.alarms}.get(to.name, 0)
         mark = tag("b", words.number(count)) if count else None
         current = "page" if to.name == place else None
         return tag("a", words(f"nav.{to.name}"), mark, href=to.path, aria_current=current)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from cloud.activities import service as activities
+from cloud.alarms import service as alarms
 from cloud.attendance import service as attendance
 from cloud.checkins import service as checkins
 from cloud.checkins.service import Seen
@@ -43,6 +44,9 @@ class Frame:
     organisation_en: str
     zone: ZoneInfo
     quarantined: int
+    alarms: int = 0
+    alarms_changed: int = 0
+    """Grows with everything that happens to an alarm, so that pages that show some are told."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ def frame_of(session: Session, scope: Scope) -> Frame:
         organisation_en=top.name_en if top else "",
         zone=ZoneInfo(top.timezone if top else "Asia/Shanghai"),
         quarantined=quarantine.count_open(session, scope),
+        alarms=alarms.count_active(session, scope),
+        alarms_changed=alarms.newest_event(session),
     )
 
 

@@ -9,6 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.alarms import panel as alarms
 from cloud.audit.service import Change
 from cloud.certificates import page as certificates
 from cloud.certificates.service import hold
@@ -73,6 +74,7 @@ class _Known:
     commands: commands.Commands
     certificate: certificates.Newest
     link: history.Link
+    alarms: alarms.OfTerminal
 
 
 def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _Known:
@@ -87,6 +89,7 @@ def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _
         commands.newest(session, scope, terminal_id),
         certificates.newest(session, scope, terminal_id),
         history.link(session, terminal_id, now),
+        alarms.of_terminal(session, scope, terminal_id, (room.id, room.organisation_id) if room else None, now),
     )
 
 
@@ -109,6 +112,7 @@ class _Page:
                 health = readings.HealthPanel(view, self.id)
                 await health.show()
             with ui.element("div").classes("rl-stack").style("--c:4"):
+                self.alarms = view.html(slot="alarms")
                 self.now = view.html(slot="now")
                 self.measured = view.html(slot="measured")
                 self.certificate = view.html(slot="certificate", on_act=self._act)
@@ -128,6 +132,7 @@ class _Page:
         self.evidence.set_content(str(_evidence(self.view, known)))
         self.twin.set_content(str(twin_table.table_of(words, known.told, known.terminal)))
         self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
+        self.alarms.set_content(str(alarms.panel_of(self.view, known.alarms)))
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))

@@ -32,6 +32,7 @@ GOALS: Mapping[str, Goal] = {
     "memory_mb.agent_camera": Goal(at_most=180),
     "memory_mb.cloud": Goal(at_most=400),
     "drain_week_s": Goal(at_most=20),
+    "alarms.core_share": Goal(at_most=0.2),
 }
 
 

@@ -44,6 +44,7 @@ def pages(stack: Stack) -> list[str]:
         "/members/import", "/templates", "/rooms", "/terminals", "/terminals/kiosk-302-a", "/terminals/kiosk-210-a",
         "/terminals/kiosk-302-a/timeline",
         f"/terminals?organisation={town.organisation_id}", "/quarantine", "/quarantine/1", "/audit", "/organisations",
-        "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
+        "/alarms", "/alarms?state=cleared", *(f"/alarms/{each}" for each in town.alarms()), "/alarm-rules",
+        "/maintenance-windows",         "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
         "/members?search=%E6%97%A0%E4%BA%BA",
     ]  # fmt: skip

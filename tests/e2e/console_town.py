@@ -14,6 +14,7 @@ from cloud.accounts import service as accounts
 from cloud.accounts.service import Role
 from cloud.activities import service as activities
 from cloud.activities.service import ActivityForm
+from cloud.alarms import service as alarms
 from cloud.attendance.models import Attendance
 from cloud.audit.service import Change
 from cloud.clock import to_us
@@ -24,6 +25,7 @@ from cloud.members import service as members
 from cloud.members.service import MemberForm
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationForm
+from cloud.paging import Paging
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE
@@ -81,6 +83,11 @@ class Town:
                     terminal_id=row.terminal_id, room_id=row.room_id, organisation_id=row.organisation_id,
                     stream=row.stream, number=row.number, method=row.method, flags=[], uncertainty_us=0,
                 ))  # fmt: skip
+
+    def alarms(self) -> list[str]:
+        """Ids of those that the service has raised, at most two."""
+        with transaction(self.engine, read_only=True) as session:
+            return [each.id for each in alarms.list_alarms(session, EVERYWHERE, Paging(2), alarms.Wanted()).rows]
 
     def _row(self, member: int | None, room: int, at: int) -> CheckIn:
         return CheckIn(

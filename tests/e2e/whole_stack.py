@@ -64,6 +64,10 @@ class Whole:
         """Set the kiosk's first language, as an operator would; its twin follows."""
         self._place({"language": str(language)})
 
+    def sample_often(self) -> None:
+        """A health sample every five seconds."""
+        self._place({"health_every_s": 5.0})
+
     def settle(self) -> None:
         """A room with something on now and later today, and the kiosk in it."""
         organisations = self._get("/organisations", limit=50)["items"]
