@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from tests.faults.account import is_written_onward, read_account
+from tests.faults.account import are_commands_settled, is_written_onward, read_account
 from tests.faults.checker import Findings, check
+from tests.faults.commander import Commander
 from tests.faults.draws import FAULTS, Fault, Round, copy_disk, restore_cloud
 from tests.faults.draws_of_certificates import CERTIFICATE_FAULTS
 from tests.faults.evidence import Damage, read_journal
@@ -26,6 +27,8 @@ from tests.faults.stack import FaultStack, Parts
 from tests.process import wait_until
 
 ONWARD_WITHIN_S = 20.0
+SETTLED_WITHIN_S = 150.0
+"""The longest command's deadline, and the minute for which the cloud waits for a late word."""
 SHOWN_FINDINGS = 10
 
 
@@ -44,10 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with FaultStack(Path(folder), parts, seed) as stack:
             now = Round(stack, random.Random(seed), Damage())
             recovery_s = [0.0]
-            stuck = _try(lambda: _run(now, options, recovery_s))
+            commander = Commander(stack.api, [kiosk.name for kiosk in stack.kiosks], seed)
+            stuck = _try(lambda: _run(now, options, recovery_s, commander))
+            commander.stop()
             _close(stack)
             journals = [read_journal(kiosk.name, kiosk.journal) for kiosk in stack.kiosks]
-            findings = check(journals, read_account(stack), now.damage)
+            findings = check(journals, read_account(stack), now.damage, commander.asked)
     more = {"transport": options.transport, "renewed": now.renewed, "revoked": now.revoked, "rotated": now.rotated}
     _report(findings, options.rounds, recovery_s[1:] or recovery_s, seed, more)
     return 0 if findings.kept and not stuck else 1
@@ -63,11 +68,15 @@ def _try(run: Callable[[], None]) -> bool:
     return False
 
 
-def _run(now: Round, options: argparse.Namespace, recovery_s: list[float]) -> None:
-    """Rounds of faults, each with its recovery; then no more visitors, and everything stored."""
+def _run(now: Round, options: argparse.Namespace, recovery_s: list[float], commander: Commander) -> None:
+    """Rounds of faults, each with its recovery; then no more visitors and commands, and everything stored and at its end."""
     if not wait_until(lambda: all(kiosk.is_open() for kiosk in now.stack.kiosks), options.recover_within_s):
         raise Stuck(state_of(now.stack, now.stack.kiosks))
+    commander.start()
     recovery_s.extend(_round(now, number, options) for number in range(1, options.rounds + 1))
+    commander.stop()
+    if not wait_until(lambda: are_commands_settled(now.stack.database_url), SETTLED_WITHIN_S, every_s=0.5):
+        _say("some commands have no end")
     for kiosk in now.stack.kiosks:
         kiosk.process.signal(signal.SIGUSR1)
     if not wait_until(lambda: all(kiosk.depth() == 0 for kiosk in now.stack.kiosks), options.recover_within_s):
@@ -139,14 +148,22 @@ def _report(
     for kind in ("lost", "duplicates", "reordered", "mismatched"):
         for sentence in getattr(findings, kind)[:SHOWN_FINDINGS]:
             _say(f"{kind}: {sentence}")
+    for kind in ("executed_twice", "unsettled", "mismatched"):
+        for sentence in getattr(findings.commands, kind)[:SHOWN_FINDINGS]:
+            _say(f"{kind}: {sentence}")
     result = {
         "rounds": rounds,
         "records": findings.records,
         "lost": len(findings.lost),
         "duplicates": len(findings.duplicates),
         "reordered": len(findings.reordered),
-        "mismatched": len(findings.mismatched),
+        "mismatched": len(findings.mismatched) + len(findings.commands.mismatched),
         "destroyed": findings.destroyed,
+        "commands": findings.commands.commands,
+        "executed_twice": len(findings.commands.executed_twice),
+        "unsettled": len(findings.commands.unsettled),
+        "redone": findings.commands.redone,
+        "forgotten": findings.commands.forgotten,
         **more,
         "recovery_s": {"p50": round(statistics.median(recovery_s), 2), "max": round(max(recovery_s), 2)},
         "seed": seed,

@@ -200,6 +200,7 @@ def restore_cloud(now: Round) -> Heal:
     if backup is None:
         return lambda: None
     now.stack.cloud.kill()
+    now.damage.restore(now.stack.backup_at_us)
     now.stack.run_command("restore", str(backup), "--yes")
     now.stack.transport.restored(now.stack.run_command)
 

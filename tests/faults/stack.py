@@ -6,6 +6,7 @@ Each can be killed, cut off, rolled back, wiped and started again. Called by the
 import json
 import secrets
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,7 @@ class FaultStack:
         self.cloud = Process(folder / "cloud.log")
         self.worker = Process(folder / "worker.log")
         self.backup: Path | None = None
+        self.backup_at_us = 0
         self.kiosks = [self._kiosk(name) for name in KIOSKS]
         self.world: World | None = None
         self.token = ""
@@ -121,7 +123,7 @@ class FaultStack:
 
     def make_backup(self) -> None:
         """Back the ledger up, beside the running service."""
-        backup = self.folder / f"ledger-{secrets.token_hex(4)}.backup"
+        backup, self.backup_at_us = self.folder / f"ledger-{secrets.token_hex(4)}.backup", time.time_ns() // 1000
         self.run_command("backup", str(backup))
         self.backup = backup
 

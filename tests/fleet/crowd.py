@@ -19,6 +19,8 @@ from edge.settings import FleetSettings, load_settings
 from firmware_specs.messages import CheckIn, Record
 
 SAY_EVERY_S = 1.0
+COUNT_EVERY = 10
+"""What waits is asked of every outbox, so only now and then while people come."""
 
 
 class Noted:
@@ -49,20 +51,24 @@ def main(arguments: Sequence[str]) -> int:
             noted = Noted(kiosk.outbox, kiosk.link.address.terminal, journal)
             kiosk.register = Register(noted, kiosk.twin, kiosk.clock, time.monotonic)  # type: ignore[arg-type]
         fleet.start()
-        while not stop.wait(SAY_EVERY_S):
-            if closed.is_set():
-                closed.clear()
-                fleet.stop_people()
-            _say(fleet)
+        _go_on(fleet, closed, stop)
         fleet.stop()
     return 0
 
 
-def _say(fleet: Fleet) -> None:
-    away = [kiosk.link.address.terminal for kiosk in fleet.kiosks if not kiosk.link.is_connected]
-    waiting = sum(kiosk.outbox.status().depth for kiosk in fleet.kiosks)
-    now_s = time.time()
-    print(json.dumps({"at_s": now_s, "away": away, "waiting": waiting}), flush=True)
+def _go_on(fleet: Fleet, closed: threading.Event, stop: threading.Event) -> None:
+    turns, waiting, is_open, unready = 0, 0, True, list(fleet.kiosks)
+    while not stop.wait(SAY_EVERY_S):
+        if is_open and closed.is_set():
+            is_open = False
+            fleet.stop_people()
+        if not is_open or turns % COUNT_EVERY == 0:
+            waiting = sum(kiosk.outbox.status().depth for kiosk in fleet.kiosks)
+        turns += 1
+        unready = [kiosk for kiosk in unready if kiosk.twin.current() is None or kiosk.twin.missing()]
+        away = [kiosk.link.address.terminal for kiosk in fleet.kiosks if not kiosk.link.is_connected]
+        said = {"at_s": time.time(), "away": away, "unready": len(unready), "closed": not is_open, "waiting": waiting}
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,15 @@ CROWDS = 3
 
 @dataclass(frozen=True)
 class Said:
-    """What a crowd said last: when, who is not connected, and how many records are not known to be stored."""
+    """What a crowd said last: when, who is not connected, how many records are not known to be stored, and how many of its kiosks
+    have not had their first twin and all its files."""
 
     at_s: float
     away: frozenset[str]
     waiting: int
+    unready: int
+    closed: bool
+    """Whether nobody comes any more: from then on ``waiting`` is counted anew each time."""
 
 
 class Crowd:
@@ -49,8 +53,8 @@ class Crowd:
         for line in reversed(_tail(self.process.log_path).splitlines()):
             if line.startswith('{"at_s"') and line.endswith("}"):
                 said = json.loads(line)
-                return Said(said["at_s"], frozenset(said["away"]), said["waiting"])
-        return Said(0.0, frozenset(self.terminals), 0)
+                return Said(said["at_s"], frozenset(said["away"]), said["waiting"], said["unready"], said["closed"])
+        return Said(0.0, frozenset(self.terminals), 0, len(self.terminals), closed=False)
 
     def made(self) -> Iterator[tuple[str, str]]:
         """Terminal and record id of each check-in that its kiosk kept."""

@@ -81,16 +81,21 @@ class Drive:
         watch.start()
         actions.start()
         self._connect(watch, began.at_s)
-        connected = meter.spent()
+        self._get_ready(watch, began.at_s)
+        connected, batches = meter.spent(), _batches(service)
         self._hold(watch, "steady", self.plan.steady_s)
         steady = meter.spent()
+        batches_per_s = (_batches(service) - batches) / (steady.at_s - connected.at_s)
         self._costs(meter, began, connected, steady, before_mb)
+        self.figures["batches_per_s_steady"] = round(batches_per_s, 1)
         self._cut(service, watch, crowds[0])
         returned = meter.spent()
         self.figures["cpu"]["cut_and_return"] = returned.cores_since(steady)
         actions.stop()
         self._drain(watch, crowds)
         watch.stop()
+        for crowd in crowds:
+            crowd.process.stop()
         self._conclude(service, watch, actions, crowds)
 
     def _wait_for_twins(self, service: Service) -> None:
@@ -118,6 +123,13 @@ class Drive:
             "connect_curve": curve,
         }
 
+    def _get_ready(self, watch: Watch, began_s: float) -> None:
+        """Each has its twin, and the files that it names: in a fleet that was there before, nobody fetches them."""
+        watch.phase = "files"
+        if not self._follow(watch, lambda: watch.unready == 0, CONNECT_WITHIN_S, [], began_s):
+            raise Unfinished(f"{watch.unready} of {self.plan.terminals} have not all that their twins name")
+        self.figures["ready_all_s"] = round(time.monotonic() - began_s, 1)
+
     def _hold(self, watch: Watch, phase: str, seconds: float) -> None:
         watch.phase = phase
         end_s = time.monotonic() + seconds
@@ -144,9 +156,8 @@ class Drive:
         watch.phase = "drain"
         for crowd in crowds:
             crowd.close_doors()
-        self.figures["drained"] = self._follow(watch, lambda: watch.waiting == 0, DRAIN_WITHIN_S, [], time.monotonic())
-        for crowd in crowds:
-            crowd.process.stop()
+        drained = self._follow(watch, lambda: watch.closed and watch.waiting == 0, DRAIN_WITHIN_S, [], time.monotonic())
+        self.figures["drained"] = drained
 
     def _follow(
         self, watch: Watch, holds: Callable[[], bool], within_s: float, curve: list[tuple[float, int]], began_s: float
@@ -186,6 +197,12 @@ class Drive:
             "console_refused": actions.refused[:20],
             "plan": asdict(self.plan),
         }
+
+
+def _batches(service: Service) -> int:
+    """How many the journal holds."""
+    with service.engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM journal")).scalar_one())
 
 
 def _pids(service: Service, crowds: list[Crowd]) -> dict[str, list[int]]:

@@ -29,13 +29,15 @@ class Watch:
     connected: int = 0
     online: int = 0
     waiting: int = 0
+    unready: int = 0
+    closed: bool = False
     wrong: int = 0
     _since_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
-        self._total = sum(len(crowd.terminals) for crowd in self.crowds)
+        self._total = self.unready = sum(len(crowd.terminals) for crowd in self.crowds)
 
     def start(self) -> None:
         """Look once a second from now on."""
@@ -69,3 +71,5 @@ class Watch:
         self.wrong_s[self.phase] = max(self.wrong_s.get(self.phase, 0.0), longest_s)
         self.connected, self.online, self.wrong = self._total - len(away), len(online), len(wrong)
         self.waiting = sum(each.waiting for each in said)
+        self.unready = sum(each.unready for each in said)
+        self.closed = all(each.closed for each in said)
