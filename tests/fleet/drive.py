@@ -86,8 +86,8 @@ class Drive:
         self._hold(watch, "steady", self.plan.steady_s)
         steady = meter.spent()
         batches_per_s = (_batches(service) - batches) / (steady.at_s - connected.at_s)
-        self._costs(meter, began, connected, steady, before_mb)
-        self.figures["batches_per_s_steady"] = round(batches_per_s, 1)
+        self._costs(meter, began, connected, steady)
+        self._costs_each(before_mb, batches_per_s)
         self._cut(service, watch, crowds[0])
         returned = meter.spent()
         self.figures["cpu"]["cut_and_return"] = returned.cores_since(steady)
@@ -176,15 +176,27 @@ class Drive:
 
         return wait_until(look, within_s, every_s=0.5)
 
-    def _costs(self, meter: Meter, began: Spent, connected: Spent, steady: Spent, before_mb: float) -> None:
-        memory, count = meter.memory_mb(), self.plan.terminals
+    def _costs(self, meter: Meter, began: Spent, connected: Spent, steady: Spent) -> None:
         self.figures |= {
             "cpu": {"connect": connected.cores_since(began), "steady": steady.cores_since(connected)},
             "cpu_s_connect": {kind: round(connected.cpu_s[kind] - began.cpu_s[kind], 1) for kind in connected.cpu_s},
-            "memory_mb": memory,
+            "memory_mb": meter.memory_mb(),
             "open_files": meter.open_files(),
-            "broker_kb_each": round((memory["mosquitto"] - before_mb) * 1024 / count, 1),
-            "load_steady": os.getloadavg()[0],
+            "load_steady": round(os.getloadavg()[0], 1),
+        }
+
+    def _costs_each(self, before_mb: float, batches_per_s: float) -> None:
+        """From which one can reckon what more terminals would need; the console's actions are in the cloud's share."""
+        figures, count = self.figures, self.plan.terminals
+        cores = figures["cpu"]["steady"]
+        self.figures["costs"] = {
+            "batches_per_s": round(batches_per_s, 1),
+            "broker_kb_a_terminal": round((figures["memory_mb"]["mosquitto"] - before_mb) * 1024 / count, 1),
+            "broker_ms_a_connection": round(figures["cpu_s_connect"]["mosquitto"] * 1000 / count, 2),
+            "broker_us_a_batch": round(cores["mosquitto"] * 1e6 / batches_per_s),
+            "cloud_ms_a_connection": round(figures["cpu_s_connect"]["cloud"] * 1000 / count, 1),
+            "cloud_us_a_batch": round(cores["cloud"] * 1e6 / batches_per_s),
+            "terminal_us_a_batch": round(cores["fleet"] * 1e6 / batches_per_s),
         }
 
     def _conclude(self, service: Service, watch: Watch, actions: Actions, crowds: list[Crowd]) -> None:
@@ -195,6 +207,7 @@ class Drive:
             "console_action_ms": actions.figures(),
             "console_p95_ms": actions.by_action(),
             "console_refused": actions.refused[:20],
+            "ledger_bytes_a_batch": _ledger_bytes(service) // max(1, _batches(service)),
             "plan": asdict(self.plan),
         }
 
@@ -203,6 +216,15 @@ def _batches(service: Service) -> int:
     """How many the journal holds."""
     with service.engine.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM journal")).scalar_one())
+
+
+def _ledger_bytes(service: Service) -> int:
+    """What the database takes on the disk."""
+    with service.engine.connect() as connection:
+        if service.postgres:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar_one())
 
 
 def _pids(service: Service, crowds: list[Crowd]) -> dict[str, list[int]]:
