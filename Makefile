@@ -3,11 +3,13 @@ PYTHON ?= python3
 ROUNDS ?= 200
 STORE ?= postgresql
 SEED ?=
+TRANSPORT ?= mtls
+TERMINALS ?= 2000
 ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test lint smoke faults crash-points bench pictures coverage mutation lock format
+.PHONY: help install system demo test lint smoke faults fleet crash-points bench pictures coverage mutation lock format
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -32,8 +34,11 @@ smoke: install ## One card to one linked row, through restarts, in under a minut
 test: install system ## Unit, contract, integration and browser tests
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: install system ## Kill, cut and fill up everything: ROUNDS=200 STORE=postgresql|sqlite SEED=
-	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --store $(STORE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+faults: install system ## Kill, cut and fill up everything: ROUNDS=200 STORE=postgresql|sqlite TRANSPORT=mtls|password SEED=
+	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --store $(STORE) --transport $(TRANSPORT) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fleet: install system ## Thousands of terminals by mutual TLS, a third cut off: TERMINALS=2000, writes var/fleet.json
+	$(BIN)/python -m tests.fleet --terminals $(TERMINALS) $(ARGS)
 
 crash-points: install system ## SIGKILL before every single write and sync of the outbox; takes minutes
 	ROOMLINK_TEST_EVERY_WRITE=1 $(BIN)/python -m pytest tests/integration/test_outbox_crash.py $(ARGS)

@@ -72,6 +72,10 @@ class Api:
         """Make something; the answer's JSON."""
         return self._answer(self._client.post(f"/api/v1{path}", json=body)).json()
 
+    def post_version(self, path: str, version: int) -> Any:
+        """Do something with the version of a thing that was seen (If-Match); the answer's JSON."""
+        return self._answer(self._client.post(f"/api/v1{path}", headers={"If-Match": f'"{version}"'})).json()
+
     def pages(self, path: str, **query: Any) -> Iterator[Any]:
         """Every item of a paged list."""
         cursor: dict[str, str] = {}

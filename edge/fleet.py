@@ -1,7 +1,8 @@
 """Many simulated kiosks in one process, on the real outbox, uplink, twin and decision; for demo, bench and faults.
 
-Promises that what a fleet sends is what as many kiosks would send: each has its own file, connection and decisions. Cards
-are shown at random, at a given rate over the whole fleet. Run by `python -m edge fleet`.
+Promises that what a fleet sends is what as many kiosks would send: each has its own file, connection and decisions, and its own
+key and certificate where its folder holds those of a claim. Cards are shown at random, at a given rate over the whole fleet. Run
+by `python -m edge fleet`.
 """
 
 import contextlib
@@ -10,24 +11,27 @@ import json
 import logging
 import random
 import resource
+import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from edge import identity
 from edge.agent import versions
 from edge.clock import Clock
-from edge.errors import OutboxError, SettingsError
+from edge.errors import IdentityError, OutboxError, SettingsError
 from edge.fetcher import Fetcher, HttpSource
 from edge.kiosk.register import Register
 from edge.link import Address, Link
 from edge.links import Links
 from edge.outbox import Limits, Outbox
-from edge.settings import FleetSettings
+from edge.settings import IDENTITY, FleetSettings
+from edge.tls import broker_context, client_context
 from edge.twin import TwinStore
 from edge.uplink import Uplink
 from firmware_specs.messages import Health
@@ -51,14 +55,22 @@ class FleetStatus:
 
 
 class SimulatedKiosk:
-    """One kiosk without a camera and a screen."""
+    """One kiosk without a camera and a screen. ``trusted`` is for files over HTTPS: reading the system's certificates takes
+    longer than all else of a fetch, so a fleet does it once."""
 
     def __init__(
-        self, settings: FleetSettings, terminal: str, password: str, clock: Clock, chance: random.Random
+        self,
+        settings: FleetSettings,
+        terminal: str,
+        password: str,
+        clock: Clock,
+        chance: random.Random,
+        trusted: ssl.SSLContext,
     ) -> None:
         folder = settings.data_dir / terminal
         folder.mkdir(parents=True, exist_ok=True)
-        broker = settings.broker
+        claim = identity.load_claim(folder / IDENTITY)
+        password = password if claim is None else claim.password
         space = settings.max_mb * 1024 * 1024
         self.clock = clock
         self.outbox = Outbox.open(
@@ -71,11 +83,29 @@ class SimulatedKiosk:
         self.twin = TwinStore(self.outbox, folder)
         self.register = Register(self.outbox, self.twin, clock, time.monotonic)
         self.uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s, chance=chance)
-        address = Address(broker.host, broker.port, terminal, password, broker.tls, broker.ca_file, broker.keepalive_s)
-        birth = {"boot": clock.boot, "profile": "kiosk", "versions": versions()}
-        self.link = Link(address, self.outbox, self.uplink, birth=birth, twin=self.twin, chance=chance)
-        self.fetcher = Fetcher(self.twin, HttpSource(settings.cloud_url, terminal, password), chance)
+        self._settings, self._identity = settings, folder / IDENTITY
+        self._birth: dict[str, Any] = {"boot": clock.boot, "profile": "kiosk", "versions": versions()}
+        address = self._address(terminal, password, has_certificate=claim is not None)
+        self.link = Link(address, self.outbox, self.uplink, birth=self._birth, twin=self.twin, chance=chance)
+        source = HttpSource(settings.cloud_url, terminal, password, context=lambda: trusted)
+        self.fetcher = Fetcher(self.twin, source, chance)
         self.retry_at_s = 0.0
+
+    def _address(self, terminal: str, password: str, *, has_certificate: bool) -> Address:
+        broker = self._settings.broker
+        if has_certificate and broker.tls:
+            at = (broker.host, broker.port, terminal)
+            return Address(*at, None, tls=True, keepalive_s=broker.keepalive_s, sign_in=self._sign_in)
+        return Address(broker.host, broker.port, terminal, password, broker.tls, broker.ca_file, broker.keepalive_s)
+
+    def _sign_in(self) -> ssl.SSLContext:
+        """For a connection, as an agent does it: its certificate, its key for the batches, and its end in the birth."""
+        present = identity.load(self._identity)
+        if present is None:
+            raise IdentityError(f"{self._identity} is gone. {identity.AGAIN}")
+        self.outbox.signer = present.batch_signer()
+        self._birth["versions"] = versions() | {"certificate_until": f"{present.ends_at:%Y-%m-%d}"}
+        return broker_context(self._settings, present, self.clock)
 
     def show(self, text: str) -> bool:
         """A card before the camera; whether the record is on the disk."""
@@ -125,8 +155,8 @@ class Fleet:
         self._cards = _read_cards(settings.cards_file)
         chosen = list(passwords.items())[:count]
         _allow_open_files(OPEN_FILES_EACH * len(chosen) + 256)
-        clock = Clock(trusted=settings.clock_trusted)
-        self.kiosks = [SimulatedKiosk(settings, name, secret, clock, self._chance) for name, secret in chosen]
+        clock, trusted = Clock(trusted=settings.clock_trusted), client_context(None)
+        self.kiosks = [SimulatedKiosk(settings, name, secret, clock, self._chance, trusted) for name, secret in chosen]
         self._links = Links([kiosk.link for kiosk in self.kiosks])
         self._stopping = threading.Event()
         self._shown = self._kept = 0

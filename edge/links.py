@@ -19,6 +19,9 @@ from edge.link import Link
 log = logging.getLogger(__name__)
 
 FAREWELL_WITHIN_S: Final = 2.0
+AT_ONCE: Final = 16
+"""Links served in one turn, the longest due first: each that connects holds up the thread for its handshake, and what the broker
+has answered to the others must be read before they give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Links:
 
     def __init__(self, links: Sequence[Link]) -> None:
         self._links = list(links)
-        self._due_s = dict.fromkeys(self._links, 0.0)
+        self._due_s = dict.fromkeys(self._links, time.monotonic())
         self._watched: dict[Link, int] = {}
         self._calls: socket.socket | None = None
         self._woken: set[Link] = set()
@@ -117,7 +120,9 @@ class Links:
             woken, self._woken = self._woken, set()
         for link in woken:
             link.uplink.appended()
-        return [link for link in self._links if link in woken or self._due_s[link] <= now_s]
+            self._due_s[link] = min(self._due_s[link], now_s)
+        due = [link for link in self._links if self._due_s[link] <= now_s]
+        return sorted(due, key=self._due_s.__getitem__)[:AT_ONCE]
 
     def _ready(self, link: Link | None, events: int) -> None:
         if link is None:

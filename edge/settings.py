@@ -192,7 +192,11 @@ class FleetSettings(FileSettings):
     ]
     broker: Annotated[Broker, Field(description="How to reach the broker")]
     terminals_file: Annotated[
-        Path, Field(description="JSON object: terminal ids and their passwords", examples=["fleet.json"])
+        Path,
+        Field(
+            description="JSON object: terminal ids and their passwords; one whose folder holds a claim needs none",
+            examples=["fleet.json"],
+        ),
     ]
     cards_file: Annotated[
         Path | None, Field(description="Texts of QR cards, one a line; without it nobody comes", examples=["cards.txt"])

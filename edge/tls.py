@@ -11,7 +11,7 @@ from typing import Final
 from edge.clock import Clock
 from edge.errors import IdentityError
 from edge.identity import Identity
-from edge.settings import Settings
+from edge.settings import FleetSettings, Settings
 from firmware_specs.messages import Clock as Quality
 
 NO_CHECK_TIME: Final = 0x200000
@@ -42,7 +42,7 @@ def client_context(ca_file: Path | None, *, check_dates: bool = True) -> ssl.SSL
     return context
 
 
-def broker_context(settings: Settings, identity: Identity, clock: Clock) -> ssl.SSLContext:
+def broker_context(settings: Settings | FleetSettings, identity: Identity, clock: Clock) -> ssl.SSLContext:
     """Sign in at the broker with the certificate; only the root of the claim is trusted, unless the settings name another.
 
     Raises IdentityError, OSError.

@@ -40,6 +40,7 @@ __all__ = [
     "MosquittoServer",
     "MutualTlsMosquitto",
     "PostgresServer",
+    "PublishedTlsMosquitto",
     "ServerError",
     "free_port",
     "wait_until",
@@ -272,6 +273,15 @@ class MutualTlsMosquitto(MosquittoServer):
 
     def _watched(self) -> list[Path]:
         return [self.cloud_password_file, *(self.certificates / name for name in FILES)]
+
+
+class PublishedTlsMosquitto(MutualTlsMosquitto):
+    """The same, with the files that a cloud publishes in `certificates`, and nothing of its own making."""
+
+    def __init__(self, directory: Path, certificates: Path) -> None:
+        self.certificates = certificates
+        self._identities = {}
+        MosquittoServer.__init__(self, directory)
 
 
 class EmbeddedBroker(BrokerServer):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.database import create_engine_for
+from tests.faults.command_evidence import StoredCommand
 from tests.faults.evidence import CloudAccount, Gap, StoredFact
 from tests.faults.stack import FaultStack
 
@@ -69,7 +71,27 @@ def read_account(stack: FaultStack) -> CloudAccount:
             )
         )
         gaps = tuple(Gap(*row) for row in declared)
-    return CloudAccount(facts, attendance, stack.series.attendance(), gaps)
+        commands = tuple(_commands(connection))
+    return CloudAccount(facts, attendance, stack.series.attendance(), gaps, commands)
+
+
+def are_commands_settled(database_url: str) -> bool:
+    """Whether every command has come to its end."""
+    try:
+        with _reading(database_url) as connection:
+            query = "SELECT count(*) FROM commands WHERE settled_at IS NULL"
+            return bool(connection.execute(text(query)).scalar_one() == 0)
+    except SQLAlchemyError:
+        return False
+
+
+def _commands(connection: Connection) -> Iterator[StoredCommand]:
+    words: dict[str, set[str]] = defaultdict(set)
+    for command, word in connection.execute(text("SELECT command_id, state FROM command_words")):
+        words[command].add(word)
+    query = "SELECT id, terminal_id, name, state, settled_at IS NOT NULL FROM commands"
+    for command, kiosk, name, state, is_settled in connection.execute(text(query)):
+        yield StoredCommand(command, kiosk, name, state, bool(is_settled), frozenset(words[command]))
 
 
 @contextmanager

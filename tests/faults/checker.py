@@ -1,12 +1,15 @@
 """Compares what the kiosks say with what the cloud holds. Pure; it must be able to fail, and a test breaks promises to see it.
 
-Every green exactly once, every intent at most once, order kept per stream, gaps explained, ledger and series equal, links right.
+Every green exactly once, every intent at most once, order kept per stream, gaps explained, ledger and series equal, links right;
+commands by command_checker.py.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.faults.command_checker import CommandFindings, check_commands
+from tests.faults.command_evidence import Asked
 from tests.faults.evidence import CloudAccount, Damage, Intent, KioskJournal, StoredFact
 
 
@@ -20,16 +23,22 @@ class Findings:
     duplicates: list[str] = field(default_factory=list)
     reordered: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
+    commands: CommandFindings = field(default_factory=CommandFindings)
 
     @property
     def kept(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.duplicates or self.reordered or self.mismatched)
+        of_commands = self.commands.executed_twice or self.commands.unsettled or self.commands.mismatched
+        return not (self.lost or self.duplicates or self.reordered or self.mismatched or of_commands)
 
 
-def check(journals: Sequence[KioskJournal], cloud: CloudAccount, damage: Damage) -> Findings:
-    """All comparisons."""
+def check(
+    journals: Sequence[KioskJournal], cloud: CloudAccount, damage: Damage, asked: Sequence[Asked] = ()
+) -> Findings:
+    """All comparisons; ``asked`` are the commands that the cloud has taken."""
     findings = Findings(records=sum(len(journal.greens) for journal in journals))
+    executions = [each for journal in journals for each in journal.executions]
+    findings.commands = check_commands(asked, executions, cloud.commands, damage)
     intents = {record_id: intent for journal in journals for record_id, intent in journal.intents.items()}
     stored = {fact.record_id for fact in cloud.facts}
     _check_lost(journals, stored, damage, findings)

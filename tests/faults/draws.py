@@ -15,9 +15,10 @@ import psutil
 
 from tests.faults.account import is_written_onward, promised_ids, read_stored
 from tests.faults.evidence import Damage, read_journal
+from tests.faults.kiosks import Kiosk, new_copy_name
 from tests.faults.proxy import Proxy, Trouble
 from tests.faults.recovery import wait_until_stored
-from tests.faults.stack import FaultStack, Kiosk, new_copy_name
+from tests.faults.stack import FaultStack
 
 Heal = Callable[[], None]
 DAY_US = 86_400_000_000
@@ -33,6 +34,9 @@ class Round:
     damage: Damage
     is_alone: bool = False
     """Whether this round's fault is the only one: then it can be seen that all else goes on."""
+    renewed: int = 0
+    revoked: int = 0
+    rotated: int = 0
 
     def kiosk(self) -> Kiosk:
         """One of the three."""
@@ -129,24 +133,33 @@ def roll_back_disk(now: Round) -> Heal:
     kiosk.process.kill()
     copy = now.chance.choice(kiosk.copies)
     _replace_disk(now, kiosk, lambda: shutil.copytree(copy, kiosk.disk))
-    return kiosk.start
+    return lambda: _let_in_and_start(now, kiosk)
 
 
 def clone_disk(now: Round) -> Heal:
-    """A kiosk gets the disk of another, and keeps its own name."""
+    """A kiosk gets the disk of another, and keeps its own name, with the key and the certificate that say so."""
     source, target = now.chance.sample(now.stack.kiosks, 2)
     copy_disk(source)
     target.process.kill()
-    _replace_disk(now, target, lambda: shutil.copytree(source.copies[-1], target.disk))
+    kept = new_copy_name(target.folder)
+
+    def replace() -> None:
+        shutil.copytree(source.copies[-1], target.disk, ignore=shutil.ignore_patterns(target.identity.name))
+        if kept.exists():
+            kept.rename(target.identity)
+
+    if target.identity.exists():
+        target.identity.rename(kept)
+    _replace_disk(now, target, replace)
     return target.start
 
 
 def wipe_disk(now: Round) -> Heal:
-    """A kiosk's disk is empty again."""
+    """A kiosk's disk is empty again; its certificate is gone with it."""
     kiosk = now.kiosk()
     kiosk.process.kill()
     _replace_disk(now, kiosk, kiosk.disk.mkdir)
-    return kiosk.start
+    return lambda: _let_in_and_start(now, kiosk)
 
 
 def fill_cloud_disk(now: Round) -> Heal:
@@ -187,8 +200,16 @@ def restore_cloud(now: Round) -> Heal:
     if backup is None:
         return lambda: None
     now.stack.cloud.kill()
+    now.damage.restore(now.stack.backup_at_us)
     now.stack.run_command("restore", str(backup), "--yes")
-    return now.stack.start_cloud
+    now.stack.transport.restored(now.stack.run_command)
+
+    def heal() -> None:
+        now.stack.start_cloud()
+        for kiosk in now.stack.kiosks:
+            now.stack.let_in(kiosk)
+
+    return heal
 
 
 def add_worker(now: Round) -> Heal:
@@ -248,6 +269,11 @@ def _replace_disk(now: Round, kiosk: Kiosk, make: Callable[[], object]) -> None:
     now.stack.backup = None  # what the kiosk kept is gone: an older ledger could not get it back from anywhere
     shutil.rmtree(kiosk.disk)
     make()
+
+
+def _let_in_and_start(now: Round, kiosk: Kiosk) -> None:
+    now.stack.let_in(kiosk)
+    kiosk.start()
 
 
 def _write_clock(kiosk: Kiosk) -> None:

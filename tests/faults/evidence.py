@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from tests.faults.command_evidence import Execution, StoredCommand
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class KioskJournal:
     kiosk: str
     intents: dict[str, Intent] = field(default_factory=dict)
     greens: list[str] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class CloudAccount:
     attendance: Mapping[tuple[str, str], int]
     series: Mapping[str, int]
     gaps: tuple[Gap, ...]
+    commands: tuple[StoredCommand, ...] = ()
 
 
 @dataclass
@@ -86,6 +91,20 @@ class Damage:
     destroyable: set[str] = field(default_factory=set)
     filled: set[str] = field(default_factory=set)
     taken: list[Taken] = field(default_factory=list)
+    restored: list[tuple[int, int]] = field(default_factory=list)
+    """When the ledger was put back, and when the backup was begun to which: microseconds, the backup first."""
+
+    def restore(self, backup_at_us: int) -> None:
+        """The ledger is put back now."""
+        self.restored.append((backup_at_us, time.time_ns() // 1000))
+
+    def forgot(self, at_us: int) -> bool:
+        """Whether the ledger was put back to before that moment, at or after it."""
+        return any(backup_us <= at_us <= restored_us for backup_us, restored_us in self.restored)
+
+    def took(self, kiosk: str, from_us: int, until_us: int) -> bool:
+        """Whether a kiosk's disk was taken away within that time."""
+        return any(each.kiosk == kiosk and from_us <= each.at_us <= until_us for each in self.taken)
 
     def take(self, kiosk: str) -> None:
         """A disk is taken away now."""
@@ -118,6 +137,10 @@ class JournalWriter:
         """After the outbox said that it is on the disk."""
         self._write({"event": "green", "record_id": record_id})
 
+    def executed(self, command: str, name: str) -> None:
+        """Before a command is carried out."""
+        self._write({"event": "executed", "command": command, "name": name, "at_us": time.time_ns() // 1000})
+
     def _write(self, entry: Mapping[str, object]) -> None:
         os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
         os.fsync(self._descriptor)
@@ -127,14 +150,17 @@ def read_journal(kiosk: str, path: Path) -> KioskJournal:
     """The whole account; a last line that was cut by a kill was never acted upon."""
     journal = KioskJournal(kiosk)
     for entry in _whole_lines(path):
-        if entry.pop("event") == "green":
+        event = entry.pop("event")
+        if event == "green":
             journal.greens.append(entry["record_id"])
+        elif event == "executed":
+            journal.executions.append(Execution(kiosk=kiosk, **entry))
         else:
             journal.intents[entry["record_id"]] = Intent(**entry)
     return journal
 
 
-def _whole_lines(path: Path) -> Iterable[dict[str, str]]:
+def _whole_lines(path: Path) -> Iterable[dict[str, Any]]:
     if not path.exists():
         return
     for line in path.read_bytes().split(b"\n")[:-1]:

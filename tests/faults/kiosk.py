@@ -1,20 +1,27 @@
 """A kiosk without a camera, for the fault tests: the real agent and register, and visitors who never stop coming.
 
-It keeps a journal of its own beside the outbox: what was intended, and what turned green. Run by the harness as a process.
+It keeps a journal of its own beside the outbox: what was intended, what turned green, which commands it was about to carry out.
+Run by the harness as a process.
 """
 
 import argparse
 import json
+import os
 import random
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import edge.agent
+from edge import actions
 from edge.agent import Agent
+from edge.clock import Clock
+from edge.commands import Action, Arguments, Commands, Results
 from edge.errors import EdgeError
+from edge.kept_commands import KeptCommand
 from edge.kiosk.decision import Guest
 from edge.kiosk.register import Register
 from edge.outbox import Accepted, Outbox
@@ -24,6 +31,8 @@ from tests.faults.evidence import Intent, JournalWriter
 
 ONE_GUEST_IN = 10
 AFTER_FAILURE_S = 0.2
+LOOK_EVERY_S = 0.2
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 
 class Journaled:
@@ -46,8 +55,32 @@ class Journaled:
         return last
 
 
+def journaled_commands(journal: JournalWriter) -> type[Commands]:
+    """The agent's commands, each with an entry in the journal before it is carried out; `identify` is shown to nobody."""
+
+    class JournaledCommands(Commands):
+        _present: KeptCommand
+
+        def __init__(self, outbox: Outbox, clock: Clock, known: Mapping[str, Action]) -> None:
+            shown = {**known, "identify": actions.identify(lambda _seconds: None)}
+            super().__init__(outbox, clock, {name: self._noted(action) for name, action in shown.items()})
+
+        def _carry_out(self, kept: KeptCommand) -> None:
+            self._present = kept
+            super()._carry_out(kept)
+
+        def _noted(self, action: Action) -> Action:
+            def run(arguments: Arguments) -> Results:
+                journal.executed(self._present.id, self._present.name)
+                return action(arguments)
+
+            return run
+
+    return JournaledCommands
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM; SIGUSR1 ends the visits, and the agent goes on sending."""
+    """Run until SIGTERM; SIGUSR1 ends the visits, and the agent goes on sending. A command may end it: it starts itself again."""
     options = _options(arguments)
     closed, stop = threading.Event(), threading.Event()
     signal.signal(signal.SIGUSR1, lambda _number, _frame: closed.set())
@@ -57,15 +90,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop.set()
 
     signal.signal(signal.SIGTERM, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    journal = JournalWriter(options.journal)
+    setattr(edge.agent, "Commands", journaled_commands(journal))  # noqa: B010 - mypy rightly refuses the plain assignment
     agent = Agent(load_settings(options.config, Settings))
     agent.start()
-    journaled = Journaled(agent.outbox, JournalWriter(options.journal))
+    journaled = Journaled(agent.outbox, journal)
     register = Register(journaled, agent.twin, agent.clock, time.monotonic)  # type: ignore[arg-type]
     cards = [(each["text"], each["member_id"]) for each in json.loads(options.cards.read_text())]
-    _receive(register, journaled, cards, random.Random(options.seed), closed, 1 / options.pace)
-    stop.wait()
+    chance = random.Random(options.seed)
+    visitors = threading.Thread(target=_receive, args=(register, journaled, cards, chance, closed, 1 / options.pace))
+    if not options.closed:
+        visitors.start()
+    while not stop.wait(LOOK_EVERY_S) and not agent.ended_for_restart.is_set():
+        pass
+    if not stop.is_set():
+        _start_again(agent, visitors, closed)
     agent.stop()
     return 0
+
+
+def _start_again(agent: Agent, visitors: threading.Thread, closed: threading.Event) -> None:
+    """As `python -m edge run` does. The signals wait until the new program listens: before, they would end it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    is_closed = closed.is_set()
+    closed.set()
+    if visitors.is_alive():
+        visitors.join()
+    agent.stop()
+    again = [each for each in sys.argv[1:] if each != "--closed"] + (["--closed"] if is_closed else [])
+    spec = sys.modules["__main__"].__spec__
+    assert spec is not None, "the harness starts it as a module"
+    os.execv(sys.executable, [sys.executable, "-m", spec.name, *again])
 
 
 def _receive(
@@ -97,6 +153,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--journal", type=Path, required=True)
     parser.add_argument("--pace", type=float, default=20.0, help="visitors per second")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--closed", action="store_true", help="nobody comes any more")
     return parser.parse_args(arguments)
 
 

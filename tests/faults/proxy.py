@@ -1,17 +1,22 @@
 """A TCP proxy between terminals and broker that understands MQTT's packet frames, and spoils them on request.
 
 It repeats, delays, reorders, corrupts and drops whole PUBLISH packets, cuts connections in the middle of a packet, and takes
-the network away. What it does is drawn from its own seeded generator. Runs in a thread of the fault harness.
+the network away. Of TLS it sees bytes only: it delays, corrupts and cuts those. What it does is drawn from its own seeded
+generator. Runs in a thread of the fault harness.
 """
 
 import asyncio
 import contextlib
 import random
+import ssl
 import threading
 from dataclasses import dataclass
 
 PUBLISH = 3  # packet type (MQTT 5.0, section 2.1.2)
 HOST = "127.0.0.1"
+PIECE_BYTES = 65_536
+BREAKING = 8
+"""Of a stream under TLS so much less is spoiled: each time costs the connection, and not one message."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,17 @@ class Trouble:
 
 
 class Proxy:
-    """Listens on ``port`` and passes on to ``target``; ``trouble`` may be replaced at any time."""
+    """Listens on ``port`` and passes on to ``target``; ``trouble`` may be replaced at any time.
 
-    def __init__(self, port: int, target: int, seed: int) -> None:
+    Not ``framed``, it passes on bytes, whatever they are; with ``tls`` it ends TLS and passes on what was in it.
+    """
+
+    def __init__(
+        self, port: int, target: int, seed: int, *, framed: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.port, self.target = port, target
+        self._pass_on = self._pass_packets if framed else self._pass_bytes
+        self._tls = tls
         self.trouble = Trouble()
         self._random = random.Random(seed)
         self._loop = asyncio.new_event_loop()
@@ -60,7 +72,9 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._abort_all)
 
     def stop(self) -> None:
-        """Cut all and end."""
+        """Cut all and end; nothing where it was not started."""
+        if not self._thread.is_alive():
+            return
         self.cut_all()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -71,7 +85,7 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, HOST, self.port))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, HOST, self.port, ssl=self._tls))
         self._listening.set()
         self._loop.run_forever()
         server.close()
@@ -95,7 +109,27 @@ class Proxy:
         await asyncio.gather(*directions, return_exceptions=True)
         self._writers -= {writer, onward_writer}
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_bytes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Piece by piece, in order: what is delayed holds up what follows, and what is lost or altered breaks the TLS of both."""
+        try:
+            while piece := await reader.read(PIECE_BYTES):
+                trouble = self.trouble
+                if self._draw(trouble.delay):
+                    await asyncio.sleep(self._random.uniform(0.01, trouble.delay_s))
+                if self._draw(trouble.cut):
+                    writer.write(piece[: self._random.randrange(len(piece))])
+                    await writer.drain()
+                    break
+                if self._draw((trouble.corrupt + trouble.drop + trouble.repeat) / BREAKING):
+                    piece = self._corrupted(piece)
+                writer.write(piece)
+                await writer.drain()
+        except OSError:
+            pass  # as below
+        finally:
+            writer.transport.abort()
+
+    async def _pass_packets(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Packet by packet; a task of its own sends each delayed one, so that later ones overtake it."""
         late: set[asyncio.Task[None]] = set()
         try:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tests.faults.stack import FaultStack, Kiosk, Queue
+from tests.faults.kiosks import Kiosk, Queue
+from tests.faults.stack import FaultStack
 from tests.process import wait_until
 
 RECOVER_WITHIN_S = 120.0

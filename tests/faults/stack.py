@@ -5,106 +5,38 @@ Each can be killed, cut off, rolled back, wiped and started again. Called by the
 
 import json
 import secrets
-import sqlite3
 import sys
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from demo.world import Api, World, make_world
+from tests.faults.certificates import ByCertificate, Ledger
+from tests.faults.kiosks import Kiosk, write_toml
 from tests.faults.proxy import Proxy
 from tests.faults.series import FileSeries, SeriesStore, ServerSeries
+from tests.faults.transport import ByPassword, Transport
 from tests.process import HOST, Process, accepts, free_port
-from tests.servers import CLOUD_USER, MosquittoServer, PostgresServer
+from tests.servers import PostgresServer
 
 KIOSKS = ("kiosk-fault-a", "kiosk-fault-b", "kiosk-fault-c")
 MEMBERS = 40
-FIRST_VISITORS = 10
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What it is made of: `postgresql` or `sqlite`, `duckdb` or `influx`, and the modules that are started as the cloud and as
-    the kiosks; a test starts others, which break a promise. ``pace`` is visitors per second at each kiosk."""
+    """What it is made of: `postgresql` or `sqlite`, `duckdb` or `influx`, `mtls` or `password`, and the modules that are started
+    as the cloud and as the kiosks; a test starts others, which break a promise. ``pace`` is visitors per second at each kiosk."""
 
     store: str = "postgresql"
     series: str = "duckdb"
+    transport: str = "mtls"
     cloud: str = "cloud"
     kiosk: str = "tests.faults.kiosk"
     pace: float = 20.0
     resend_timeout_s: float = 2.0
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A kiosk's stream, its last number, and through which it is known to be stored."""
-
-    stream: str
-    last: int
-    through: int
-
-    @property
-    def depth(self) -> int:
-        """Records that are not known to be stored."""
-        return self.last - self.through
-
-
-@dataclass
-class Kiosk:
-    """One kiosk process, its disk and its journal."""
-
-    name: str
-    folder: Path
-    process: Process
-    pace: float
-    program: str
-    starts: int = 0
-    copies: list[Path] = field(default_factory=list)
-
-    @property
-    def disk(self) -> Path:
-        """The folder that a fault may copy back, clone or wipe; the journal is not in it."""
-        return self.folder / "disk"
-
-    @property
-    def journal(self) -> Path:
-        """What the kiosk itself says."""
-        return self.folder / "journal"
-
-    @property
-    def clock_offset(self) -> Path:
-        """Microseconds that its wall clock is off, and what it claims."""
-        return self.folder / "clock"
-
-    def start(self) -> None:
-        """Start the agent and its visitors."""
-        self.starts += 1
-        command = [sys.executable, "-m", self.program, "--config", str(self.folder / "kiosk.toml")]
-        command += ["--cards", str(self.folder / "cards.json"), "--journal", str(self.journal)]
-        command += ["--pace", str(self.pace), "--seed", str(self.starts)]
-        self.process.spawn(command, ready=lambda: self.process.running)
-
-    def depth(self) -> int | None:
-        """Records on its disk that are not known to be stored; None while there is no outbox that can be read."""
-        queue = self.queue()
-        return None if queue is None else queue.depth
-
-    def is_open(self) -> bool:
-        """Whether the first visitors have been let in, and are stored."""
-        queue = self.queue()
-        return queue is not None and queue.through >= FIRST_VISITORS
-
-    def queue(self) -> Queue | None:
-        """What its disk says; None while there is no outbox that can be read."""
-        try:
-            connection = sqlite3.connect(f"file:{self.disk / 'outbox.db'}?mode=ro", uri=True, timeout=5)
-            try:
-                return Queue(*connection.execute("SELECT stream, last, through FROM stream").fetchone())
-            finally:
-                connection.close()
-        except (sqlite3.Error, TypeError):  # TypeError: no stream yet
-            return None
 
 
 class FaultStack:
@@ -114,14 +46,16 @@ class FaultStack:
         self.folder, self.parts = folder, parts
         self.postgres = PostgresServer() if parts.store == "postgresql" else None
         self.series: SeriesStore = ServerSeries() if parts.series == "influx" else FileSeries(folder / "series.duckdb")
-        self.broker = MosquittoServer(folder / "broker")
-        self.broker.set_user(CLOUD_USER)
-        self.uplink = Proxy(free_port(), self.broker.port, seed)
+        self.port = free_port()
+        self.certificates = ByCertificate(folder, self.port, seed) if parts.transport == "mtls" else None
+        self.transport: Transport = self.certificates or ByPassword(folder, self.port, seed)
+        self.broker = self.transport.broker
+        self.uplink = self.transport.uplink
         self.downlink = Proxy(free_port(), self.broker.cloud_port, seed + 1)
         self.cloud = Process(folder / "cloud.log")
         self.worker = Process(folder / "worker.log")
         self.backup: Path | None = None
-        self.port = free_port()
+        self.backup_at_us = 0
         self.kiosks = [self._kiosk(name) for name in KIOSKS]
         self.world: World | None = None
         self.token = ""
@@ -140,8 +74,8 @@ class FaultStack:
             self.postgres.start()
         self.database_url = self.postgres.create_database() if self.postgres else f"sqlite:///{self.folder}/ledger.db"
         self._write_cloud_settings()
-        self.broker.start()
-        self.uplink.start()
+        self.run_command("migrate")
+        self.transport.start(self.run_command)
         self.downlink.start()
         self.start_cloud()
         self._make_world()
@@ -154,9 +88,8 @@ class FaultStack:
             kiosk.process.kill()
         self.worker.kill()
         self.cloud.kill()
-        self.uplink.stop()
         self.downlink.stop()
-        self.broker.close()
+        self.transport.stop()
         self.series.close()
         if self.postgres:
             self.postgres.close()
@@ -174,9 +107,23 @@ class FaultStack:
         """Run one of the cloud's commands to its end; ServerError with its log where it fails."""
         Process(self.folder / "command.log").run(self.command(*arguments))
 
+    def api(self) -> Api:
+        """The cloud's HTTP API as an administrator."""
+        return Api(f"http://{HOST}:{self.port}", self.token)
+
+    def let_in(self, kiosk: Kiosk) -> None:
+        """See that a kiosk can sign in, whatever happened to its disk and to the ledger."""
+        api = self.api()
+        self.transport.let_in(kiosk, api)
+        api.close()
+
+    def ledger(self) -> Ledger:
+        """Where the authority is."""
+        return Ledger(self.database_url, self.folder / "cloud" / "authority.key")
+
     def make_backup(self) -> None:
         """Back the ledger up, beside the running service."""
-        backup = self.folder / f"ledger-{secrets.token_hex(4)}.backup"
+        backup, self.backup_at_us = self.folder / f"ledger-{secrets.token_hex(4)}.backup", time.time_ns() // 1000
         self.run_command("backup", str(backup))
         self.backup = backup
 
@@ -195,48 +142,32 @@ class FaultStack:
             "port": self.port,
             "mqtt_port": self.downlink.port,
             "mqtt_password": self.broker.password(),
-            "mosquitto_password_file": str(self.broker.password_file),
-            "mosquitto_pid_file": str(self.broker.pid_file),
+            **self.transport.cloud_settings(),
             "issuer": "FAULTS",
             "streams_per_day": 10_000,  # within an hour a kiosk's disk is lost here more often than elsewhere in a year
         }
-        _write_toml(self.folder / "cloud.toml", settings)
+        write_toml(self.folder / "cloud.toml", settings)
 
     def _make_world(self) -> None:
         Process(self.folder / "user.log").run(self.command("user", "add", "faults", "--role", "admin"))
         token = Process(self.folder / "token.log")
         token.run(self.command("token", "add", "faults", "--name", "faults", "--role", "admin"))
         self.token = token.log().strip().splitlines()[-1]
-        api = Api(f"http://{HOST}:{self.port}", self.token)
+        api = self.api()
         self.world = make_world(
             api, list(KIOSKS), MEMBERS, lambda _line: None, resend_timeout_s=self.parts.resend_timeout_s
         )
-        api.close()
         cards = json.dumps([{"text": card.text, "member_id": card.member_id} for card in self.world.cards])
-        for kiosk, terminal in zip(self.kiosks, self.world.terminals, strict=True):
+        passwords = {terminal.id: terminal.password for terminal in self.world.terminals}
+        for kiosk in self.kiosks:
             (kiosk.folder / "cards.json").write_text(cards)
             kiosk.clock_offset.write_text("0 synced")
             settings = {
-                "terminal": kiosk.name,
                 "data_dir": str(kiosk.disk),
-                "password": terminal.password,
-                "cloud_url": f"http://{HOST}:{self.port}",
                 "resend_timeout_s": self.parts.resend_timeout_s,
                 "clock_offset_file": str(kiosk.clock_offset),
-                "broker": {"host": HOST, "port": self.uplink.port, "keepalive_s": 5},
+                **self.transport.kiosk_settings(kiosk, passwords),
             }
-            _write_toml(kiosk.folder / "kiosk.toml", settings)
-
-
-def _write_toml(path: Path, settings: dict[str, object]) -> None:
-    path.touch(mode=0o600)
-    tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if name not in tables]
-    for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def new_copy_name(folder: Path) -> Path:
-    """A name for one more copy of a disk."""
-    return folder / f"copy-{secrets.token_hex(4)}"
+            write_toml(kiosk.folder / "kiosk.toml", settings)
+            self.transport.let_in(kiosk, api)
+        api.close()

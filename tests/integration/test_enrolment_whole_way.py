@@ -18,20 +18,11 @@ import pytest
 from demo.world import Api, make_world
 from tests.cloud import CloudServer
 from tests.process import HOST, ROOT, Process, wait_until
-from tests.servers import CLOUD_USER, MosquittoServer, MutualTlsMosquitto
+from tests.servers import CLOUD_USER, PublishedTlsMosquitto
 from tests.town import migrated
 
 TERMINAL = "kiosk-1"
 EDGE = [sys.executable, "-m", "edge"]
-
-
-class TownBroker(MutualTlsMosquitto):
-    """Reads the certificates and the revocation list that the cloud publishes, and nothing of its own making."""
-
-    def __init__(self, directory: Path, certificates: Path) -> None:
-        self.certificates = certificates
-        self._identities = {}
-        MosquittoServer.__init__(self, directory)
 
 
 @dataclass
@@ -40,7 +31,7 @@ class Life:
 
     folder: Path
     cloud: CloudServer
-    broker: TownBroker
+    broker: PublishedTlsMosquitto
     api: Api
     agent: Process = field(init=False)
 
@@ -81,7 +72,7 @@ def life(tmp_path: Path) -> Iterator[Life]:
     url = f"sqlite:///{tmp_path}/ledger.db"
     migrated(url).dispose()
     published = tmp_path / "authority"
-    broker = TownBroker(tmp_path / "broker", published)
+    broker = PublishedTlsMosquitto(tmp_path / "broker", published)
     broker.set_user(CLOUD_USER)
     settings = {
         "ROOMLINK_AUTHORITY_DIR": str(published),

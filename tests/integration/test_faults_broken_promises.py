@@ -40,6 +40,9 @@ BREAKS = {
     "trusts any answer": Break(
         ("--kiosk=tests.faults.broken.trusts_any_answer", "--draw=roll_back_disk", "--rounds=8"), "lost"
     ),
+    "carries out a command twice": Break(
+        ("--kiosk=tests.faults.broken.carries_out_twice", "--draw=take_network_away", "--rounds=2"), "executed_twice"
+    ),
 }
 
 
