@@ -162,7 +162,7 @@ def _menu(view: View, place: str) -> Markup:
     other = view.preferences.language.other
 
     def entry(to: Place) -> Markup | None:
-        if not view.may(to.role):
+        if not view.may(to.role, whole=to.whole):
             return None
         count = view.frame.quarantined if to.name == "quarantine" and view.frame.quarantined else None
         mark = tag("b", words.number(count)) if count else None

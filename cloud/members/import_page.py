@@ -34,7 +34,7 @@ def register(shell: Shell) -> None:
 
     @shell.page("/members/import", "members")
     async def import_members(view: View) -> None:
-        view.writable(Role.OPERATOR)
+        view.writable(Role.ORGANISER)
         await _Import(view).show()
 
 
@@ -151,7 +151,7 @@ class _Import:
         self.result.set_content("")
         try:
             with self._watched(report, words("import.importing"), checked.rows):
-                done = await self.view.write(Role.OPERATOR, apply)
+                done = await self.view.write(Role.ORGANISER, apply)
         except _Stopped:
             self.result.set_content(str(note("cancelled", words("import.stopped"), words("import.stopped_more"))))
             return

@@ -22,12 +22,12 @@ from cloud.audit.service import Change, note, state
 from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import next_version
-from cloud.errors import Conflict, Forbidden, NotFound, Unauthenticated, Unfit
+from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound, Unauthenticated, Unfit
 from cloud.forms import Form, Sentence
 from cloud.paging import Found, Paging, find
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
-from cloud.scope import Scope
+from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals.models import Terminal
 from firmware_specs.topics import RESERVED_IDS
 
@@ -306,6 +306,9 @@ def _settings(terminal: Terminal) -> dict[str, Any]:
 def _check_room(session: Session, scope: Scope, room_id: str | None) -> None:
     if room_id is not None:
         rooms.get(session, scope, room_id)
+    elif scope != EVERYWHERE:
+        fault = Fault("body.room_id", "must be in your branch", "out_of_scope")
+        raise Invalid("A terminal of yours stands in a room of your branch.", [fault], code="room_needed")
 
 
 def _hasher() -> PasswordHasher:
