@@ -50,10 +50,12 @@ class Watch:
     def look(self, now: datetime) -> list[str]:
         """Put into place what is new and sound, signal when that or the users changed; what is wrong, a sentence each."""
         wrong = self._stage(now)
-        present = self._read()
-        if self.places.pid_file is None or present == self._told:
+        if self.places.pid_file is None:
             return wrong
         try:
+            present = self._read()
+            if present == self._told:
+                return wrong
             self._check_in_place(present, now)
             ask_for_reload(self.places.pid_file)
         except (UnfitError, PasswordFileError, OSError) as error:

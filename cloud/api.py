@@ -247,6 +247,6 @@ def _on_http(_request: Request, error: Exception) -> Response:
 
 
 def _on_failure(request: Request, error: Exception) -> Response:
-    route = getattr(request.scope.get("route"), "path", "")  # not the address itself: a claim code stands in one
+    route = getattr(request.scope.get("route"), "path", "")  # not the address itself, which people make
     structlog.get_logger().error("request_failed", route=route, exc_info=error)
     return _answer(CloudError("The service failed; its log says more."))

@@ -72,7 +72,8 @@ def cell(value: str) -> str:
 
 Clean = BeforeValidator(clean_input)
 
-Name = Annotated[str, Clean, Field(min_length=1, max_length=120)]
+MAX_NAME = 120
+Name = Annotated[str, Clean, Field(min_length=1, max_length=MAX_NAME)]
 """A name of a thing or a person."""
 
 OptionalName = Annotated[str, Clean, Field(max_length=120)]

@@ -7,6 +7,8 @@ It lies in a file of mode 0600 outside database and backups: whoever has one of 
 import base64
 import os
 import stat
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +28,14 @@ class KeyBox:
     path: Path
 
     def make(self) -> None:
-        """Make the key file if there is none, durably and never over another (O_EXCL)."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+        """Make the key file if there is none: whole, durably, and never over another. Unavailable where that cannot be done."""
+        if self.path.exists():
             return
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._put(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+        except OSError as error:
+            raise Unavailable(f"The key file {self.path} cannot be made: {error.strerror}.", code="key_file") from error
 
     def encrypt(self, plain: bytes, name: str) -> str:
         """Base64 of nonce and ciphertext; `name` is bound to it."""
@@ -53,6 +53,24 @@ class KeyBox:
                 "one back, or rotate the key.",
                 code="key_file",
             ) from error
+
+    def _put(self, content: bytes) -> None:
+        """Under a name of its own first, then linked (link(2) replaces nothing): nobody ever reads half of it."""
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(temporary, self.path)
+        finally:
+            Path(temporary).unlink()
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # or a power cut could take the name away from what is encrypted under it
+        finally:
+            os.close(folder)
 
     def _key(self) -> bytes:
         try:

@@ -17,21 +17,23 @@ from edge.errors import OutboxError
 from edge.kept_commands import KeptCommand
 from edge.outbox import Outbox
 from firmware_specs.command_messages import Command
+from firmware_specs.fields import as_text
 from firmware_specs.messages import Clock as Quality
 from firmware_specs.messages import CommandState, CommandWord
-from firmware_specs.wire import decode_command
+from firmware_specs.wire import decode_command, encode_record
 
 log = logging.getLogger(__name__)
 
 WAITING: Final = 64
 """Commands that wait to be carried out; more are kept on the disk and taken up at the next start."""
-TEXT_CHARACTERS: Final = 200
 
 Arguments = Mapping[str, Any]
 Results = Mapping[str, str]
 Action = Callable[[Arguments], Results]
 """Does it, and returns what it found; raises CommandFailed."""
 
+ENDS_WITHIN_S: Final = 300.0
+"""So long nothing else is begun after what is to end the process, such as a hook that reboots in a minute."""
 PROVED_BY_A_NEW_BOOT: Final = "reboot"
 PROVED_BY_A_NEW_PROCESS: Final = "restart_agent"
 
@@ -45,14 +47,18 @@ class CommandFailed(Exception):
 
 
 class EndsTheProcess(Exception):
-    """What was asked for ends this process; the next one says that it is done."""
+    """What was asked for ends this process; the next one says that it is done, or this one that nothing came of it."""
 
 
 class Commands:
     """The commands of one terminal. ``actions`` are by name; one that is not there is `unknown_command`."""
 
-    def __init__(self, outbox: Outbox, clock: Clock, actions: Mapping[str, Action]) -> None:
+    def __init__(
+        self, outbox: Outbox, clock: Clock, actions: Mapping[str, Action], *, ends_within_s: float = ENDS_WITHIN_S
+    ) -> None:
         self._outbox, self._clock, self._actions = outbox, clock, actions
+        self._ends_within_s = ends_within_s
+        self._stopping = threading.Event()
         self._process = str(uuid.uuid4())
         self._waiting: queue.Queue[KeptCommand | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._serve, name="commands", daemon=True)
@@ -73,6 +79,7 @@ class Commands:
 
     def stop(self) -> None:
         """End once the present command is done; those that wait are taken up at the next start."""
+        self._stopping.set()
         while True:
             try:
                 self._waiting.put_nowait(None)
@@ -121,11 +128,9 @@ class Commands:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        while (kept := self._waiting.get()) is not None:
+        while (kept := self._waiting.get()) is not None and not self._stopping.is_set():
             try:
                 self._carry_out(kept)
-            except EndsTheProcess:
-                return
             except OutboxError as error:
                 log.warning("command %s: what became of it cannot be kept: %s", kept.id, error)
 
@@ -137,18 +142,29 @@ class Commands:
         if action is None:
             self._say(kept, CommandWord.FAILED, "unknown_command", f"This terminal does not know {kept.name}.")
             return
+        kept = kept._replace(boot=self._clock.boot, process=self._process)  # what comes after these is the proof
         self._say(kept, CommandWord.RUNNING)
         try:
-            results = action(json.loads(kept.arguments))
+            word = self._end_of(kept, action)
+        except EndsTheProcess:
+            if self._stopping.wait(self._ends_within_s):
+                return
+            word = self._word(kept, CommandWord.FAILED, "error", f"Nothing came of it in {self._ends_within_s:g} s.")
+        self._keep(kept, word)
+
+    def _end_of(self, kept: KeptCommand, action: Action) -> CommandState:
+        """Do it; what is to be said of it, which a record can hold whatever was found."""
+        try:
+            done = self._word(kept, CommandWord.DONE, results=action(json.loads(kept.arguments)))
+            encode_record(done)
         except EndsTheProcess:
             raise
         except CommandFailed as error:
-            self._say(kept, CommandWord.FAILED, error.reason, str(error))
+            return self._word(kept, CommandWord.FAILED, error.reason, str(error))
         except Exception as error:  # the thread's outermost loop: the next command is another one
             log.exception("command %s ended by an error that nobody foresaw", kept.id)
-            self._say(kept, CommandWord.FAILED, "error", type(error).__name__)
-        else:
-            self._say(kept, CommandWord.DONE, results=results)
+            return self._word(kept, CommandWord.FAILED, "error", type(error).__name__)
+        return done
 
     def _end_interrupted(self, kept: KeptCommand) -> None:
         """It was running when the last process ended. A reboot is proved by a new boot, a restart by a new process."""
@@ -162,21 +178,26 @@ class Commands:
         except OutboxError as error:
             log.warning("command %s: that it was interrupted cannot be kept: %s", kept.id, error)
 
-    def _say(
+    def _say(self, kept: KeptCommand, state: CommandWord, reason: str | None = None, detail: str | None = None) -> None:
+        self._keep(kept, self._word(kept, state, reason, detail))
+
+    def _word(
         self,
         kept: KeptCommand,
         state: CommandWord,
         reason: str | None = None,
         detail: str | None = None,
         results: Results | None = None,
-    ) -> None:
-        record = CommandState(
+    ) -> CommandState:
+        return CommandState(
             **self._clock.stamp(self._outbox.config),
             command=kept.id,
             state=state,
             reason=reason,
-            detail=None if detail is None else detail[:TEXT_CHARACTERS],
-            results={name: text[:TEXT_CHARACTERS] for name, text in (results or {}).items()},
+            detail=None if detail is None else as_text(detail),
+            results={name: as_text(text) for name, text in (results or {}).items()},
         )
-        self._outbox.append([record], commands=[kept._replace(state=state)])
-        log.info("command %s %s: %s", kept.name, kept.id, state)
+
+    def _keep(self, kept: KeptCommand, word: CommandState) -> None:
+        self._outbox.append([word], commands=[kept._replace(state=word.state)])
+        log.info("command %s %s: %s", kept.name, kept.id, word.state)

@@ -86,7 +86,7 @@ class Enrolment:
 
     def whose(self, code: str) -> Claimable:
         """Which terminal a code is for; raises EnrolmentError."""
-        return _read(Claimable, self._ask("GET", f"/api/v1/enrolment/claims/{code}"), HTTPStatus.OK)
+        return _read(Claimable, self._ask("POST", "/api/v1/enrolment/claims/owner", {"code": code}), HTTPStatus.OK)
 
     def claim(self, code: str, request: x509.CertificateSigningRequest) -> Claimed:
         """Use the code up for a certificate; raises EnrolmentError."""

@@ -5,9 +5,10 @@ that whatever is damaged is one sentence (IdentityError). Used by claim, renewal
 """
 
 import contextlib
+import fcntl
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -220,18 +221,29 @@ def pending_key(folder: Path) -> FileKey:
 def keep_claim(folder: Path, claim: Claim, certificates: bytes, root: bytes, desired: bytes | None) -> None:
     """Put a claim into force, the key last; raises OSError. Cut off anywhere, what was in force before is so still,
     or the new one is; only a first claim may be left half written, and then says so."""
-    write_private(folder / ROOT, root)
-    if desired is not None:
-        write_private(folder / DESIRED, desired)
-    write_private(folder / CLAIM, claim.model_dump_json().encode())
-    write_private(folder / CERTIFICATE, certificates)
-    with contextlib.suppress(FileNotFoundError):  # an agent that waits for the claim may have been quicker
-        replace(folder / NEW_KEY, folder / KEY)
+    with _alone(folder):
+        write_private(folder / ROOT, root)
+        if desired is not None:
+            write_private(folder / DESIRED, desired)
+        write_private(folder / CLAIM, claim.model_dump_json().encode())
+        write_private(folder / CERTIFICATE, certificates)
+        with contextlib.suppress(FileNotFoundError):  # an agent that waits for the claim may have been quicker
+            replace(folder / NEW_KEY, folder / KEY)
 
 
-def keep_certificate(folder: Path, certificates: bytes) -> None:
-    """Put a renewed certificate into force; raises OSError. The key is the same, so that one rename does it."""
-    write_private(folder / CERTIFICATE, certificates)
+def keep_renewal(present: Identity, certificates: bytes, broker: BrokerAt) -> None:
+    """Put a renewed certificate into force. The key is the same, so that one rename does it.
+
+    Raises OSError; IdentityError where the terminal was claimed anew meanwhile: then that claim stays, whole.
+    """
+    with _alone(present.folder):
+        leaf, *_ = read_certificates(present.folder / CERTIFICATE)
+        if leaf.public_key() != present.signer.public_key:
+            raise IdentityError("The terminal was claimed anew meanwhile: that claim's certificate stays.")
+        write_private(present.folder / CERTIFICATE, certificates)
+        if broker != present.claim.broker:
+            moved = present.claim.model_copy(update={"broker": broker})
+            write_private(present.folder / CLAIM, moved.model_dump_json().encode())
 
 
 def check_certificates(
@@ -265,6 +277,17 @@ def common_name(certificate: x509.Certificate) -> str | None:
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer at a time: the command that claims, and the agent that renews."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def make_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands that a terminal was given, as rows of the outbox's file: so that none is carried out twice.
 
-Called by the outbox, inside its transactions. Ids are kept for KEEP_US, longer than any command lasts.
+Called by the outbox, inside its transactions. Ids are kept for KEEP_US after their end, by the cloud's clock: the terminal's
+own may be years off when one comes, and right when the next does.
 """
 
 import sqlite3
@@ -17,7 +18,8 @@ UNFINISHED: Final = ("accepted", "running")
 
 
 class KeptCommand(NamedTuple):
-    """One row. `deadline_mono_ms` holds within `boot` only; `process` is the agent's run that accepted it."""
+    """One row. `boot` and `process`, the agent's run, are those that accepted it; once it is running, those that began it.
+    `deadline_mono_ms` holds within `boot` only, until it is running."""
 
     id: str
     name: str
@@ -31,15 +33,16 @@ class KeptCommand(NamedTuple):
 
 
 def keep(connection: sqlite3.Connection, commands: Sequence[KeptCommand]) -> None:
-    """Insert, or note the new state; what is older than any command lasts goes."""
+    """Insert, or note the new state; what was over long before the newest of these goes."""
     if not commands:
         return
     connection.executemany(
-        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+        " boot = excluded.boot, process = excluded.process",
         commands,
     )
-    oldest_us = max(each.at_us for each in commands) - KEEP_US
-    connection.execute("DELETE FROM commands WHERE at < ? AND state NOT IN (?, ?)", (oldest_us, *UNFINISHED))
+    oldest_us = max(each.deadline_at_us for each in commands) - KEEP_US
+    connection.execute("DELETE FROM commands WHERE deadline_at < ? AND state NOT IN (?, ?)", (oldest_us, *UNFINISHED))
 
 
 def is_known(connection: sqlite3.Connection, command_id: str) -> bool:
@@ -56,3 +59,8 @@ def unfinished(connection: sqlite3.Connection) -> list[KeptCommand]:
 def restore(connection: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> None:
     """What a damaged file still gave."""
     connection.executemany("INSERT OR IGNORE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def forget_all(connection: sqlite3.Connection) -> None:
+    """They were given to another terminal, of whose disk this one is a copy."""
+    connection.execute("DELETE FROM commands")

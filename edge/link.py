@@ -168,9 +168,9 @@ class Link:
         self._client = client
 
     def _number(self) -> tuple[str, int]:
-        """Counted on the disk; where that is full or read-only, from what was counted last."""
+        """Counted on the disk; where that is full or read-only, from what was counted last. Never backward, once it is well."""
         try:
-            return self._outbox.next_connection()
+            return self._outbox.next_connection(self._presence[1])
         except OutboxError:
             stream = self._outbox.status().stream or self._presence[0] or "00000000-0000-0000-0000-000000000000"
             return stream, self._presence[1] + 1

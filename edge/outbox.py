@@ -303,11 +303,11 @@ class Outbox:
 
     # --- presence, the kiosk's own state, the twin ------------------------------------------------------------------
 
-    def next_connection(self) -> tuple[str, int]:
-        """(incarnation, connection number) for the connection that is about to be made."""
+    def next_connection(self, above: int = 0) -> tuple[str, int]:
+        """(incarnation, connection number) for the connection that is about to be made: a number higher than ``above``."""
 
         def count(transaction: Transaction) -> tuple[str, int]:
-            transaction.change(connection=transaction.kept.connection + 1)
+            transaction.change(connection=max(transaction.kept.connection, above) + 1)
             return transaction.state.stream, transaction.kept.connection
 
         return self._store.run(count)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge import identity
 from edge.clock import Clock
-from edge.enrolment import Enrolment, Renewed
+from edge.enrolment import Enrolment
 from edge.errors import EnrolmentError, IdentityError
 from edge.identity import Identity
 from edge.tls import dates_count
@@ -117,9 +117,10 @@ class Renewal:
         if certificates[0].not_valid_after_utc <= present.ends_at:
             raise EnrolmentError("The cloud sent a certificate that ends no later than the old one.")
         pem = b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
-        identity.keep_certificate(present.folder, pem)
-        _keep_broker(present, renewed)
+        identity.keep_renewal(present, pem, renewed.broker)
         log.info("the certificate was renewed: good until %s", f"{certificates[0].not_valid_after_utc:%Y-%m-%d}")
+        if renewed.broker != present.claim.broker:
+            log.info("from the next start on the broker is %s:%d", renewed.broker.host, renewed.broker.port)
 
     def _well(self) -> None:
         self._failures, self.problem = 0, None
@@ -139,11 +140,3 @@ def signed_bytes(certificate: x509.Certificate, request: x509.CertificateSigning
     """What the old key signs: ``"roomlink/v1 renewal" 00`` and the SHA-256 of the old certificate's and the request's DER."""
     parts = (certificate.public_bytes(Encoding.DER), request.public_bytes(Encoding.DER))
     return PURPOSE + b"\0" + b"".join(hashlib.sha256(part).digest() for part in parts)
-
-
-def _keep_broker(present: Identity, renewed: Renewed) -> None:
-    """The broker may have moved: at its next start the agent goes there."""
-    if renewed.broker != present.claim.broker:
-        claim = present.claim.model_copy(update={"broker": renewed.broker})
-        identity.write_private(present.folder / identity.CLAIM, claim.model_dump_json().encode())
-        log.info("from the next start on the broker is %s:%d", renewed.broker.host, renewed.broker.port)

@@ -59,12 +59,21 @@ def load(connection: sqlite3.Connection) -> Kept | None:
     ).fetchone()
     if found is None:
         return None
+    if not _is_sound(found):
+        raise OutboxDamaged("The outbox file's row of its stream makes no sense.")
     terminal, stream, parent, *numbers, base, connection_number, last_stored_at = found
     try:
         known_parent = None if parent is None else Parent.model_validate_json(parent)
     except ValidationError:
         raise OutboxDamaged("The outbox file names a parent stream that makes no sense.") from None
     return Kept(StreamState(terminal, stream, known_parent, *numbers), base, connection_number, last_stored_at)
+
+
+def _is_sound(found: Sequence[object]) -> bool:
+    """Whether each value of the row is of its column's kind: rotted bytes may be read as another."""
+    *row, last_stored_at = found
+    kinds = (str, str, str | None, int, int, int, int, int, bytes, int, int, int)
+    return all(map(isinstance, row, kinds)) and isinstance(last_stored_at, int | None)
 
 
 def save(connection: sqlite3.Connection, kept: Kept) -> None:

@@ -7,15 +7,16 @@ raised, so that nothing is given up for it. Called by the store, once per damage
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 from pydantic import ValidationError
 
 from edge import rows
 from edge.errors import OutboxDamaged
+from edge.kept_commands import KeptCommand
 from edge.rows import Kept, Row
 from edge.stream import as_gap, as_parent, is_copied
 from firmware_specs.errors import DecodeError
@@ -104,10 +105,10 @@ class Wreck:
 
     def _read(self, connection: sqlite3.Connection) -> None:
         self._read_stream(connection)
-        self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted")
-        self.twin = _all(connection, "SELECT one, document FROM twin")
-        self.staff = _all(connection, "SELECT one, failures FROM staff")
-        self.commands = _all(connection, "SELECT * FROM commands")
+        self.accepted = _all(connection, "SELECT occurrence, key, at FROM accepted", (str, str, int))
+        self.twin = _all(connection, "SELECT one, document FROM twin", (int, bytes))
+        self.staff = _all(connection, "SELECT one, failures FROM staff", (int, int))
+        self.commands = _all(connection, "SELECT * FROM commands", tuple(get_type_hints(KeptCommand).values()))
 
     def _read_stream(self, connection: sqlite3.Connection) -> None:
         try:
@@ -166,7 +167,9 @@ def _readable(connection: sqlite3.Connection, after: int, last: int) -> Iterator
             yield after, row
 
 
-def _understood(record_type: str, at_us: int, line: bytes) -> Row | None:
+def _understood(record_type: object, at_us: object, line: object) -> Row | None:
+    if not (isinstance(record_type, str) and isinstance(at_us, int) and isinstance(line, bytes)):
+        return None
     try:
         record = decode_record(line)
     except DecodeError:
@@ -174,11 +177,11 @@ def _understood(record_type: str, at_us: int, line: bytes) -> Row | None:
     return Row(record_type, at_us, line) if (record.type, record.at) == (record_type, at_us) else None
 
 
-def _all(connection: sqlite3.Connection, query: str) -> list[Any]:
-    """Rows until the first that cannot be read."""
+def _all(connection: sqlite3.Connection, query: str, kinds: Sequence[type]) -> list[Any]:
+    """Rows until the first that cannot be read, without those that the same table of a new file would not take."""
     found: list[Any] = []
     try:
-        found.extend(connection.execute(query))
+        found.extend(row for row in connection.execute(query) if list(map(type, row)) == list(kinds))
     except sqlite3.Error as error:
         _raise_what_may_pass(error)
         log.info("not all can be read: %s", query)

@@ -272,11 +272,12 @@ class Store:
         return Kept(stream.new_stream(self.terminal, str(uuid.uuid4())), base=0, connection=0, last_stored_at_us=None)
 
     def _leave_clone(self, transaction: Transaction) -> None:
-        """The file was another terminal's: go on in a stream of one's own."""
+        """The file was another terminal's: go on in a stream of one's own, and leave its commands to it."""
         state = transaction.state
         chain = rows.chain_at(transaction.sql, transaction.kept, state.through) or state.start
         parent = stream.as_parent(state.stream, state.through, chain)
         transaction.fork(OpenStream(parent, state.through, None, state.epoch, "cloned"))
+        kept_commands.forget_all(transaction.sql)
 
     def _go_on_from(self, wrecks: list[Wreck], transaction: Transaction) -> None:
         """A new stream with what damaged files still gave; the `started` record, its first, tells of the gap.

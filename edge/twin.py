@@ -6,7 +6,6 @@ Called by the link (receive, reported), the kiosk (current, roster, revoked) and
 """
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from edge.errors import OutboxError
 from edge.outbox import Outbox
 from edge.roster import Roster, bounded_lines
 from firmware_specs.errors import DecodeError
+from firmware_specs.fields import as_text
 from firmware_specs.messages import Desired, FileReference, Occurrence, Reported
 from firmware_specs.roster import read_occurrences, read_revocations
 from firmware_specs.wire import decode_desired, encode
@@ -126,7 +126,7 @@ class TwinStore:
             self._to_report = False
             wanted = {kind: reference.sha256 for kind, reference in self.wanted().items()}
             applied = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
-            problems = [f"{kind}: {problem}"[:200] for kind, problem in sorted(self._problems.items())]
+            problems = [as_text(f"{kind}: {problem}") for kind, problem in sorted(self._problems.items())]
         return encode(Reported(version=self.version, applied=applied, problems=problems))
 
     # --- for the fetcher ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class TwinStore:
 
     def note_problem(self, kind: str, problem: str | None) -> None:
         """What stands in the way of a part of the twin, for the report; None once it is well."""
-        problem = None if problem is None else _as_text(problem)
+        problem = None if problem is None else as_text(problem)
         with self._lock:
             before = self._problems.get(kind)
             if problem is None:
@@ -221,8 +221,3 @@ class TwinStore:
         self._to_report = True
         for listener in self._listeners:
             listener()
-
-
-def _as_text(sentence: str) -> str:
-    """Fit for a report: errors carry what others wrote, control characters and halves of characters too."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", sentence.encode("utf-8", "replace").decode("utf-8"))

@@ -3,6 +3,7 @@
 Every reader and writer keeps to them; `firmware_specs.messages` is built on them.
 """
 
+import re
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -15,6 +16,7 @@ MAX_TWIN_BYTES: Final = 64 * 1024
 MAX_OCCURRENCES: Final = 400
 MAX_FILE_OCCURRENCES: Final = 10_000
 MAX_NUMBER: Final = 2**53 - 1  # the largest integer that every JSON reader keeps exact (RFC 8259, section 6)
+MAX_TEXT: Final = 200
 MAX_TIME_US: Final = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 Number = Annotated[int, Field(strict=True, ge=1, le=MAX_NUMBER)]
@@ -27,7 +29,7 @@ Sha256 = Chain
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Text = Annotated[
     str,
-    StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$"),
     Field(description="at most 200 Unicode code points, no control characters (PostgreSQL keeps no NUL)"),
 ]
 FilePath = Annotated[
@@ -70,3 +72,8 @@ def open_words(default: str, *known: str) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [{"enum": list(known)}, {"type": "string"}], "description": f"a word not known counts as {default}"}
     )
+
+
+def as_text(sentence: str) -> str:
+    """Made fit for a `Text`: errors carry what others wrote, control characters and halves of characters too."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", sentence.encode("utf-8", "replace").decode("utf-8"))[:MAX_TEXT]

@@ -24,6 +24,7 @@ from cloud.settings import Settings
 from tests.office import JSON, Office
 
 CLAIMS, RENEWALS = "/api/v1/enrolment/claims", "/api/v1/enrolment/renewals"
+OWNER = f"{CLAIMS}/owner"
 
 
 @dataclass

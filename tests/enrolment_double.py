@@ -129,8 +129,8 @@ class EnrolmentDouble:
             return 200, {}
         if self.fail_next:
             raise Refusal(self.fail_next.pop(0))
-        if method == "GET":
-            return 200, {"terminal": self._terminal_of(path.rpartition("/")[2])}
+        if path.endswith("/claims/owner"):
+            return 200, {"terminal": self._terminal_of(body["code"])}
         if path.endswith("/claims"):
             return 201, self.spoil(self._claim(body["code"], body["csr"]))
         return 201, self.spoil(self._renew(body["certificate"], body["csr"], body["signature"]))

@@ -85,7 +85,7 @@ operator                  POST /api/v1/commands/{command_id}/cancel
 operator                  POST /api/v1/terminals/{terminal_id}/claim-code
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/revoke
 viewer                    GET /api/v1/terminals/{terminal_id}/certificates
-open                      GET /api/v1/enrolment/claims/{code}
+open                      POST /api/v1/enrolment/claims/owner
 open                      POST /api/v1/enrolment/claims
 open                      POST /api/v1/enrolment/renewals
 open                      POST /api/v1/session

@@ -13,6 +13,8 @@ from cloud.audit.commands import WHO
 from cloud.audit.service import Change
 from cloud.clock import utc_now
 from cloud.database import transaction
+from cloud.errors import StartError, Unfit
+from cloud.forms import MAX_NAME, clean
 from cloud.paging import MAX_LIMIT, Paging
 from cloud.running import open_ledger
 from cloud.scope import EVERYWHERE
@@ -36,6 +38,17 @@ def _password(stdin: bool) -> tuple[str, bool]:
     return secrets.token_urlsafe(15), True
 
 
+def _called(name: str) -> str:
+    """A name that its account can sign in with."""
+    try:
+        called = clean(name)
+    except Unfit as error:
+        raise StartError(f"NAME is not right: {error}.") from None
+    if not 1 <= len(called) <= MAX_NAME:
+        raise StartError(f"NAME has 1 to {MAX_NAME} characters; an example is anna.")
+    return called
+
+
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin; else one is made.")
 ]
@@ -52,6 +65,7 @@ def add_user(
 ) -> None:
     """Add an account; its generated password is printed once."""
     password, made = _password(password_stdin)
+    name = _called(name)
     with transaction(open_ledger()) as session:
         service.create_account(session, _change(), EVERYWHERE, name, password, role, branch)
     typer.echo(password if made else f"{name} may sign in now.")

@@ -46,6 +46,13 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+PROGRAMS = frozenset({"command line", "the service itself", "-"})
+"""Who changes something without being an account: `Change.who` of the commands, the service, and a failed sign-in."""
+
+_IS_ADMIN = (Account.role == Role.ADMIN, Account.enabled, Account.organisation_id.is_(None))
+"""The condition of an account that may do everything everywhere."""
+
+
 @dataclass(frozen=True)
 class Principal:
     """Who is asking, as found out from a session or a token, and from where; `until` is the token's end.
@@ -81,10 +88,14 @@ def create_account(
 ) -> Account:
     """Bound to a branch within the scope; to none only where the scope is everything.
 
-    Invalid for a short password, Conflict for a name that is taken.
+    Invalid for a short password, Conflict for a name that is taken, or that stands for our own programs in the audit.
     """
     _check_password(password)
     _check_branch(session, scope, organisation_id)
+    if name.casefold() in PROGRAMS:
+        raise Conflict(
+            f"{name} is what the audit calls a program; take another name.", code="account_reserved", name=name
+        )
     if session.scalar(select(Account).where(Account.name == name)):
         raise Conflict(f"There is an account named {name} already.", code="account_exists", name=name)
     account = Account(
@@ -113,6 +124,8 @@ def edit_account(
 
     Conflict for the end of the last admin of the whole tree. Stale when `version` is said and is not the present one.
     """
+    if enabled is False or role not in (None, Role.ADMIN) or organisation_id:
+        _lock_admins(session)
     account = get_account(session, scope, account_id)
     before = state(account, ("role", "enabled", "organisation_id"))
     next_version(account, account.version if version is None else version)
@@ -271,9 +284,13 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _lock_admins(session: Session) -> None:
+    """Before an account is locked: of two admins that end each other at once, the second then sees that it is the last."""
+    session.execute(select(Account.id).where(*_IS_ADMIN).order_by(Account.id).with_for_update()).all()
+
+
 def _admins(session: Session) -> int:
-    query = select(func.count()).where(Account.role == Role.ADMIN, Account.enabled, Account.organisation_id.is_(None))
-    return session.scalar(query) or 0
+    return session.scalar(select(func.count()).where(*_IS_ADMIN)) or 0
 
 
 def _check_branch(session: Session, scope: Scope, organisation_id: str | None) -> None:

@@ -149,6 +149,17 @@ def revoke(session: Session, change: Change, by: Principal, session_id: str) -> 
     note(session, change, "session.revoke", account.id, account=account.name, session_id=session_id)
 
 
+def network_of(address: str) -> str:
+    """What guesses are counted by: of an IPv6 address its /64, because whoever has one has all of these."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if known.version == 4:
+        return address
+    return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False))
+
+
 def _lasting(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (SignIn.expires_at > now, SignIn.idle_until_at > now)
 
@@ -156,7 +167,7 @@ def _lasting(now: datetime) -> tuple[ColumnElement[bool], ...]:
 def _check_failures(session: Session, name: str, address: str, now: datetime) -> Mapping[str, int]:
     """The keys that a failure is counted under. TooOften when one of them has had too many."""
     session.execute(delete(SignInFailure).where(SignInFailure.at < now - FAILURE_WINDOW))
-    keys = {f"name:{digest(name.casefold())}": FAILURES_BY_NAME, f"address:{_network(address)}": FAILURES_BY_ADDRESS}
+    keys = {f"name:{digest(name.casefold())}": FAILURES_BY_NAME, f"address:{network_of(address)}": FAILURES_BY_ADDRESS}
     for key, bound in keys.items():
         failures = session.scalar(select(func.count()).where(SignInFailure.key == key)) or 0
         if failures >= bound:
@@ -166,17 +177,6 @@ def _check_failures(session: Session, name: str, address: str, now: datetime) ->
                 retry_after_s=int(FAILURE_WINDOW.total_seconds()),
             )
     return keys
-
-
-def _network(address: str) -> str:
-    """An IPv6 address counts by its /64, because whoever has one has all of these."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if known.version == 4:
-        return address
-    return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False))
 
 
 @cache

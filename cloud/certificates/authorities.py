@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
-from cloud.certificates.authority import Authority, is_issued_by
+from cloud.certificates.authority import CLOCKS_MAY_DIFFER, Authority, is_issued_by
 from cloud.certificates.models import IssuingAuthority
 from cloud.certificates.proof import key_id
 from cloud.errors import Conflict
@@ -31,13 +31,18 @@ def in_use(session: Session) -> IssuingAuthority | None:
     return session.scalar(query.order_by(IssuingAuthority.created_at.desc()).limit(1))
 
 
-def needed(session: Session) -> IssuingAuthority:
-    """The same. Conflict where there is none yet."""
+def needed(session: Session, now: datetime) -> IssuingAuthority:
+    """The same. Conflict where there is none yet, or it has ended."""
     found = in_use(session)
     if found is None:
         raise Conflict(
             "There is no certificate authority yet; an administrator makes one: python -m cloud ca init",
             code="no_authority",
+        )
+    if found.not_after_at <= now:
+        raise Conflict(
+            "The certificate authority has ended; an administrator makes the next: python -m cloud ca rotate --root FILE",
+            code="authority_ended",
         )
     return found
 
@@ -52,6 +57,12 @@ def issuer_of(session: Session, certificate: x509.Certificate) -> IssuingAuthori
     """The one that signed it, in use or retired; few, because people rotate them."""
     every = session.scalars(select(IssuingAuthority).order_by(IssuingAuthority.key_id)).all()
     return next((row for row in every if is_issued_by(certificate, certificate_of(row))), None)
+
+
+def lock(session: Session) -> None:
+    """Before it is looked which one is in use, to make another: of two who do so at once one waits, or both stayed in use."""
+    if session.get_bind().dialect.name == "postgresql":  # on SQLite a writer is alone anyway
+        session.execute(text("LOCK TABLE authorities IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def add(session: Session, change: Change, made: Authority, root: x509.Certificate, box: KeyBox) -> IssuingAuthority:
@@ -75,7 +86,7 @@ def put_back(session: Session, change: Change, made: Authority, root: x509.Certi
     row = session.get(IssuingAuthority, name)
     if row is None:
         newest = in_use(session)
-        row = row_of(made, root, box, made.certificate.not_valid_before_utc)
+        row = row_of(made, root, box, made.certificate.not_valid_before_utc + CLOCKS_MAY_DIFFER)
         if newest is not None and newest.created_at > row.created_at:
             row.retired_at = change.at
         elif newest is not None:

@@ -80,6 +80,7 @@ def init(
     passphrase = _passphrase(passphrase_file, twice=True)
     with _desk() as desk:
         with desk.writing() as session:
+            authorities.lock(session)
             if authorities.in_use(session) is not None:
                 raise StartError("There is a certificate authority already; a new intermediate is made by: ca rotate")
             made = authority.make_root(called, desk.now)
@@ -102,6 +103,7 @@ def rotate(root: RootFile, passphrase_file: PassphraseFile = None) -> None:
     with _desk() as desk:
         opened = apart.read_root(root, _passphrase(passphrase_file))
         with desk.writing() as session:
+            authorities.lock(session)
             before = authorities.in_use(session)
             if before is None:
                 raise StartError("There is no certificate authority yet; make one: python -m cloud ca init")
@@ -144,7 +146,7 @@ def server(
         with desk.writing() as session:
             given = issuing.give_server(session, desk.box, hosts, key.public_key(), desk.now)
             note(session, desk.change, "certificate.give", hosts[0], kind="server", hosts=hosts)
-            _write(to, "server", key, given)
+        _write(to, "server", key, given)
         typer.echo(f"{to}/server.pem is good until {_day(given.not_after_at)}; the broker reads it when it starts.")
 
 
@@ -161,7 +163,7 @@ def give_service(
         with desk.writing() as session:
             given = issuing.give_service(session, desk.box, name, key.public_key(), desk.now)
             note(session, desk.change, "certificate.give", name, kind="service")
-            _write(to, name, key, given)
+        _write(to, name, key, given)
         typer.echo(f"{to}/{name}.pem is good until {_day(given.not_after_at)}.")
 
 
@@ -195,6 +197,7 @@ def restore(
     with _desk() as desk:
         kept = apart.read_backup(file, _passphrase(passphrase_file))
         with desk.writing() as session:
+            authorities.lock(session)
             for each in kept:
                 authorities.put_back(session, desk.change, each.authority, each.root, desk.box)
         typer.echo(f"{len(kept)} intermediate(s) are back, under {desk.box.path}.")
@@ -249,7 +252,10 @@ def _passphrase(file: Path | None, *, twice: bool = False) -> str:
 
 
 def _write(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, given: Given) -> None:
-    """Key first: a broker that starts in between finds an old certificate that does not fit, and says so."""
+    """After the commit: what the ledger does not know could never be revoked.
+
+    Key first: a broker that starts in between finds an old certificate that does not fit, and says so.
+    """
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)

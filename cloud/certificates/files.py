@@ -35,18 +35,22 @@ def replace(path: Path, content: bytes, *, secret: bool, check: Callable[[bytes]
 
 
 def create_secret(path: Path, content: bytes) -> None:
-    """A new file of mode 0600, never over another. StartError where it is there or cannot be written."""
+    """A new file of mode 0600, whole and never over another. StartError where it is there or cannot be written."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise StartError(f"{path} is there already; name another file.") from None
     except OSError as error:
         raise StartError(f"{path} cannot be written: {error.strerror}.") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    sync_folder(path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        sync_folder(path.parent)
+    except OSError as error:
+        path.unlink()  # half of it would be of no use, and in the way of the next try
+        raise StartError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def read(path: Path) -> bytes:

@@ -37,15 +37,16 @@ def give_terminal(
     session: Session, box: KeyBox, terminal_id: str, key: ec.EllipticCurvePublicKey, now: datetime
 ) -> Given:
     """A new certificate for a terminal's key. Conflict without an authority, Unavailable without its key file."""
-    issuer = authorities.needed(session)
-    lasts = min(authority.TERMINAL_LASTS, issuer.not_after_at - now)
-    made = authority.make_terminal(authorities.opened(issuer, box), terminal_id, key, now, lasts)
+    issuer, opened = _opened(session, box, now)
+    made = authority.make_terminal(
+        opened, terminal_id, key, now, min(authority.TERMINAL_LASTS, issuer.not_after_at - now)
+    )
     return given(session, keep(session, issuer, made, CertificateKind.TERMINAL, now, terminal_id))
 
 
 def give_service(session: Session, box: KeyBox, name: str, key: ec.EllipticCurvePublicKey, now: datetime) -> Given:
     """The same for one of the cloud's own services."""
-    issuer, opened = _opened(session, box)
+    issuer, opened = _opened(session, box, now)
     made = authority.make_service(opened, name, key, now, min(authority.SERVER_LASTS, issuer.not_after_at - now))
     return given(session, keep(session, issuer, made, CertificateKind.SERVICE, now))
 
@@ -54,7 +55,7 @@ def give_server(
     session: Session, box: KeyBox, hosts: list[str], key: ec.EllipticCurvePublicKey, now: datetime
 ) -> Given:
     """The same for a broker that terminals reach under `hosts`."""
-    issuer, opened = _opened(session, box)
+    issuer, opened = _opened(session, box, now)
     made = authority.make_server(opened, hosts, key, now, min(authority.SERVER_LASTS, issuer.not_after_at - now))
     return given(session, keep(session, issuer, made, CertificateKind.SERVER, now))
 
@@ -72,7 +73,14 @@ def renew_at(kept: Certificate) -> datetime:
 
 def key_of(kept: Certificate) -> ec.EllipticCurvePublicKey:
     """The public key that a certificate of the ledger is for."""
-    return _key(x509.load_pem_x509_certificate(kept.certificate.encode()))
+    return public_key(x509.load_pem_x509_certificate(kept.certificate.encode()))
+
+
+def public_key(made: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """The key that a certificate of ours is for."""
+    key = made.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - only such are made
+    return key
 
 
 def keep(
@@ -91,7 +99,7 @@ def keep(
         name=authority.terminal_of(made),
         terminal_id=terminal_id,
         fingerprint=proof.fingerprint(made),
-        key_id=proof.key_id(_key(made)),
+        key_id=proof.key_id(public_key(made)),
         certificate=authorities.pem(made),
         not_before_at=made.not_valid_before_utc,
         not_after_at=made.not_valid_after_utc,
@@ -102,12 +110,6 @@ def keep(
     return kept
 
 
-def _opened(session: Session, box: KeyBox) -> tuple[IssuingAuthority, Authority]:
-    issuer = authorities.needed(session)
+def _opened(session: Session, box: KeyBox, now: datetime) -> tuple[IssuingAuthority, Authority]:
+    issuer = authorities.needed(session, now)
     return issuer, authorities.opened(issuer, box)
-
-
-def _key(made: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    key = made.public_key()
-    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - only such are made
-    return key

@@ -47,6 +47,7 @@ class Keeper:
     pid_file: Path | None = None
     is_mine: Callable[[], bool | None] = lambda: True
     _untold: bool = field(default=True, init=False)  # a process that died may have renamed a list and not said so
+    _left: tuple[str, ...] = field(default=(), init=False)
     _seen: object = field(default=None, init=False)
     _ends_at: datetime | None = field(default=None, init=False)
     _warned_s: float | None = field(default=None, init=False)
@@ -74,8 +75,12 @@ class Keeper:
             if not lists.has_due(session, now):
                 return
         with transaction(self.engine) as session:
-            signed = lists.sign_due(session, self.box, now, self.lasts)
-        log.info("revocation_lists_signed", lists=signed)
+            done = lists.sign_due(session, self.box, now, self.lasts)
+        if done.signed:
+            log.info("revocation_lists_signed", lists=len(done.signed))
+        if done.left != self._left:
+            self._left = done.left
+            log.warning("revocation_list_not_signed", authorities=done.left, why="its key cannot be opened")
 
     def _publish(self) -> None:
         now = self.clock()

@@ -23,6 +23,7 @@ from cloud.certificates.models import Certificate, IssuingAuthority
 from cloud.clock import EPOCH
 from cloud.errors import Unavailable
 from cloud.keybox import KeyBox
+from cloud.terminals import service as terminals
 
 EVERY: Final = timedelta(days=1)
 _ONE: Final = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----\s*", re.DOTALL)
@@ -41,27 +42,47 @@ class Published:
     version: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True)
+class Signed:
+    """The authorities whose lists were signed anew, and those whose key could not be opened."""
+
+    signed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
 def has_due(session: Session, now: datetime) -> bool:
     """Whether a list should be signed anew."""
     return session.scalar(_due(now).limit(1)) is not None
 
 
-def sign_due(session: Session, box: KeyBox, now: datetime, lasts: timedelta) -> int:
-    """Sign what is due; how many. Unavailable without the key file."""
-    due = session.scalars(_due(now).order_by(IssuingAuthority.key_id).with_for_update()).all()
-    for row in due:
+def sign_due(session: Session, box: KeyBox, now: datetime, lasts: timedelta) -> Signed:
+    """Sign what is due. Unavailable where the key of the authority in use cannot be opened.
+
+    A retired one whose key is lost holds up no other: its list stays as it is, and is left out when it has ended.
+    """
+    signed, left = [], []
+    for row in session.scalars(_due(now).order_by(IssuingAuthority.key_id).with_for_update()).all():
+        try:
+            issuer = authorities.opened(row, box)
+        except Unavailable:
+            if row.retired_at is None:
+                raise
+            left.append(row.key_id)
+            continue
         row.list_number = max(row.list_number + 1, (now - EPOCH) // timedelta(seconds=1))  # rises over a restore, too
-        made = authority.make_revocation_list(
-            authorities.opened(row, box), _revoked(session, row, now), row.list_number, now, lasts
-        )
+        made = authority.make_revocation_list(issuer, _revoked(session, row, now), row.list_number, now, lasts)
         row.revocation_list = made.public_bytes(Encoding.PEM).decode()
         row.list_due, row.listed_at = False, now
-    return len(due)
+        signed.append(row.key_id)
+    return Signed(tuple(signed), tuple(left))
 
 
 def published(session: Session, now: datetime) -> Published | None:
-    """What is to be published now; None before there is an authority with a list."""
-    rows = [row for row in authorities.living(session, now) if row.revocation_list]
+    """What is to be published now; None before there is an authority with a list.
+
+    Without a retired authority whose list has ended: nobody gets in by it any more, and with it no list would be sound.
+    """
+    rows = [row for row in authorities.living(session, now) if row.revocation_list and not _has_run_out(row, now)]
     if not rows:
         return None
     return Published(
@@ -100,18 +121,28 @@ def ends_at(lists: bytes) -> datetime | None:
 
 def _due(now: datetime) -> Select[IssuingAuthority]:
     old = or_(IssuingAuthority.listed_at.is_(None), IssuingAuthority.listed_at <= now - EVERY)
-    return select(IssuingAuthority).where(IssuingAuthority.not_after_at > now, or_(IssuingAuthority.list_due, old))
+    to_come = IssuingAuthority.listed_at > now + CLOCKS_MAY_DIFFER  # the clock was ahead: such a list is not good yet
+    due = or_(IssuingAuthority.list_due, old, to_come)
+    return select(IssuingAuthority).where(IssuingAuthority.not_after_at > now, due)
+
+
+def _has_run_out(row: IssuingAuthority, now: datetime) -> bool:
+    if row.retired_at is None:
+        return False
+    until = ends_at((row.revocation_list or "").encode())
+    return until is not None and until <= now
 
 
 def _revoked(session: Session, row: IssuingAuthority, now: datetime) -> Sequence[Revoked]:
-    """Those that would still be good without it: who has ended is refused for that."""
+    """Those that would still be good without it, held while their terminal is disabled: who has ended is refused for that."""
     query = select(Certificate.serial, Certificate.revoked_at).where(
         Certificate.authority_id == row.key_id,
-        Certificate.revoked_at.is_not(None),
+        or_(Certificate.revoked_at.is_not(None), terminals.is_disabled(Certificate.terminal_id)),
         Certificate.not_after_at > now - CLOCKS_MAY_DIFFER,
     )
     rows = session.execute(query.order_by(Certificate.serial)).all()
-    return [Revoked(int(serial, 16), at) for serial, at in rows if at is not None]
+    held = x509.ReasonFlags.certificate_hold
+    return [Revoked(int(serial, 16), at) if at else Revoked(int(serial, 16), now, held) for serial, at in rows]
 
 
 def _is_sound(each: x509.CertificateRevocationList, issuer: x509.Certificate | None, now: datetime) -> bool:

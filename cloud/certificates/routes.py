@@ -12,6 +12,7 @@ from cloud.certificates.issuing import CertificateKind
 from cloud.certificates.service import Owned, ShutOutForm
 from cloud.errors import NotFound
 from cloud.forms import Form, InstantUs
+from cloud.guard import address_of
 from cloud.keybox import KeyBox
 from cloud.security import ConfirmedAdmin, Operator, Viewer
 from cloud.terminals import broker_users
@@ -26,10 +27,15 @@ Code = Annotated[str, Field(min_length=1, max_length=codes.MAX_TYPED, examples=[
 Pem = Annotated[str, Field(min_length=1, max_length=MAX_REQUEST_BYTES)]
 
 
-class ClaimBody(Form):
-    """A claim code, and a certificate signing request (RFC 2986, PEM) for the terminal's own name and nothing else."""
+class ClaimCodeBody(Form):
+    """A claim code, as it was typed."""
 
     code: Code
+
+
+class ClaimBody(ClaimCodeBody):
+    """The same, and a certificate signing request (RFC 2986, PEM) for the terminal's own name and nothing else."""
+
     csr: Pem
 
 
@@ -105,13 +111,11 @@ def make_claim_code(cloud: TheCloud, by: Operator, terminal_id: TerminalId) -> C
         return ClaimCodeView.model_validate(service.make_code(session, cloud.change(by), by.scope, terminal_id))
 
 
-@enrolment.get("/claims/{code}", responses=problems(404, 429))
-def whose_claim_code(
-    request: Request, cloud: TheCloud, code: Annotated[str, Path(max_length=codes.MAX_TYPED)]
-) -> ClaimOwnerView:
-    """The terminal that a code is for, so that its request can name it."""
+@enrolment.post("/claims/owner", responses=problems(404, 429))
+def whose_claim_code(request: Request, cloud: TheCloud, body: ClaimCodeBody) -> ClaimOwnerView:
+    """The terminal that a code is for, so that its request can name it. No address holds the code: proxies log addresses."""
     with cloud.writing() as session:
-        terminal = service.terminal_of(session, code, _address(request), cloud.clock())
+        terminal = service.terminal_of(session, body.code, address_of(request), cloud.clock())
     if terminal is None:
         raise _no_code()
     return ClaimOwnerView(terminal=terminal)
@@ -121,7 +125,7 @@ def whose_claim_code(
 def claim_terminal(request: Request, cloud: TheCloud, body: ClaimBody) -> ClaimedView:
     """A terminal becomes itself: the code is used up, and it gets its certificate. What it had before is revoked."""
     with cloud.writing() as session:
-        claimed = service.claim(session, box_of(cloud), body.code, _bytes(body.csr), _address(request), cloud.clock())
+        claimed = service.claim(session, box_of(cloud), body.code, _bytes(body.csr), address_of(request), cloud.clock())
     if claimed is None:
         raise _no_code()
     if claimed.had_password:
@@ -131,11 +135,11 @@ def claim_terminal(request: Request, cloud: TheCloud, body: ClaimBody) -> Claime
 
 
 @enrolment.post("/renewals", status_code=201, responses=problems(409, 429))
-def renew_certificate(cloud: TheCloud, body: RenewalBody) -> IssuedView:
+def renew_certificate(request: Request, cloud: TheCloud, body: RenewalBody) -> IssuedView:
     """The next certificate, up to a year after the old one's end, unless that was revoked. Only the cloud's clock counts."""
     old, csr = _bytes(body.certificate), _bytes(body.csr)
     with cloud.writing() as session:
-        owned = service.renew(session, box_of(cloud), old, csr, body.signature, cloud.clock())
+        owned = service.renew(session, box_of(cloud), old, csr, body.signature, address_of(request), cloud.clock())
     return _issued(cloud, owned)
 
 
@@ -185,10 +189,6 @@ def _issued(cloud: Cloud, owned: Owned) -> IssuedView:
 def _no_code() -> NotFound:
     """One sentence for a wrong, a used and an expired code: a guess learns nothing."""
     return NotFound("The claim code is wrong, used or expired; ask an operator for a new one.", code="claim_code")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _bytes(text: str) -> bytes:

@@ -13,9 +13,10 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from cloud.accounts.sessions import network_of
 from cloud.audit.service import Change, note
 from cloud.certificates import authorities, authority, codes, issuing, proof
 from cloud.certificates.issuing import CertificateKind, Given
@@ -82,7 +83,7 @@ def make_code(session: Session, change: Change, scope: Scope, terminal_id: str) 
         raise Conflict(
             f"The terminal {terminal_id} is disabled; enable it first.", code="terminal_disabled", id=terminal_id
         )
-    authorities.needed(session)
+    authorities.needed(session, change.at)
     _end_code(session, terminal_id)
     new = NewCode(codes.draw(), change.at + CODE_LASTS)
     row = ClaimCode(
@@ -105,7 +106,7 @@ def terminal_of(session: Session, typed: str, address: str, now: datetime) -> st
         return None  # a slip of the hand, and no guess
     terminal_id = session.scalar(select(ClaimCode.terminal_id).where(_is_good(code, now)))
     if terminal_id is None or not terminals.get(session, EVERYWHERE, terminal_id).enabled:
-        session.add(WrongClaim(address=address, at=now))
+        session.add(WrongClaim(address=network_of(address), at=now))
         return None
     return terminal_id
 
@@ -134,12 +135,14 @@ def claim(session: Session, box: KeyBox, typed: str, csr: bytes, address: str, n
     return Claimed(owned, password, json.loads(twin.document) if twin else None, had_password)
 
 
-def renew(session: Session, box: KeyBox, certificate: bytes, csr: bytes, signature: str, now: datetime) -> Owned:
+def renew(
+    session: Session, box: KeyBox, certificate: bytes, csr: bytes, signature: str, address: str, now: datetime
+) -> Owned:
     """A new certificate for the owner of an old one's key. The same request again gives the same certificate.
 
     Forbidden for one that is not ours, revoked, or over for too long, for a wrong signature, and for a disabled terminal.
     """
-    old = _presented(session, certificate, now)
+    old = _presented(session, certificate, address, now)
     terminal = terminals.get(session, EVERYWHERE, old.terminal_id or "", to_edit=True)
     key = authority.read_request(csr, terminal.id)
     if not _is_proved(old, csr, signature):
@@ -150,8 +153,22 @@ def renew(session: Session, box: KeyBox, certificate: bytes, csr: bytes, signatu
     if before is not None:
         return Owned(terminal.id, terminal.kind, terminal.profile, issuing.given(session, before))
     given = issuing.give_terminal(session, box, terminal.id, key, now)
-    note(session, Change(terminal.id, now), "terminal.renew", terminal.id, key_id=proof.key_id(key))
+    note(session, Change(terminal.id, now, address), "terminal.renew", terminal.id, key_id=proof.key_id(key))
     return Owned(terminal.id, terminal.kind, terminal.profile, given)
+
+
+def hold(session: Session, change: Change, terminal_id: str, *, held: bool) -> None:
+    """Keep a terminal that was disabled from the broker, or let it in again: with `terminals.enable`, in one transaction.
+
+    While it is held its certificates are on the list, though not revoked; and its session will be cut.
+    """
+    its = select(Certificate.authority_id).where(Certificate.terminal_id == terminal_id)
+    _make_lists_anew(session, IssuingAuthority.key_id.in_(its.where(Certificate.revoked_at.is_(None))))
+    if held:
+        session.merge(SessionCut(terminal_id=terminal_id, asked_at=change.at))
+    else:
+        session.execute(delete(SessionCut).where(SessionCut.terminal_id == terminal_id))
+    session.flush()
 
 
 def revoke(session: Session, change: Change, scope: Scope, terminal_id: str, reason: str) -> Sequence[Certificate]:
@@ -190,10 +207,13 @@ def _revoke_all(session: Session, change: Change, whose: ColumnElement[bool], re
     for each in revoked:
         each.revoked_at, each.revoke_reason = change.at, reason
     session.flush()
-    issuers = sorted({each.authority_id for each in revoked})
-    due = update(IssuingAuthority).where(IssuingAuthority.key_id.in_(issuers)).values(list_due=True)
-    session.execute(due, execution_options={"synchronize_session": False})
+    _make_lists_anew(session, IssuingAuthority.key_id.in_({each.authority_id for each in revoked}))
     return revoked
+
+
+def _make_lists_anew(session: Session, whose: ColumnElement[bool]) -> None:
+    due = update(IssuingAuthority).where(whose).values(list_due=True)
+    session.execute(due, execution_options={"synchronize_session": False})
 
 
 def _of_service(name: str) -> ColumnElement[bool]:
@@ -218,7 +238,7 @@ def _use_up(session: Session, code: str, now: datetime) -> bool:
 def _refuse_guessing(session: Session, address: str, now: datetime) -> None:
     session.execute(delete(WrongClaim).where(WrongClaim.at < now - GUESSES_OF))
     in_all = select(func.count()).select_from(WrongClaim)
-    here = in_all.where(WrongClaim.address == address)
+    here = in_all.where(WrongClaim.address == network_of(address))
     if (session.scalar(here) or 0) >= GUESSES_BY_ADDRESS or (session.scalar(in_all) or 0) >= GUESSES_IN_ALL:
         raise TooOften(
             "Too many wrong claim codes; wait a quarter of an hour.",
@@ -227,11 +247,12 @@ def _refuse_guessing(session: Session, address: str, now: datetime) -> None:
         )
 
 
-def _presented(session: Session, pem: bytes, now: datetime) -> Certificate:
+def _presented(session: Session, pem: bytes, address: str, now: datetime) -> Certificate:
     """The ledger's own copy of a terminal's certificate that somebody sent.
 
     One that an authority of ours signed and the ledger does not know was given after the backup that was restored since:
-    it is written down again, or every terminal that renewed in between would have to be claimed anew.
+    it is written down again, or every terminal that renewed in between would have to be claimed anew. Not where the terminal
+    was shut out or claimed anew since then: that ended this one, too.
     """
     try:
         sent = x509.load_pem_x509_certificate(pem)
@@ -242,12 +263,23 @@ def _presented(session: Session, pem: bytes, now: datetime) -> Certificate:
     found = session.scalar(query.where(Certificate.terminal_id.is_not(None)))
     issuer = authorities.issuer_of(session, sent) if found is None else None
     terminal_id = authority.terminal_of(sent) if issuer is not None and authority.is_client(sent) else None
-    if issuer is not None and terminals.is_registered(session, terminal_id):
+    if issuer is not None and terminal_id is not None and terminals.is_registered(session, terminal_id):
+        if _ended_since(session, terminal_id, sent):
+            raise _revoked()
         found = issuing.keep(session, issuer, sent, CertificateKind.TERMINAL, now, terminal_id)
-        note(session, Change(found.name, now), "certificate.adopt", found.name, key_id=found.key_id)
+        note(session, Change(found.name, now, address), "certificate.adopt", found.name, key_id=found.key_id)
     if found is None:
         raise Forbidden("This service gave no terminal such a certificate.", code="certificate_unknown")
     return found
+
+
+def _ended_since(session: Session, terminal_id: str, sent: x509.Certificate) -> bool:
+    """Whether since this certificate was made another of the terminal was revoked, or given for another key (a claim)."""
+    made_at = sent.not_valid_before_utc + authority.CLOCKS_MAY_DIFFER
+    other_key = Certificate.key_id != proof.key_id(issuing.public_key(sent))
+    ended = or_(Certificate.revoked_at >= made_at, other_key & (Certificate.created_at >= made_at))
+    query = select(Certificate.serial).where(Certificate.terminal_id == terminal_id, ended).limit(1)
+    return session.scalar(query) is not None
 
 
 def _is_proved(old: Certificate, csr: bytes, signature: str) -> bool:
@@ -258,11 +290,15 @@ def _is_proved(old: Certificate, csr: bytes, signature: str) -> bool:
 
 def _check_standing(old: Certificate, now: datetime, *, enabled: bool) -> None:
     if old.revoked_at is not None:
-        raise Forbidden("The certificate was revoked; ask for a claim code.", code="certificate_revoked")
+        raise _revoked()
     if now > old.not_after_at + RENEWED_UNTIL:
         raise Forbidden("The certificate ended more than a year ago; ask for a claim code.", code="certificate_too_old")
     if not enabled:
         raise Forbidden("The terminal is disabled.", code="renewal_disabled")
+
+
+def _revoked() -> Forbidden:
+    return Forbidden("The certificate was revoked; ask for a claim code.", code="certificate_revoked")
 
 
 def _given_since(

@@ -152,9 +152,12 @@ def progress(session: Session, scope: Scope, bulk: str) -> dict[State, int]:
 
 
 def words(session: Session, scope: Scope, command_id: str) -> Sequence[CommandWordSaid]:
-    """What the terminal has said of it, in order; few, for there are five words."""
-    get(session, scope, command_id)
-    query = select(CommandWordSaid).where(CommandWordSaid.command_id == command_id)
+    """What its terminal has said of it, in order; few, for there are five words. A clone of the terminal's disk may repeat
+    them under another name, which is nobody's word about it."""
+    command = get(session, scope, command_id)
+    query = select(CommandWordSaid).where(
+        CommandWordSaid.command_id == command_id, CommandWordSaid.terminal_id == command.terminal_id
+    )
     return session.scalars(query.order_by(CommandWordSaid.received_at, CommandWordSaid.number).limit(100)).all()
 
 

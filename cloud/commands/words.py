@@ -1,6 +1,7 @@
 """What terminals say of commands: every word kept, and the command's state moved as the table of states says.
 
-Promises that a terminal's word touches its own commands only. Called by ingest and rebuild within their transaction.
+Promises that a terminal's word touches its own commands only, and moves one once: a rebuild only keeps it again. Called by
+ingest and rebuild within their transaction.
 """
 
 import json
@@ -25,9 +26,17 @@ _MOVE: Final = (
 
 def write(bulk: Bulk, said: Sequence[Said]) -> None:
     """Keep the words, and move the commands that they are about."""
-    if not said:
-        return
+    if said:
+        keep(bulk, said)
+        _move(bulk, said)
+
+
+def keep(bulk: Bulk, said: Sequence[Said]) -> None:
+    """Keep the words alone: those of a rebuild have moved their commands when they came."""
     bulk.insert("command_words", _COLUMNS, [_word(*each) for each in said])
+
+
+def _move(bulk: Bulk, said: Sequence[Said]) -> None:
     ids = sorted({record.command for _, _, record in said})
     tail = " ORDER BY id FOR UPDATE" if bulk.is_postgresql else ""
     found = bulk.rows_in("SELECT id, terminal_id, state, given_at FROM commands WHERE id IN", ids, tail=tail)

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from cloud.bulk import Bulk, Row
 from cloud.database import transaction
 from cloud.ingest import alarm, store
-from cloud.ingest.accept import STREAMS_PER_DAY, Delivery, Position, Positions, Reading, Verdict, place, read
-from cloud.ingest.lookups import Lookups
+from cloud.ingest.accept import STREAMS_PER_DAY, Delivery, Keys, Position, Positions, Reading, Verdict, place, read
+from cloud.ingest.lookups import Lookups, TerminalFacts
 from cloud.ingest.prepare import Prepared, prepare
 from cloud.journal.epoch import current_epoch
 from cloud.journal.format import REPEAT, UNREADABLE
@@ -74,10 +74,7 @@ class Line:
         readings = [read(delivery) for delivery in deliveries]
         with transaction(self.engine, read_only=True) as session:
             bulk, epoch = Bulk.of(session), current_epoch(session)
-            terminals = self.lookups.terminals(bulk, (delivery.terminal for delivery in deliveries))
-            known = [each for each in readings if each.delivery.terminal in terminals]
-            keys = {each: facts.keys for each, facts in terminals.items() if facts.keys}
-            verdicts = place(known, replace(self._positions(bulk, known), keys=keys))
+            terminals, verdicts = self._judge(bulk, readings)
             ready = prepare(bulk, self.lookups, [verdict for verdict in verdicts if verdict.taken], terminals)
         refused = [verdict for verdict in verdicts if verdict.mark]
         stored, now = self._store(ready, refused, [said for each in verdicts if (said := _said(each))], epoch)
@@ -90,6 +87,30 @@ class Line:
 
     def close(self) -> None:
         """It holds nothing: the engine is the caller's."""
+
+    def _judge(self, bulk: Bulk, readings: Sequence[Reading]) -> tuple[dict[str, TerminalFacts], list[Verdict]]:
+        """The terminals that are known, and a verdict on each reading of theirs.
+
+        What seems to be signed by no key of its terminal is judged again by keys that are asked for now: a terminal that was
+        claimed or renewed within TERMINAL_FRESH_S would wait ten minutes for nothing.
+        """
+        ids = {each.delivery.terminal for each in readings}
+        terminals = self.lookups.terminals(bulk, ids)
+        verdicts = self._place(bulk, readings, terminals)
+        doubted = {each.delivery.terminal for each in verdicts if each.error == StoredError.BAD_SIGNATURE}
+        if doubted:
+            terminals = self.lookups.terminals(bulk, ids, anew=doubted)
+            verdicts = self._place(bulk, readings, terminals)
+        return terminals, verdicts
+
+    def _place(self, bulk: Bulk, readings: Sequence[Reading], terminals: Mapping[str, TerminalFacts]) -> list[Verdict]:
+        known = [each for each in readings if each.delivery.terminal in terminals]
+        keys: dict[str, Keys] = {}
+        for delivery in (each.delivery for each in known):
+            in_force = terminals[delivery.terminal].keys_at(delivery.received_at)
+            if in_force is not None:
+                keys[delivery.terminal] = in_force
+        return place(known, replace(self._positions(bulk, known), keys=keys))
 
     def _positions(self, bulk: Bulk, readings: Sequence[Reading]) -> Positions:
         """What `place` needs to know about these readings."""

@@ -6,8 +6,8 @@ registered or disabled is noticed. Used by one ingest worker, in one thread.
 
 import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -34,11 +34,18 @@ A_WEEK_US: Final = 7 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class TerminalFacts:
-    """A registered, enabled terminal: its kind, where it stands now, and its certificates' keys; none before its claim."""
+    """A registered, enabled terminal: its kind, where it stands now, and its certificates' keys, each with the time of its end
+    (microseconds); None before its claim."""
 
     kind: str
     place: Place
-    keys: Keys = field(default_factory=dict)
+    keys: Mapping[str, tuple[EllipticCurvePublicKey, int]] | None = None
+
+    def keys_at(self, at: int) -> Keys | None:
+        """Those of its keys that are in force then."""
+        if self.keys is None:
+            return None
+        return {key_id: key for key_id, (key, until_at) in self.keys.items() if at < until_at}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +66,16 @@ class Lookups:
         self._twins: dict[tuple[int, int], TwinFacts] = {}
         self._read_keys: dict[str, EllipticCurvePublicKey] = {}
 
-    def terminals(self, bulk: Bulk, ids: Iterable[str]) -> dict[str, TerminalFacts]:
-        """Those of `ids` that are registered and enabled."""
+    def terminals(self, bulk: Bulk, ids: Iterable[str], anew: Container[str] = ()) -> dict[str, TerminalFacts]:
+        """Those of `ids` that are registered and enabled; those `anew` are asked for again, however fresh they are."""
         now = self._monotonic_s()
         wanted = set(ids)
-        stale = [each for each in wanted if each not in self._terminals or self._terminals[each][0] <= now]
+        stale = [
+            each for each in wanted if each in anew or each not in self._terminals or self._terminals[each][0] <= now
+        ]
         keys = self._keys(bulk, stale) if stale else {}
         found = {
-            terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal, {}))
+            terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal))
             for terminal, kind, room, organisation in bulk.rows_in(
                 "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
                 "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
@@ -80,17 +89,21 @@ class Lookups:
         known = ((each, self._terminals[each][1]) for each in wanted)
         return {each: facts for each, facts in known if facts is not None}
 
-    def _keys(self, bulk: Bulk, terminals: Iterable[str]) -> dict[str, dict[str, EllipticCurvePublicKey]]:
-        """Of those that were claimed. A key is read once from its certificate, which never changes."""
-        keys: dict[str, dict[str, EllipticCurvePublicKey]] = {}
-        for terminal, key_id, certificate in bulk.rows_in(
-            "SELECT terminal_id, key_id, certificate FROM certificates WHERE kind = 'terminal' AND revoked_at IS NULL "
-            "AND terminal_id IN",
+    def _keys(self, bulk: Bulk, terminals: Iterable[str]) -> dict[str, dict[str, tuple[EllipticCurvePublicKey, int]]]:
+        """Of those that were claimed: none, where all was revoked. A key is read once from its certificate, which never
+        changes; it ends with the last of the certificates that are for it."""
+        keys: dict[str, dict[str, tuple[EllipticCurvePublicKey, int]]] = {}
+        for terminal, key_id, certificate, until_at, revoked_at in bulk.rows_in(
+            "SELECT terminal_id, key_id, certificate, not_after_at, revoked_at FROM certificates "
+            "WHERE kind = 'terminal' AND terminal_id IN",
             terminals,
         ):
+            its = keys.setdefault(terminal, {})
+            if revoked_at is not None:
+                continue
             if key_id not in self._read_keys:
                 self._read_keys[key_id] = _key_of(certificate)
-            keys.setdefault(terminal, {})[key_id] = self._read_keys[key_id]
+            its[key_id] = (self._read_keys[key_id], max(until_at, its[key_id][1] if key_id in its else 0))
         _keep_within(self._read_keys, MAX_KEYS, {each for of_one in keys.values() for each in of_one})
         return keys
 

@@ -5,13 +5,14 @@ What is decided here is fixed in the journal; `rows` makes the ledger's rows fro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cloud.bulk import Bulk
 from cloud.ingest.accept import Neighbour, Verdict
 from cloud.ingest.effective import Effective, Sending, effective_times, neighbour_of
 from cloud.ingest.lookups import DEFAULT_RESEND_TIMEOUT_US, Lookups, TerminalFacts, TwinFacts
-from cloud.ingest.occurrences import choose
+from cloud.ingest.occurrences import Held, choose
 from cloud.journal.format import OCCURRENCE_FOREIGN, ROOM_GUESSED, UNREADABLE, Fixed, Place
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import CheckIn, CheckOut, Clock, Outcome, Record
@@ -22,7 +23,8 @@ Twins = dict[tuple[int, int], TwinFacts]
 COUNTS_FOR_AN_OCCURRENCE = frozenset({Outcome.ACCEPTED, Outcome.ALREADY_IN})
 """The other outcomes keep the kiosk's own word, if it said one."""
 
-MOST_UNCERTAIN_US = 2 * 3_600_000_000
+AN_HOUR_US = 3_600_000_000
+MOST_UNCERTAIN_US = 2 * AN_HOUR_US
 """An estimate may reach this far for an occurrence; one that is wider would be a guess."""
 
 
@@ -40,13 +42,42 @@ class Prepared(NamedTuple):
     last: Neighbour | None
 
 
-class Known(NamedTuple):
-    """What the database tells about a group: its twins, and the rooms of the occurrences that it names."""
+@dataclass(frozen=True)
+class Known:
+    """What the database tells about a group: its twins, and the rooms of the occurrences that it names.
+
+    What only some records need is asked once for all that need the same: a kiosk's backlog may hold thousands of check-ins
+    of one hour in one room, made by a clock that was not synced, or under a twin that told of another room.
+    """
 
     bulk: Bulk
     lookups: Lookups
     twins: Twins
     rooms: Mapping[str, str]
+    _held: dict[tuple[str, int, int], Sequence[Held]] = field(default_factory=dict)
+    _told: dict[tuple[tuple[int, int], str], bool] = field(default_factory=dict)
+    _stood: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def held(self, room: str, from_at: int, until_at: int) -> Sequence[Held]:
+        """The room's occurrences of the interval and of the whole hours around it: `choose` passes over what is too far."""
+        key = (room, from_at // AN_HOUR_US * AN_HOUR_US, -(-until_at // AN_HOUR_US) * AN_HOUR_US)
+        if key not in self._held:
+            self._held[key] = self.lookups.held(self.bulk, *key)
+        return self._held[key]
+
+    def told(self, version: tuple[int, int], occurrence: str) -> bool:
+        """As `Lookups.told`."""
+        key = (version, occurrence)
+        if key not in self._told:
+            self._told[key] = self.lookups.told(self.bulk, *key)
+        return self._told[key]
+
+    def stood_in(self, terminal: str, room: str) -> bool:
+        """As `Lookups.stood_in`."""
+        key = (terminal, room)
+        if key not in self._stood:
+            self._stood[key] = self.lookups.stood_in(self.bulk, *key)
+        return self._stood[key]
 
 
 def prepare(
@@ -172,13 +203,13 @@ def _was_in_its_room(known: Known, record: CheckIn | CheckOut, spot: Spot, there
     if there == spot.room or record.occurrence is None:
         return True
     if spot.guessed:
-        return known.lookups.stood_in(known.bulk, spot.terminal, there)
-    return known.lookups.told(known.bulk, record.config, record.occurrence)
+        return known.stood_in(spot.terminal, there)
+    return known.told(record.config, record.occurrence)
 
 
 def _chosen(known: Known, record: CheckIn | CheckOut, spot: Spot) -> str | None:
     if spot.room is None:
         return None
     at, uncertainty = spot.time.at, min(spot.time.uncertainty_us, MOST_UNCERTAIN_US)
-    held = known.lookups.held(known.bulk, spot.room, at - uncertainty, at + uncertainty)
+    held = known.held(spot.room, at - uncertainty, at + uncertainty)
     return choose(record.occurrence, at, uncertainty, held)

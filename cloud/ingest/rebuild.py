@@ -43,7 +43,7 @@ def rebuild_ledger(engine: Engine, progress: Progress = lambda _reached, _last: 
             entries, after_id = read_entries(bulk, after_id, until)
             decoded = [(entry, _records(entry)) for entry in entries]
             bulk.insert_new("fact_ids", ("record_id", "stream", "number"), sorted(_fact_ids(decoded)))
-            rows.write_facts(bulk, decoded)
+            rows.write_facts(bulk, decoded, again=True)
             batches += len(entries)
             progress(after_id, until)
         bulk.run(_GIVE_IDS_BACK)

@@ -82,8 +82,8 @@ def counts(records: Records, marks: Sequence[int]) -> tuple[int, int]:
     return facts, points
 
 
-def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
-    """Facts, their links and attendance, quarantine and declared gaps of these batches."""
+def write_facts(bulk: Bulk, entries: Iterable[Decoded], *, again: bool = False) -> None:
+    """Facts, their links and attendance, quarantine and declared gaps of these batches; `again` for a rebuild."""
     facts = _facts(entries)
     references = [shown[3] for shown in (*facts.check_ins, *facts.check_outs)]
     links = linking.find_links(bulk, [reference for reference in references if reference])
@@ -92,7 +92,7 @@ def write_facts(bulk: Bulk, entries: Iterable[Decoded]) -> None:
     linking.attend(bulk, attendance)
     bulk.insert("check_outs", _CHECK_OUTS, [_check_out(*shown, links) for shown in facts.check_outs])
     bulk.insert("interactions", _INTERACTIONS, [_interaction(*item) for item in facts.interactions])
-    words.write(bulk, facts.command_states)
+    (words.keep if again else words.write)(bulk, facts.command_states)
     bulk.insert_new("quarantine", QUARANTINE_COLUMNS, [_unreadable(*item) for item in facts.unreadable])
     _declare_gaps(bulk, [(each, started.gap) for each, _, started in facts.started if started.gap])
 

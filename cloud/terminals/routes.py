@@ -7,6 +7,7 @@ from fastapi import Path, Query, Response
 from pydantic import Field, computed_field
 
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
+from cloud.certificates import service as certificates
 from cloud.errors import NotFound
 from cloud.forms import InstantUs, Search
 from cloud.rooms.service import RoomId
@@ -166,7 +167,7 @@ def new_terminal_password(
 def disable_terminal(
     cloud: TheCloud, by: ConfirmedAdmin, terminal_id: Id, if_match: IfMatch, response: Response
 ) -> StandingView:
-    """Its password opens nothing any more.
+    """Its password and its certificate open nothing any more, until it is enabled, and its session is cut.
 
     A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
     """
@@ -175,7 +176,7 @@ def disable_terminal(
 
 @routes.post("/{terminal_id}/enable", responses={200: with_etag(), **problems(404, 412, 428)})
 def enable_terminal(cloud: TheCloud, by: Admin, terminal_id: Id, if_match: IfMatch, response: Response) -> StandingView:
-    """Its password opens the broker and its files again."""
+    """What it had opens the broker and its files again, unless it was revoked."""
     return _stand(cloud, by, terminal_id, if_match, response, enabled=True)
 
 
@@ -213,7 +214,9 @@ def _stand(
     cloud: TheCloud, by: Admin, terminal_id: str, version: int, response: Response, *, enabled: bool
 ) -> StandingView:
     with cloud.writing() as session:
-        terminal = service.enable(session, cloud.change(by), by.scope, terminal_id, version, enabled=enabled)
+        change = cloud.change(by)
+        terminal = service.enable(session, change, by.scope, terminal_id, version, enabled=enabled)
+        certificates.hold(session, change, terminal_id, held=not enabled)
         view = TerminalView.model_validate(terminal)
     set_etag(response, view.version)
     return StandingView(terminal=view, broker_users=broker_users.publish(cloud))

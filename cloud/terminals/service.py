@@ -109,6 +109,11 @@ def within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bo
     return column.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id)))
 
 
+def is_disabled(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one that is disabled."""
+    return column.in_(select(Terminal.id).where(Terminal.enabled.is_(False)))
+
+
 def get(session: Session, scope: Scope, terminal_id: str, *, to_edit: bool = False) -> Terminal:
     """NotFound outside the scope, too; a terminal without a room is in the scope of everything only."""
     query = select(Terminal).where(Terminal.id == terminal_id, rooms.within(scope, Terminal.room_id))
@@ -233,10 +238,7 @@ def new_password(session: Session, change: Change, scope: Scope, terminal_id: st
     """
     terminal = get(session, scope, terminal_id, to_edit=True)
     next_version(terminal, version)
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    terminal.password_hash = _hasher().hash(password)
-    if terminal.mqtt_password_hash != NO_PASSWORD:
-        terminal.mqtt_password_hash = hash_for_mosquitto(password)
+    password = _draw_password(terminal)
     session.flush()
     note(session, change, "terminal.new_password", terminal_id)
     return Registered(terminal, password)
@@ -252,7 +254,11 @@ def know_by_certificate(session: Session, terminal: Terminal) -> str:
 
 
 def shut_out(session: Session, terminal: Terminal) -> None:
-    """Disable it whatever its version: it was revoked. The caller writes the audit."""
+    """Disable it whatever its version, and end its password: it was revoked. The caller writes the audit.
+
+    Enabled again, it has nothing to come back with until it is claimed anew or given a new password.
+    """
+    _draw_password(terminal)
     if terminal.enabled:
         terminal.enabled = False
         next_version(terminal, terminal.version)
@@ -292,6 +298,15 @@ def broker_hashes(session: Session) -> Mapping[str, str | None]:
     """Every terminal's line for Mosquitto's password file; None for one that must not be in it."""
     rows = session.execute(select(Terminal.id, Terminal.enabled, Terminal.mqtt_password_hash))
     return {terminal_id: hashed if enabled and hashed else None for terminal_id, enabled, hashed in rows}
+
+
+def _draw_password(terminal: Terminal) -> str:
+    """A new one in the place of the old; it opens the broker only where the old one did."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    terminal.password_hash = _hasher().hash(password)
+    if terminal.mqtt_password_hash != NO_PASSWORD:
+        terminal.mqtt_password_hash = hash_for_mosquitto(password)
+    return password
 
 
 def _standing(terminal: Terminal) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.audit.service import Change
 from cloud.certificates import page as certificates
+from cloud.certificates.service import hold
 from cloud.commands import page as commands
 from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
@@ -210,13 +212,11 @@ class _Page:
                     disable, intro=words("terminal.disable_more"), danger=True)  # fmt: skip
 
     async def _stand(self, enabled: bool) -> None:
-        await self.view.write(
-            Role.ADMIN,
-            lambda session, change, scope: service.enable(
-                session, change, scope, self.id, self.known.terminal.version, enabled=enabled
-            ),
-            confirmed=not enabled,
-        )
+        def stand(session: Session, change: Change, scope: Scope) -> None:
+            service.enable(session, change, scope, self.id, self.known.terminal.version, enabled=enabled)
+            hold(session, change, self.id, held=not enabled)
+
+        await self.view.write(Role.ADMIN, stand, confirmed=not enabled)
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()
 

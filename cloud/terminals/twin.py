@@ -127,15 +127,16 @@ def has_due(session: Session, epoch: int, now: datetime) -> bool:
 
 
 def current_twin(session: Session, terminal_id: str) -> Twin | None:
-    """The newest; None before the first was made."""
+    """The newest; None before the first was made. By the number alone, which rises over a restore, too: along the index, and
+    not through all documents that the terminal ever had."""
     query = select(Twin).where(Twin.terminal_id == terminal_id)
-    return session.scalar(query.order_by(Twin.epoch.desc(), Twin.number.desc()).limit(1))
+    return session.scalar(query.order_by(Twin.number.desc()).limit(1))
 
 
 def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
     """The content of a file that one of the terminal's newest twins names; None for any other."""
     query = select(Twin.document).where(Twin.terminal_id == terminal_id)
-    for document in session.scalars(query.order_by(Twin.epoch.desc(), Twin.number.desc()).limit(FETCHABLE_TWINS)):
+    for document in session.scalars(query.order_by(Twin.number.desc()).limit(FETCHABLE_TWINS)):
         twin = json.loads(document)
         if any((twin.get(name) or {}).get("sha256") == sha256 for name in FILES):
             return session.scalar(select(TwinFile.content).where(TwinFile.sha256 == sha256))

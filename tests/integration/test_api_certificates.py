@@ -27,6 +27,7 @@ from cloud.terminals import service as terminals
 from cloud.terminals.twin import renew_twins
 from tests.enrolment import (
     CLAIMS,
+    OWNER,
     Device,
     audit,
     claimed,
@@ -47,7 +48,7 @@ def test_a_code_tells_whose_it_is_and_makes_a_certificate(office: Office, device
     renew_twins(office.engine, 1_000, office.now())
     code = new_code(office, device.name)
     with office.client(None) as client:
-        assert client.get(f"{CLAIMS}/{code.lower()}").json() == {"terminal": device.name}
+        assert client.post(OWNER, json={"code": code.lower()}).json() == {"terminal": device.name}
     now = office.now()
     answer = post(office, CLAIMS, {"code": f"{code[:5]}-{code[5:]}", "csr": device.csr})
     body = answer.json()
@@ -94,7 +95,7 @@ def test_a_wrong_a_used_and_an_expired_code_get_one_sentence(office: Office, dev
     for code, shift in (("0000000000", 0), ("no code at all", 0), (used, 0), (replaced, 0), (expired, 1)):
         office.shift = CODE_LASTS * shift
         with office.client(None) as client:
-            seen = client.get(f"{CLAIMS}/{code}")
+            seen = client.post(OWNER, json={"code": code})
         answer = post(office, CLAIMS, {"code": code, "csr": other.csr})
         assert (seen.status_code, answer.status_code) == (404, 404)
         sentences |= {seen.json()["detail"], answer.json()["detail"]}
@@ -113,9 +114,19 @@ def test_guessing_is_stopped_and_goes_on_after_a_quarter_of_an_hour(office: Offi
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
     with office.client(None) as client:
-        assert client.get(f"{CLAIMS}/{code}").status_code == 429
+        assert client.post(OWNER, json={"code": code}).status_code == 429
     office.shift = GUESSES_OF + timedelta(seconds=1)
     assert post(office, CLAIMS, body | {"code": code}).status_code == 201
+
+
+def test_whoever_has_one_ipv6_address_has_them_all(office: Office, device: Device) -> None:
+    body = {"code": "ZZZZZZZZZZ", "csr": device.csr}
+    with office.client(None) as client:
+        tried = [
+            client.post(CLAIMS, json=body, headers={"X-Forwarded-For": f"2001:db8::{n:x}"}).status_code
+            for n in range(1, GUESSES_BY_ADDRESS + 2)
+        ]
+    assert tried == [404] * GUESSES_BY_ADDRESS + [429]
 
 
 def test_guesses_from_everywhere_are_stopped_too(office: Office, device: Device) -> None:
@@ -222,6 +233,18 @@ def test_without_an_authority_a_code_is_refused_with_what_to_do(tmp_path: Path) 
             answer = client.post(f"/api/v1/terminals/{terminal}/claim-code")
     assert answer.status_code == 409
     assert "python -m cloud ca init" in answer.json()["detail"]
+
+
+def test_an_authority_that_has_ended_gives_nothing_and_says_what_to_do(office: Office, device: Device) -> None:
+    code = new_code(office, device.name)
+    office.shift = authority.INTERMEDIATE_LASTS + timedelta(days=2)
+    with transaction(office.engine) as session:
+        session.execute(text("UPDATE claim_codes SET expires_at = :at"), {"at": to_us(office.now() + CODE_LASTS)})
+    with office.client() as client:
+        asked = client.post(f"/api/v1/terminals/{device.name}/claim-code")
+    for answer in (asked, post(office, CLAIMS, {"code": code, "csr": device.csr})):
+        assert answer.status_code == 409, answer.text
+        assert "python -m cloud ca rotate" in answer.json()["detail"]
 
 
 def test_without_its_key_file_the_authority_gives_nothing_and_the_code_stays_good(tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
+from broker_config.passwords import is_password
 from cloud.accounts.service import Role
 from cloud.certificates import authorities, authority
 from cloud.certificates.service import MAX_A_DAY
 from cloud.database import transaction
 from cloud.keybox import KeyBox
+from cloud.terminals import service as terminals
 from tests.enrolment import (
     CLAIMS,
     RENEWALS,
     Device,
+    audit,
     claimed,
     listed,
     new_code,
@@ -92,7 +96,7 @@ def test_what_was_given_after_the_backup_is_renewed_after_a_restore(office: Offi
     broker_key = authority.new_key()
     with transaction(office.engine) as session:
         session.execute(text("DELETE FROM certificates WHERE name = :name"), {"name": device.name})
-        issuer = authorities.opened(authorities.needed(session), KeyBox(office.settings.authority_key()))
+        issuer = authorities.opened(authorities.needed(session, office.now()), KeyBox(office.settings.authority_key()))
     fake = authority.make_server(issuer, [device.name], broker_key.public_key(), office.now())
     nobody = authority.make_terminal(issuer, "kiosk-nowhere", broker_key.public_key(), office.now())
     for other in (fake, nobody):
@@ -133,6 +137,47 @@ def test_a_revoked_terminal_cannot_return_until_it_is_claimed_anew(office: Offic
         client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(shown["version"]))
     assert renewed(office, device, old).status_code == 403
     assert claimed(office, Device(device.name, authority.new_key()))["terminal"] == device.name
+
+
+def test_who_was_revoked_and_enabled_again_gets_no_files_before_a_new_claim(office: Office, device: Device) -> None:
+    by_password = office.terminal(None)
+    known = {device.name: claimed(office, device)["password"], by_password["terminal"]["id"]: by_password["password"]}
+    for name, password in known.items():
+        revoke(office, name)
+        with office.client() as client:
+            version = client.get(f"/api/v1/terminals/{name}").json()["version"]
+            assert client.post(f"/api/v1/terminals/{name}/enable", headers=etag(version)).status_code == 200
+        path = f"{office.url}/api/v1/terminals/{name}/files/{'0' * 64}"
+        assert httpx.get(path, auth=(name, password)).status_code == 401
+    with transaction(office.engine, read_only=True) as session:
+        hashes = terminals.broker_hashes(session)
+    assert hashes[device.name] is None
+    assert not is_password(by_password["password"], hashes[by_password["terminal"]["id"]] or "")
+
+
+@pytest.mark.parametrize("since", ["claimed anew", "revoked"])
+def test_what_a_restore_forgot_does_not_come_back_after_the_terminal_was_shut_out(
+    office: Office, device: Device, since: str
+) -> None:
+    first = claimed(office, device)
+    stolen = renewed(office, device, first).json()
+    with transaction(office.engine) as session:
+        session.execute(text("DELETE FROM certificates WHERE certificate = :pem"), {"pem": stolen["certificate"]})
+    if since == "revoked":
+        revoke(office, device.name)
+        with office.client() as client:
+            version = client.get(f"/api/v1/terminals/{device.name}").json()["version"]
+            client.post(f"/api/v1/terminals/{device.name}/enable", headers=etag(version))
+    else:
+        claimed(office, Device(device.name, authority.new_key()))
+    refused = renewed(office, device, stolen)
+    assert (refused.status_code, "was revoked" in refused.json()["detail"]) == (403, True)
+
+
+def test_the_audit_says_from_where_a_terminal_renewed(office: Office, device: Device) -> None:
+    renewed(office, device, claimed(office, device))
+    entry = audit(office, device.name)[0]
+    assert (entry["action"], entry["address"]) == ("terminal.renew", "127.0.0.1")
 
 
 def test_a_disabled_terminal_is_given_nothing(office: Office, device: Device) -> None:

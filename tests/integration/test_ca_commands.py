@@ -139,6 +139,17 @@ def test_broker_and_service_get_key_and_certificate(run: Run, tmp_path: Path) ->
     assert "broker.example.org" in listed[3]
 
 
+def test_no_certificate_is_handed_out_that_the_ledger_does_not_know(run: Run, tmp_path: Path) -> None:
+    init(run)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'as if its disk was full'); END"
+        )
+    for command in (("server", "127.0.0.1"), ("service", "roomlink-cloud")):
+        assert run("ca", *command, "--to", "broker").exit_code != 0
+    assert not list((tmp_path / "broker").glob("*"))
+
+
 def test_rotation_takes_the_root_that_terminals_trust(run: Run, tmp_path: Path) -> None:
     init(run)
     (tmp_path / "wrong").write_text("another passphrase\n")

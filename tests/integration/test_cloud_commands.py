@@ -87,6 +87,9 @@ def test_accounts_and_tokens_are_managed_without_a_default_password(migrated: Ru
     assert migrated("user", "add", "anna", "--role", "viewer").returncode == 2
     assert migrated("user", "add", "ben", "--role", "viewer", "--password-stdin", stdin="short\n").returncode == 2
     assert migrated("user", "add", "ben", "--role", "viewer", "--password-stdin", stdin="long enough\n").returncode == 0
+    for name in ("", "a\u202eb", "command line", "-"):
+        refused = migrated("user", "add", "--role", "viewer", "--", name)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     assert migrated("user", "password", "ben").returncode == 0
     assert migrated("user", "disable", "ben").returncode == 0
     assert migrated("user", "disable", "anna").returncode == 2
@@ -115,6 +118,8 @@ def test_the_audit_is_verified_and_exported_and_a_changed_line_is_found(
     ] * 2
     assert migrated("audit", "export", "--to", "2026-01-01").stdout == ""
     assert migrated("audit", "export", "--from", "2026-01-01", "--file", str(tmp_path / "out")).returncode == 0
+    nowhere = migrated("audit", "export", "--file", str(tmp_path / "no" / "where"))
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1)
     assert len((tmp_path / "out").read_text("utf-8").splitlines()) == 2
     beyond = migrated("audit", "verify", "--expect", f"3:{'0' * 64}")
     assert (beyond.returncode, beyond.stdout) == (1, "")

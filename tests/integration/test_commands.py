@@ -186,3 +186,27 @@ def test_copies_in_a_new_stream_count_once_and_rebuilding_gives_the_same(town: T
     assert (state_of(town, command_id), count(town, CommandWordSaid)) == ("done", 3)
     rebuild_ledger(town.engine)
     assert (state_of(town, command_id), count(town, CommandWordSaid)) == ("done", 3)
+
+
+def test_word_of_another_terminal_is_not_shown_as_this_ones(town: Town) -> None:
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    born(town, pen)
+    command_id = ask(town)
+    giver.turn()
+    say(town, Pen(terminal="kiosk-2", config=town.twins["kiosk-2"]), command_id, CommandWord.DONE)
+    say(town, pen, command_id, CommandWord.ACCEPTED)
+    with transaction(town.engine, read_only=True) as session:
+        assert [each.state for each in service.words(session, EVERYWHERE, command_id)] == ["accepted"]
+
+
+def test_rebuilding_does_not_open_a_command_again_whose_end_is_unknown(town: Town) -> None:
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    born(town, pen)
+    command_id = ask(town)
+    giver.turn()
+    say(town, pen, command_id, CommandWord.RUNNING)
+    giver.shift = timedelta(seconds=600, microseconds=WORD_MAY_TAKE_US)
+    giver.turn()
+    assert state_of(town, command_id) == "unknown"
+    rebuild_ledger(town.engine)
+    assert (state_of(town, command_id), count(town, CommandWordSaid)) == ("unknown", 1)

@@ -154,7 +154,7 @@ def _altered(line: str) -> str:
 
 def test_used_code_claims_nothing(life: Life) -> None:
     code = life.api.post(f"/terminals/{TERMINAL}/claim-code")["code"]
-    path = f"{life.cloud.url}/api/v1/enrolment/claims/{code}"
-    assert httpx.get(path).json() == {"terminal": TERMINAL}
+    path = f"{life.cloud.url}/api/v1/enrolment/claims/owner"
+    assert httpx.post(path, json={"code": code}).json() == {"terminal": TERMINAL}
     assert life.claim().returncode == 0
-    assert httpx.get(path).status_code == 404
+    assert httpx.post(path, json={"code": code}).status_code == 404

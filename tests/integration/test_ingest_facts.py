@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event, update
 
 from cloud.activities.models import Occurrence
 from cloud.attendance.models import Attendance
@@ -238,6 +239,30 @@ def test_occurrence_nobody_knows_is_replaced_by_what_was_on(town: Town) -> None:
     kiosk.check_in(person(2), "act_gone/20200101T000000Z", at=to_us(town.now - timedelta(days=30)))
     ingest(town, kiosk.delivery())
     assert [row.occurrence_id for row in rows(town, CheckIn)] == [town.occurrence, None]
+
+
+@pytest.mark.parametrize("clock", [Clock.UNSET, Clock.SYNCED], ids=["clock was not synced", "activity was moved"])
+def test_database_is_asked_no_more_for_many_check_ins_than_for_few(town: Town, clock: Clock) -> None:
+    with transaction(town.engine) as session:
+        session.execute(update(Occurrence).where(Occurrence.id == town.occurrence).values(room_id=OTHER_ROOM))
+    few, many = (asked_for(town, clock, check_ins) for check_ins in (5, 60))
+    assert many <= few + 2  # at the turn of an hour, and another chunk of what is looked up by id
+
+
+def asked_for(town: Town, clock: Clock, check_ins: int) -> int:
+    """Queries while so many check-ins are read and placed."""
+    asked: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    kiosk = pen(town, clock=clock)
+    for _ in range(check_ins):
+        kiosk.check_in(person(1), town.occurrence)
+    event.listen(town.engine, "before_cursor_execute", hear)
+    ingest(town, kiosk.delivery())
+    event.remove(town.engine, "before_cursor_execute", hear)
+    return len(asked)
 
 
 # --- odd times --------------------------------------------------------------------------------------------------------

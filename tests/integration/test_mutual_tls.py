@@ -176,7 +176,7 @@ def test_certificate_that_is_exchanged_counts_from_the_next_connection(
         known = identity.load(settings.identity_dir)
         assert known is not None
         later = make_terminal(pki.issuer, TERMINAL, known.signer.public_key, NOW)
-        identity.keep_certificate(settings.identity_dir, pem(later, pki.issuer.certificate).encode())
+        identity.keep_renewal(known, pem(later, pki.issuer.certificate).encode(), known.claim.broker)
         cloud.leave()
         broker.restart()
         cloud.come_back()

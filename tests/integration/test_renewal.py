@@ -5,6 +5,7 @@ import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,6 +206,23 @@ def test_full_disk_leaves_the_old_certificate_in_force(
         renewal.turn()
     assert "No space left" in (renewal.problem or "")
     assert terminal.identity().certificate == before
+
+
+def test_claim_that_overtakes_a_renewal_stays_in_force(tmp_path: Path, pki: Pki) -> None:
+    terminal = Terminal(tmp_path, pki, 80 * DAY)
+    claimed_anew: list[Terminal] = []
+
+    def overtaken(answer: dict[str, Any]) -> dict[str, Any]:
+        claimed_anew.append(Terminal(tmp_path, pki, timedelta(0)))
+        return answer
+
+    with EnrolmentDouble(pki, spoil=overtaken, broker_port=8884) as cloud:
+        renewal = terminal.renewal(cloud)
+        renewal.turn()
+    assert cloud.renewals == len(claimed_anew) == 1
+    assert "claimed anew meanwhile" in (renewal.problem or "")
+    assert terminal.identity().ends_at == NOW + 90 * DAY
+    assert terminal.identity().claim.broker.port == 8883
 
 
 def test_thread_renews_and_ends_when_it_is_told_to(tmp_path: Path, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from cloud.audit.service import Change
 from cloud.broker import Broker
 from cloud.bulk import Bulk
-from cloud.certificates import authority, issuing, keeper, lists, metrics, publishing, service, takeover
+from cloud.certificates import authorities, authority, issuing, keeper, lists, metrics, publishing, service, takeover
 from cloud.certificates.authority import Authority
 from cloud.certificates.keeper import Keeper
 from cloud.clock import utc_now
@@ -24,8 +24,11 @@ from cloud.keybox import KeyBox
 from cloud.loop import Loop
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from cloud.terminals import service as terminals
+from firmware_specs.messages import StoredError
 from tests.enrolment import add_intermediate, found_authority
 from tests.integration.conftest import Start
+from tests.integration.town_line import answers, ingest, pen
 from tests.mqtt import MqttClient
 from tests.office import settings_for
 from tests.process import HOST, free_port, wait_until
@@ -70,6 +73,13 @@ class Hall:
     def revoke(self, terminal: str) -> None:
         with transaction(self.engine) as session:
             service.revoke(session, Change("test", utc_now() + self.shift), EVERYWHERE, terminal, "it was stolen")
+
+    def stand(self, terminal: str, *, enabled: bool) -> None:
+        change = Change("test", utc_now() + self.shift)
+        with transaction(self.engine) as session:
+            version = terminals.get(session, EVERYWHERE, terminal).version
+            terminals.enable(session, change, EVERYWHERE, terminal, version, enabled=enabled)
+            service.hold(session, change, terminal, held=not enabled)
 
     def revoked(self) -> list[set[int]]:
         """What the broker reads: the serials of each list."""
@@ -123,6 +133,16 @@ def test_a_list_is_made_daily_with_a_higher_number_and_outlives_a_restart(hall: 
     assert before is not None
     assert after is not None
     assert after - before >= timedelta(days=1)
+
+
+def test_a_backup_brings_the_newest_intermediate_back_into_use(hall: Hall) -> None:
+    box, now = KeyBox(hall.settings.authority_key()), utc_now() + timedelta(hours=1)
+    newest = authority.make_intermediate(hall.root, "Town terminals 2", now)
+    with transaction(hall.engine) as session:
+        authorities.put_back(session, Change("test", now), newest, hall.root.certificate, box)
+    with transaction(hall.engine, read_only=True) as session:
+        in_use = authorities.needed(session, now)
+    assert authorities.certificate_of(in_use) == newest.certificate
 
 
 def test_a_retired_authority_still_has_its_list(hall: Hall) -> None:
@@ -180,6 +200,36 @@ def test_a_list_that_runs_out_is_told_in_time(hall: Hall, log: list[structlog.ty
     assert [each["days_left"] for each in log if each["event"] == "revocation_list_runs_out"] == [29.0]
 
 
+def test_a_list_that_was_signed_while_the_clock_was_ahead_is_made_anew(hall: Hall) -> None:
+    hall.shift = timedelta(days=400)
+    hall.keeper().turn()
+    hall.shift = timedelta(0)
+    hall.keeper().turn()
+    ends_at = lists.ends_at((hall.folder / publishing.REVOKED).read_bytes())
+    assert ends_at is not None
+    assert abs(ends_at - utc_now() - LASTS) < timedelta(minutes=1)
+
+
+def test_a_retired_authority_whose_key_is_lost_holds_up_no_other_list(
+    hall: Hall, log: list[structlog.typing.EventDict]
+) -> None:
+    hall.certify(KIOSK)
+    running = hall.keeper()
+    running.turn()
+    hall.settings.authority_key().unlink()
+    add_intermediate(hall.engine, hall.settings, hall.root, "Town terminals 2", utc_now())
+    new = hall.certify(OTHER)
+    for terminal in (KIOSK, OTHER):
+        hall.revoke(terminal)
+    running.turn()
+    running.turn()
+    assert hall.revoked() == [set(), {new}]
+    assert [each["event"] for each in log].count("revocation_list_not_signed") == 1
+    hall.shift = LASTS + timedelta(days=1)
+    running.turn()
+    assert hall.revoked() == [{new}]
+
+
 def test_another_process_publishes_and_leaves_signing_and_cutting_to_the_one(hall: Hall) -> None:
     hall.keeper().turn()
     stolen = hall.certify(KIOSK)
@@ -190,6 +240,22 @@ def test_another_process_publishes_and_leaves_signing_and_cutting_to_the_one(hal
     assert (hall.revoked(), hall.cuts) == ([set()], [])
     hall.keeper().turn()
     assert (hall.revoked(), hall.cuts) == ([{stolen}], [KIOSK])
+
+
+def test_a_disabled_terminal_is_held_on_the_list_and_cut_until_it_is_enabled(hall: Hall) -> None:
+    held = hall.certify(KIOSK)
+    hall.certify(OTHER)
+    running = hall.keeper()
+    running.turn()
+    hall.stand(KIOSK, enabled=False)
+    running.turn()
+    assert (hall.revoked(), hall.cuts) == ([{held}], [KIOSK])
+    listed = x509.load_pem_x509_crl((hall.folder / publishing.REVOKED).read_bytes())
+    reason = next(iter(listed)).extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert reason is x509.ReasonFlags.certificate_hold
+    hall.stand(KIOSK, enabled=True)
+    running.turn()
+    assert (hall.revoked(), hall.cuts) == ([set()], [KIOSK])
 
 
 def test_what_has_ended_leaves_the_list(hall: Hall) -> None:
@@ -208,6 +274,17 @@ def test_ingest_knows_a_revoked_terminal_no_more(hall: Hall) -> None:
     hall.revoke(KIOSK)
     with transaction(hall.engine, read_only=True) as session:
         assert set(Lookups().terminals(Bulk.of(session), [KIOSK, OTHER])) == {OTHER}
+
+
+def test_who_was_revoked_and_enabled_again_is_believed_by_a_signature_only(hall: Hall, town: Town) -> None:
+    hall.certify(KIOSK)
+    hall.revoke(KIOSK)
+    with transaction(hall.engine) as session:
+        session.execute(text("UPDATE terminals SET enabled = TRUE WHERE id = :id"), {"id": KIOSK})
+    unsigned = pen(town)
+    unsigned.health()
+    (answer,) = answers(ingest(town, unsigned.delivery()))
+    assert (answer.through, answer.error) == (0, StoredError.BAD_SIGNATURE)
 
 
 def broker_at(mosquitto: MosquittoServer) -> Broker:

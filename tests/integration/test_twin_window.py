@@ -1,16 +1,20 @@
 """The end of a twin's window: until then nothing opens of which the terminal was not told, in the twin and in its file."""
 
+from pathlib import Path
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from cloud.activities.service import ActivityForm
+from cloud.database import transaction
 from cloud.terminals.models import TwinFile
-from cloud.terminals.twin import LONGEST_OPENING, renew_twins
+from cloud.terminals.twin import LONGEST_OPENING, current_twin, file_of, renew_twins
 from edge.kiosk.decision import current, knows_schedule
 from firmware_specs.messages import Desired, Occurrence
 from firmware_specs.roster import read_occurrences
 from firmware_specs.wire import decode_desired
 from tests.office import JSON, Office
+from tests.town import migrated
 
 EPOCH = 1_000
 HOUR_US = 3_600_000_000
@@ -83,3 +87,18 @@ def test_the_file_of_a_busy_room_holds_what_opens_before_its_until(office: Offic
 def test_no_activity_may_open_earlier_than_the_window_reckons_with() -> None:
     limits = ActivityForm.model_json_schema()["properties"]["opens_before_s"]
     assert limits["maximum"] == LONGEST_OPENING.total_seconds() == LONGEST_S
+
+
+def test_newest_twins_are_found_along_the_index_however_many_there_were(tmp_path: Path) -> None:
+    engine = migrated(f"sqlite:///{tmp_path}/ledger.db")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    with transaction(engine, read_only=True) as session:
+        current_twin(session, "kiosk-1")
+        file_of(session, "kiosk-1", "0" * 64)
+        for query in [each for each in asked if "FROM twins" in each]:
+            steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("kiosk-1", 1, 0)).all()
+            assert [step[3] for step in steps] == [
+                "SEARCH twins USING INDEX ix_twins_terminal_id_number (terminal_id=?)"
+            ]
+    engine.dispose()

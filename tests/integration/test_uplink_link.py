@@ -194,13 +194,27 @@ def retained_state(broker: MosquittoServer) -> Birth | Death:
 def test_outbox_that_cannot_count_still_connects(
     broker: MosquittoServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> tuple[str, int]:
-        raise OutboxReadOnly("read-only")
-
     monkeypatch.setattr(outbox, "next_connection", refuse)
     terminal = Terminal(broker.port, outbox)
     assert wait_until(terminal.connected)
     terminal.stop()
+
+
+def test_connections_that_the_disk_did_not_take_are_counted_once_it_does(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Link(Address(HOST, free_port(), TERMINAL, "secret"), outbox, Uplink(outbox), birth={})
+    link.tick(0.0)
+    with monkeypatch.context() as read_only:
+        read_only.setattr(outbox, "next_connection", refuse)
+        for now_s in (100.0, 200.0, 300.0):
+            link.tick(now_s)
+    link.tick(400.0)
+    assert outbox.next_connection()[1] == 6
+
+
+def refuse(*_: object) -> tuple[str, int]:
+    raise OutboxReadOnly("read-only")
 
 
 def test_batch_larger_than_the_brokers_packets_is_split(outbox: Outbox, tmp_path: Path) -> None:

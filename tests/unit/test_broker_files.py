@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker_config.certificates import UnfitError, check_revocations, check_server, read_authorities
-from broker_config.watch import SAY_EVERY_S, say
+from broker_config.watch import SAY_EVERY_S, Places, Watch, say
 from tests.authorities import Authorities, pem
 
 NOW = datetime.now(UTC)
@@ -100,6 +100,12 @@ def test_unreadable_authorities_are_refused(content: bytes) -> None:
 def test_leaf_is_no_authority(authorities: Authorities) -> None:
     with pytest.raises(UnfitError, match="kiosk-1 is no certificate authority"):
         read_authorities(authorities.terminal("kiosk-1").certificate.read_bytes())
+
+
+def test_file_that_cannot_be_read_is_said_and_ends_no_watcher(tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")  # EIO, for root as well
+    watching = Watch(Places(tmp_path, tmp_path / "into", unreadable, tmp_path / "mosquitto.pid"))
+    assert any(said.startswith("NOT TOLD to the broker: ") for said in watching.look(NOW))
 
 
 def test_what_is_wrong_is_said_at_once_and_then_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:

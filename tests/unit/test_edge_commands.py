@@ -11,6 +11,7 @@ from edge.actions import identify, reboot
 from edge.clock import SteppedClock
 from edge.commands import Action, Arguments, CommandFailed, Commands, EndsTheProcess, Results
 from edge.errors import OutboxError
+from edge.kept_commands import KEEP_US
 from edge.outbox import Limits, Outbox
 from firmware_specs.command_messages import Command
 from firmware_specs.errors import DecodeError
@@ -283,3 +284,94 @@ def test_reboot_runs_its_hook_and_waits_for_the_boot(tmp_path: Path) -> None:
     with pytest.raises(EndsTheProcess):
         reboot(("touch", str(tmp_path / "rebooted")))({})
     assert (tmp_path / "rebooted").exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ({"cloud": "no answer:\n\tcertificate \ud800 expired"}, ("done", None)),
+        ({f"part_{index}": "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 200 for index in range(32)}, ("failed", "error")),
+        ({"Not a word": "of the contract"}, ("failed", "error")),
+    ],
+    ids=["control characters", "more than a record holds", "no word"],
+)
+def test_result_that_no_record_holds_ends_its_command_and_no_other(
+    outbox: Outbox, clock: SteppedClock, found: Mapping[str, str], kept: tuple[str, str | None]
+) -> None:
+    commands = running(outbox, clock, {"note": lambda _: found, "next": lambda _: {}})
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 3)
+    commands.receive(encode(command(clock, "next")), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert words(outbox)[2:] == [kept, ("accepted", None), ("running", None), ("done", None)]
+
+
+def test_command_accepted_by_a_clock_that_was_far_off_is_still_known_when_it_is_right(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = Commands(outbox, clock, {})
+    first = command(clock)
+    clock.set_wall(1_000_000)
+    clock.claimed = Clock.UNSET
+    commands.receive(encode(first), 600)
+    commands.start()
+    assert ended(outbox, 2)
+    clock.set_wall(first.issued_at)
+    clock.claimed = Clock.SYNCED
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 4)
+    assert outbox.knows_command(first.id)
+    clock.step(KEEP_US / 1e6 + 1)
+    commands.receive(encode(command(clock)), 600)
+    assert not outbox.knows_command(first.id)
+    commands.stop()
+
+
+def test_reboot_is_proved_by_a_boot_after_it_was_begun_and_not_after_it_was_accepted(
+    file: Path, clock: SteppedClock
+) -> None:
+    outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
+    Commands(outbox, clock, {}).receive(encode(command(clock, "reboot")), 600)
+    clock.boot = str(uuid.uuid4())  # the power was cut
+    commands = running(outbox, clock, {"reboot": _ends})
+    assert ended(outbox, 2)
+    commands.stop()
+    running(outbox, clock, {}).stop()
+    assert words(outbox)[-1] == ("failed", "interrupted")
+    outbox.close()
+
+
+def test_reboot_of_which_nothing_came_is_failed_and_the_next_command_is_carried_out(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = Commands(outbox, clock, {"reboot": reboot(("true",)), "note": lambda _: {}}, ends_within_s=0.1)
+    commands.start()
+    commands.receive(encode(command(clock, "reboot")), 600)
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert ("failed", "error") in words(outbox)
+    assert words(outbox)[-1] == ("done", None)
+
+
+def test_command_that_waits_behind_what_ends_the_process_is_taken_up_at_the_next_start(
+    outbox: Outbox, clock: SteppedClock
+) -> None:
+    commands = running(outbox, clock, {"reboot": _ends, "note": _never})
+    commands.receive(encode(command(clock, "reboot")), 600)
+    assert ended(outbox, 2)
+    commands.receive(encode(command(clock)), 600)
+    commands.stop()
+    assert words(outbox) == [("accepted", None), ("running", None), ("accepted", None)]
+
+
+def test_clone_of_a_disk_leaves_its_commands_to_the_terminal_that_they_were_given_to(
+    file: Path, clock: SteppedClock
+) -> None:
+    outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
+    Commands(outbox, clock, {}).receive(encode(command(clock)), 600)
+    outbox.close()
+    clone = Outbox.open(file, terminal="kiosk-2", clock=clock)
+    assert clone.unfinished_commands() == []
+    clone.close()

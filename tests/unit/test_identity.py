@@ -142,7 +142,7 @@ def test_renewed_certificate_takes_the_old_ones_place(folder: Path, pki: Pki) ->
     old = claimed(folder, pki)
     key = old.signer.public_key
     later = make_terminal(pki.issuer, TERMINAL, key, NOW + timedelta(days=60))
-    identity.keep_certificate(folder, pem(later, pki.issuer.certificate).encode())
+    identity.keep_renewal(old, pem(later, pki.issuer.certificate).encode(), old.claim.broker)
     known = identity.load(folder)
     assert known is not None
     assert (known.certificate, known.signer.public_key) == (later, key)

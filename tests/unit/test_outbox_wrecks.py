@@ -190,3 +190,49 @@ def test_every_file_is_for_its_owner_only(made: list[str], file: Path, clock: St
     outbox = open_outbox(file, clock)
     assert [found.name for found in file.parent.glob("outbox.db*") if found.stat().st_mode & 0o077] == []
     outbox.close()
+
+
+@pytest.mark.parametrize(
+    "rot",
+    [
+        "INSERT INTO accepted VALUES ('act_1/20261123T093000Z', 'card', x'00')",
+        "INSERT INTO twin VALUES (1, 'text')",
+        "INSERT INTO staff VALUES (1, x'00')",
+        "INSERT INTO commands VALUES ('id', 'identify', '{}', 'done', 1, 'boot', 'process', x'00', 1)",
+        "UPDATE records SET line = 7 WHERE type = 'started'",
+        "UPDATE records SET line = 'text' WHERE type = 'started'",
+        "UPDATE records SET at = 1.5 WHERE type = 'started'",
+        "UPDATE stream SET epoch = x'00'",
+        "UPDATE stream SET base = x'00'",
+        "UPDATE stream SET last_stored_at = x'00'",
+        "UPDATE stream SET last = 1e3",
+    ],
+)
+def test_value_of_a_kind_that_its_column_never_had_is_one_that_cannot_be_read(
+    file: Path, clock: SteppedClock, rot: str
+) -> None:
+    outbox = open_outbox(file, clock)
+    came = CheckIn(**clock.stamp((0, 0)), method=Method.GUEST, outcome=Outcome.VISIT)
+    outbox.append([came])
+    outbox.close()
+    write_rotten(file, rot)
+    outbox = open_outbox(file, clock)
+    batch = outbox.next_batch(200, 65_536)
+    assert batch is not None
+    records = [decode_record(line) for line in decode_batch(batch.payload).lines]
+    assert came.id in {record.id for record in records}
+    assert outbox.status().state == "ok"
+    outbox.close()
+
+
+def write_rotten(file: Path, rot: str) -> None:
+    """As if bytes had turned over: for a moment the tables are not strict."""
+    schema = "SELECT sql, name FROM sqlite_schema WHERE sql LIKE '%STRICT%'"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        strict = connection.execute(schema).fetchall()
+        lax = [(sql.replace("STRICT, ", "").replace("STRICT", ""), name) for sql, name in strict]
+    for tables, then in ((lax, "SELECT 1"), (strict, rot)):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(then)
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.executemany("UPDATE sqlite_schema SET sql = ? WHERE name = ?", tables)
