@@ -12,7 +12,7 @@ from cloud.errors import StartError, Unavailable
 from cloud.journal import projector
 from cloud.metrics import SERIES_WAITING, TERMINALS, exposition
 from cloud.scope import EVERYWHERE
-from cloud.security import Viewer
+from cloud.security import WholeViewer
 from cloud.terminals import fleet
 
 routes = APIRouter(tags=["health"], responses=problems(503))
@@ -50,7 +50,7 @@ def readyz(request: Request, cloud: TheCloud) -> Healthy:
 
 
 @routes.get("/metrics", response_class=Response, responses=problems(401, 403))
-def metrics(_by: Viewer, cloud: TheCloud) -> Response:
+def metrics(_by: WholeViewer, cloud: TheCloud) -> Response:
     """All counters in Prometheus' text form; the scraper sends a viewer's API token."""
     with cloud.reading() as session:
         counts = dict(fleet.summary(session, EVERYWHERE).presence)

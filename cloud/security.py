@@ -13,29 +13,32 @@ from fastapi import Depends, Request
 
 from cloud.accounts.service import Principal, Role
 from cloud.errors import Forbidden, Unauthenticated, Unconfirmed
+from cloud.scope import EVERYWHERE
 
 
 @dataclass(frozen=True)
 class Rule:
     """What a route asks of its caller: a dependency that gives the Principal, or answers 401 or 403.
 
+    `whole` also asks for an account of the whole tree, where what the route is about is nobody's branch.
     `confirmed` also asks that the password was typed again (`check_confirmed`), which an API token need not with `tokens`.
     """
 
     role: Role
+    whole: bool = False
     confirmed: bool = False
     tokens: bool = False
 
     def __call__(self, request: Request) -> Principal:
         """The caller, who may."""
-        principal = check_role(request.state.principal, self.role)
+        principal = check_role(request.state.principal, self.role, whole=self.whole)
         if self.confirmed:
             check_confirmed(principal, request.app.state.cloud.clock(), tokens=self.tokens)
         return principal
 
 
-def check_role(principal: Principal | None, role: Role) -> Principal:
-    """`principal`, if it may do what `role` may. Also for the console's pages and buttons."""
+def check_role(principal: Principal | None, role: Role, *, whole: bool = False) -> Principal:
+    """`principal`, if it may do what `role` may; `whole`: in all branches. Also for the console's pages and buttons."""
     if principal is None:
         raise Unauthenticated("Sign in, or send an API token.", code="sign_in")
     if not principal.role.includes(role):
@@ -44,6 +47,12 @@ def check_role(principal: Principal | None, role: Role) -> Principal:
             code="role",
             role=role,
             has=principal.role,
+        )
+    if whole and principal.scope != EVERYWHERE:
+        raise Forbidden(
+            f"This concerns the whole tree of organisations; {principal.name} is bound to a branch.",
+            code="whole_tree",
+            name=principal.name,
         )
     return principal
 
@@ -61,8 +70,11 @@ def check_confirmed(principal: Principal, now: datetime, *, tokens: bool = False
 
 
 Viewer = Annotated[Principal, Depends(Rule(Role.VIEWER))]
+WholeViewer = Annotated[Principal, Depends(Rule(Role.VIEWER, whole=True))]
+Organiser = Annotated[Principal, Depends(Rule(Role.ORGANISER))]
 Operator = Annotated[Principal, Depends(Rule(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Rule(Role.ADMIN))]
+WholeAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, whole=True))]
 ConfirmedAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, confirmed=True, tokens=True))]
 """An admin whose password was typed again, or an admin's API token."""
 

@@ -22,6 +22,7 @@ from cloud.audit.service import Change
 from cloud.clock import to_us, utc_now
 from cloud.database import create_engine_for, transaction
 from cloud.schema import upgrade
+from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from tests.process import HOST, free_port, wait_until
 
@@ -51,9 +52,10 @@ class Office:
         """The application's clock."""
         return utc_now() + self.shift
 
-    def client(self, role: Role | None = Role.ADMIN) -> httpx.Client:
-        """A client with a token of that role, or without any."""
-        headers = {"Authorization": f"Bearer {self.tokens[role]}"} if role else {}
+    def client(self, role: Role | None = Role.ADMIN, *, token: str = "") -> httpx.Client:
+        """A client with a token of that role, with `token`, or without any."""
+        token = token or (self.tokens[role] if role else "")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30)
 
     def make(self, path: str, **body: Any) -> JSON:
@@ -117,11 +119,23 @@ def open_office(folder: Path, database_url: str, **more: Any) -> Iterator[Office
         engine.dispose()
 
 
+def hire_in(office: Office, organisation_id: str) -> dict[Role, str]:
+    """Accounts of a branch, one in each role; a token of each."""
+    change, tokens = Change("test", utc_now()), {}
+    with transaction(office.engine) as session:
+        for role in Role:
+            account = accounts.create_account(
+                session, change, EVERYWHERE, f"{role}-{organisation_id}", PASSWORD, role, organisation_id
+            )
+            _, tokens[role] = accounts.create_token(session, change, role, account, "test", role, None)
+    return tokens
+
+
 def _hire(office: Office) -> None:
     change = Change("test", utc_now())
     with transaction(office.engine) as session:
         for role in Role:
-            account = accounts.create_account(session, change, f"{role}-1", PASSWORD, role)
+            account = accounts.create_account(session, change, EVERYWHERE, f"{role}-1", PASSWORD, role)
             _, office.tokens[role] = accounts.create_token(session, change, role, account, "test", role, None)
 
 

@@ -2,7 +2,8 @@
 
 Kept by hand, and the only list of it. `tests/unit/test_roles.py` fails when the code has something that is not in it, or asks
 for another role; `tests/integration/test_api_roles.py` asks the running API.
-A role includes those before it: viewer, operator, admin. `confirmed` asks for the password again, `or-token` exempts API tokens.
+A role includes those before it: viewer, organiser, operator, admin. `whole` is for accounts that no branch binds,
+`confirmed` asks for the password again, `or-token` exempts API tokens.
 """
 
 from typing import Final
@@ -28,35 +29,35 @@ viewer                    GET /api/v1/rooms/{room_id}
 operator                  PUT /api/v1/rooms/{room_id}
 operator                  DELETE /api/v1/rooms/{room_id}
 viewer                    GET /api/v1/members
-operator                  POST /api/v1/members
-operator                  POST /api/v1/members/import
-operator                  GET /api/v1/members/export
+organiser                 POST /api/v1/members
+organiser                 POST /api/v1/members/import
+organiser                 GET /api/v1/members/export
 viewer                    GET /api/v1/members/{member_id}
-operator                  PUT /api/v1/members/{member_id}
+organiser                 PUT /api/v1/members/{member_id}
 admin                     DELETE /api/v1/members/{member_id}
 viewer                    GET /api/v1/credentials
-operator                  POST /api/v1/credentials
-operator                  GET /api/v1/credentials/cards
+organiser                 POST /api/v1/credentials
+organiser                 GET /api/v1/credentials/cards
 viewer                    GET /api/v1/credentials/{credential_id}
-operator                  POST /api/v1/credentials/{credential_id}/revocation
-operator                  GET /api/v1/credentials/{credential_id}/card.png
-operator                  GET /api/v1/credentials/{credential_id}/card.svg
+organiser                 POST /api/v1/credentials/{credential_id}/revocation
+organiser                 GET /api/v1/credentials/{credential_id}/card.png
+organiser                 GET /api/v1/credentials/{credential_id}/card.svg
 viewer                    GET /api/v1/issuer-keys
-admin                     POST /api/v1/issuer-keys
-admin                     POST /api/v1/issuer-keys/{key_id}/signing
-admin                     DELETE /api/v1/issuer-keys/{key_id}
+admin-whole               POST /api/v1/issuer-keys
+admin-whole               POST /api/v1/issuer-keys/{key_id}/signing
+admin-whole               DELETE /api/v1/issuer-keys/{key_id}
 viewer                    GET /api/v1/activities
-operator                  POST /api/v1/activities
+organiser                 POST /api/v1/activities
 viewer                    GET /api/v1/activities/{activity_id}
-operator                  PUT /api/v1/activities/{activity_id}
-operator                  DELETE /api/v1/activities/{activity_id}
+organiser                 PUT /api/v1/activities/{activity_id}
+organiser                 DELETE /api/v1/activities/{activity_id}
 viewer                    GET /api/v1/occurrences
 viewer                    GET /api/v1/occurrences/{activity_id}/{start}
-operator                  DELETE /api/v1/occurrences/{activity_id}/{start}
+organiser                 DELETE /api/v1/occurrences/{activity_id}/{start}
 viewer                    GET /api/v1/attendance
-operator                  GET /api/v1/attendance/export
+organiser                 GET /api/v1/attendance/export
 viewer                    GET /api/v1/corrections
-operator                  POST /api/v1/corrections
+organiser                 POST /api/v1/corrections
 viewer                    GET /api/v1/check-ins
 viewer                    GET /api/v1/streams
 viewer                    GET /api/v1/reconciliation
@@ -126,10 +127,10 @@ admin                     PATCH /api/v1/accounts/{account_id}
 viewer                    GET /api/v1/tokens
 viewer                    POST /api/v1/tokens
 viewer                    DELETE /api/v1/tokens/{token_id}
-admin                     GET /api/v1/audit
+admin-whole               GET /api/v1/audit
 open                      GET /healthz
 open                      GET /readyz
-viewer                    GET /metrics
+viewer-whole              GET /metrics
 open                      GET /api/v1/docs
 """)
 """Method and path. `open` is for everybody, `terminal` for the terminal that it is about."""
@@ -140,13 +141,13 @@ viewer    /sessions
 viewer    /tokens
 viewer    /activities/{activity_id}/{start}
 viewer    /activities
-admin     /audit
+admin-whole /audit
 viewer    /search
 viewer    /alarms
 viewer    /alarms/{alarm_id}
 viewer    /alarm-rules
 viewer    /maintenance-windows
-operator  /members/import
+organiser /members/import
 viewer    /members/{member_id}
 viewer    /members
 viewer    /organisations
@@ -173,16 +174,16 @@ viewer           accounts/session_page.py _Sessions._end.end write
 viewer           accounts/token_page.py _Tokens._draw read
 viewer           accounts/token_page.py _Tokens._add.add write
 viewer           accounts/token_page.py _Tokens._revoke.revoke write
-operator         activities/activity_dialogs.py edit.save write
+organiser        activities/activity_dialogs.py edit.save write
 viewer           activities/activity_dialogs.py edit.save read
-operator         activities/activity_dialogs.py cancel.end write
+organiser        activities/activity_dialogs.py cancel.end write
 viewer           activities/activity_form.py activity_fields read
 viewer           activities/occurrence_page.py _Occurrence._read read
 viewer           activities/occurrence_page.py _Occurrence._correct.correct read
-operator         activities/occurrence_page.py _Occurrence._correct.correct write
+organiser        activities/occurrence_page.py _Occurrence._correct.correct write
 viewer           activities/page.py register.listing read
 viewer           activities/page.py register.listing.news read
-operator         activities/page.py _add.add write
+organiser        activities/page.py _add.add write
 viewer           activities/page.py _add.add read
 operator         alarms/alarm_page.py _Page._acknowledge write
 operator         alarms/alarm_page.py _Page._comment write
@@ -199,25 +200,25 @@ viewer           alarms/window_page.py _Windows._draw read
 operator         alarms/window_page.py _Windows._end.end write
 viewer           alarms/window_page.py _add read
 operator         alarms/window_page.py _add.add write
-admin            audit/page.py register.listing writable
+admin-whole      audit/page.py register.listing writable
 admin            audit/page.py register.listing read
 operator         certificates/page.py _show_code write
 admin-confirmed  certificates/page.py _shut_out.shut write
 operator         commands/page.py act_on write
 operator         commands/page.py _ask write
 viewer           console/search_page.py register.search read
-operator         members/import_page.py register.import_members writable
+organiser        members/import_page.py register.import_members writable
 viewer           members/import_page.py _Import.show read
 viewer           members/import_page.py _Import.checked read
-operator         members/import_page.py _Import.written write
+organiser        members/import_page.py _Import.written write
 viewer           members/member_form.py member_fields read
 viewer           members/member_page.py _Detail._draw read
-operator         members/member_page.py _Detail._edit.edit write
-operator         members/member_page.py _Detail._issue write
-operator         members/member_page.py _Detail._revoke.revoke write
+organiser        members/member_page.py _Detail._edit.edit write
+organiser        members/member_page.py _Detail._issue write
+organiser        members/member_page.py _Detail._revoke.revoke write
 admin            members/member_page.py _Detail._erase.erase write
 viewer           members/page.py register.listing.show read
-operator         members/page.py _add.add write
+organiser        members/page.py _add.add write
 viewer           organisations/page.py _Tree._draw read
 admin            organisations/page.py _Tree._add.add write
 admin            organisations/page.py _Tree._edit.edit write

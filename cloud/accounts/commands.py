@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cloud.accounts import service
-from cloud.accounts.service import Role
+from cloud.accounts.service import Principal, Role
 from cloud.audit.commands import WHO
 from cloud.audit.service import Change
 from cloud.clock import utc_now
@@ -17,9 +17,14 @@ from cloud.errors import StartError, Unfit
 from cloud.forms import MAX_NAME, clean
 from cloud.paging import MAX_LIMIT, Paging
 from cloud.running import open_ledger
+from cloud.scope import EVERYWHERE
 
 user = typer.Typer(help="Accounts of the console.", no_args_is_help=True)
 token = typer.Typer(help="Tokens for programs.", no_args_is_help=True)
+
+
+OPERATING = Principal("", WHO, Role.ADMIN)
+"""Whoever runs a command on the machine, in accounts' terms."""
 
 
 def _change() -> Change:
@@ -53,13 +58,16 @@ PasswordStdin = Annotated[
 def add_user(
     name: str,
     role: Annotated[Role, typer.Option(help="What the account may do.")],
+    branch: Annotated[
+        str | None, typer.Option(help="Id of the organisation that it is bound to, with those below; else to none.")
+    ] = None,
     password_stdin: PasswordStdin = False,
 ) -> None:
     """Add an account; its generated password is printed once."""
     password, made = _password(password_stdin)
     name = _called(name)
     with transaction(open_ledger()) as session:
-        service.create_account(session, _change(), name, password, role)
+        service.create_account(session, _change(), EVERYWHERE, name, password, role, branch)
     typer.echo(password if made else f"{name} may sign in now.")
 
 
@@ -69,7 +77,7 @@ def set_password(name: str, password_stdin: PasswordStdin = False) -> None:
     password, made = _password(password_stdin)
     with transaction(open_ledger()) as session:
         account = service.account_named(session, name)
-        service.edit_account(session, _change(), account.id, password=password)
+        service.edit_account(session, _change(), EVERYWHERE, account.id, password=password)
     typer.echo(password if made else f"{name} has a new password.")
 
 
@@ -78,19 +86,20 @@ def disable_user(name: str) -> None:
     """End an account's sessions and refuse new ones; its tokens end too."""
     with transaction(open_ledger()) as session:
         account = service.account_named(session, name)
-        service.edit_account(session, _change(), account.id, enabled=False)
+        service.edit_account(session, _change(), EVERYWHERE, account.id, enabled=False)
     typer.echo(f"{name} may not sign in any more.")
 
 
 @user.command("list")
 def list_users() -> None:
-    """Show the accounts: name, role, whether it is enabled."""
+    """Show the accounts: name, role, whether it is enabled, the organisation that it is bound to."""
     paging: Paging | None = Paging(MAX_LIMIT)
     with transaction(open_ledger(), read_only=True) as session:
         while paging is not None:
-            found = service.accounts(session, paging)
+            found = service.accounts(session, EVERYWHERE, paging)
             for account in found.rows:
-                typer.echo(f"{account.name}\t{account.role}\t{'enabled' if account.enabled else 'disabled'}")
+                standing = "enabled" if account.enabled else "disabled"
+                typer.echo(f"{account.name}\t{account.role}\t{standing}\t{account.organisation_id or '-'}")
             paging = Paging(MAX_LIMIT, found.next_cursor) if found.next_cursor else None
 
 
@@ -114,7 +123,7 @@ def add_token(
 def revoke_token(token_id: str) -> None:
     """Revoke a token at once."""
     with transaction(open_ledger()) as session:
-        service.revoke_token(session, _change(), token_id)
+        service.revoke_token(session, _change(), OPERATING, token_id)
     typer.echo(f"{token_id} is revoked.")
 
 
@@ -122,5 +131,5 @@ def revoke_token(token_id: str) -> None:
 def list_tokens() -> None:
     """Show the newest tokens: id, name, role, whether it was revoked."""
     with transaction(open_ledger(), read_only=True) as session:
-        for each in service.tokens(session, None, Paging(MAX_LIMIT)).rows:
+        for each in service.tokens(session, OPERATING, Paging(MAX_LIMIT)).rows:
             typer.echo(f"{each.id}\t{each.name}\t{each.role}\t{'revoked' if each.revoked_at else 'in force'}")

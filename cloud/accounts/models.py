@@ -12,7 +12,10 @@ from cloud.database import Base, BigId, Instant
 
 
 class Account(Base):
-    """Who may sign in. `role` is viewer, operator or admin; `password_hash` is argon2id."""
+    """Who may sign in. `role` is one of `service.Role`; `password_hash` is argon2id.
+
+    With `organisation_id` it sees and does nothing beyond that organisation and those below it.
+    """
 
     __tablename__ = "accounts"
 
@@ -20,6 +23,7 @@ class Account(Base):
     name: Mapped[str] = mapped_column(Text, unique=True)
     password_hash: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text)
+    organisation_id: Mapped[str | None] = mapped_column(Text, ForeignKey("organisations.id"), index=True)
     enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(default=1)

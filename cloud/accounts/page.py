@@ -1,4 +1,7 @@
-"""Console: accounts. Made with a password that is shown once, given a role, disabled; each change ends the account's sessions."""
+"""Console: accounts. Made with a password that is shown once, given a role and a branch, disabled.
+
+Each change ends the account's sessions.
+"""
 
 from markupsafe import Markup
 
@@ -8,6 +11,7 @@ from cloud.accounts.routes import AccountEdit, AccountName
 from cloud.accounts.service import Role
 from cloud.console import dialogs, lists
 from cloud.console.markup import join, tag
+from cloud.console.places import organisation_options, organisations_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, say, table
@@ -43,9 +47,10 @@ class _Accounts:
 
     async def _draw(self) -> None:
         found = await self.view.read(
-            lambda session, _: service.accounts(session, lists.paging(self.cursor)), Role.ADMIN
+            lambda session, scope: service.accounts(session, scope, lists.paging(self.cursor)), Role.ADMIN
         )
         self.known = {account.id: account for account in found.rows}
+        self.places = {place.id: place for place in await self.view.read(organisations_of, Role.ADMIN)}
         self.list.set_content(str(self._listing(found)))
 
     def _listing(self, found: Found[Account]) -> Markup:
@@ -53,6 +58,7 @@ class _Accounts:
         columns = (
             Column(words("accounts.name"), "b"),
             Column(words("field.role")),
+            Column(words("accounts.branch")),
             Column(words("accounts.state")),
             Column(words("accounts.since"), "lo"),
             Column(words("members.do"), "num rl-fit"),
@@ -68,7 +74,7 @@ class _Accounts:
         actions = tag("span", button(words("page.edit"), "edit", account.id),
                       button(words("accounts.password"), "password", account.id), class_="rl-row rl-end")  # fmt: skip
         role = words.known(f"role.{account.role}", account.role)
-        return [account.name, role, state, words.short_day(account.created_at), actions]
+        return [account.name, role, self._branch_of(account), state, words.short_day(account.created_at), actions]
 
     def _act(self, act: str, on: str) -> None:
         account = self.known.get(on)
@@ -83,6 +89,19 @@ class _Accounts:
         words = self.view.words
         return dialogs.choice(words("field.role"), "role", [(each, words(f"role.{each}")) for each in Role], role)
 
+    def _branch_of(self, account: Account) -> str:
+        if account.organisation_id is None:
+            return self.view.words("accounts.everywhere")
+        place = self.places.get(account.organisation_id)
+        return self.view.words.either(place.name, place.name_en) if place else account.organisation_id
+
+    def _branches(self, chosen: str) -> Markup:
+        """To choose from; the whole tree only by whoever has it."""
+        words = self.view.words
+        whole = [("", words("accounts.everywhere"))] if self.view.may(Role.ADMIN, whole=True) else []
+        places = [*whole, *organisation_options(self.view, list(self.places.values()))]
+        return dialogs.choice(words("accounts.branch"), "organisation_id", places, chosen)
+
     def _add(self) -> None:
         words = self.view.words
         fields = join(
@@ -90,15 +109,20 @@ class _Accounts:
                 words("accounts.name"), "name", required=True, maxlength=120, autofocus=True, autocomplete="off"
             ),
             self._roles(Role.VIEWER),
+            self._branches(self.view.principal.organisation_id or ""),
             tag("p", words("accounts.password_made"), class_="q t1"),
         )
 
         async def add(values: dict[str, str]) -> None:
             password = service.random_password()
             name = dialogs.filled(AccountName, name=values.get("name", "")).name
-            role = dialogs.filled(AccountEdit, role=values.get("role")).role or Role.VIEWER
+            form = dialogs.filled(AccountEdit, role=values.get("role"), organisation_id=values.get("organisation_id"))
+            role, branch = form.role or Role.VIEWER, form.organisation_id or None
             await self.view.write(
-                Role.ADMIN, lambda session, change, _: service.create_account(session, change, name, password, role)
+                Role.ADMIN,
+                lambda session, change, scope: service.create_account(
+                    session, change, scope, name, password, role, branch
+                ),
             )
             await self._draw()
             self._tell(name, password)
@@ -110,15 +134,24 @@ class _Accounts:
         standings = [("yes", words("accounts.enabled")), ("no", words("accounts.disabled"))]
         fields = join(
             self._roles(account.role),
+            self._branches(account.organisation_id or ""),
             dialogs.choice(words("accounts.state"), "enabled", standings, "yes" if account.enabled else "no"),
         )
 
         async def edit(values: dict[str, str]) -> None:
-            form = dialogs.filled(AccountEdit, role=values.get("role"), enabled=values.get("enabled") == "yes")
+            form = dialogs.filled(AccountEdit, role=values.get("role"), enabled=values.get("enabled") == "yes",
+                                  organisation_id=values.get("organisation_id"))  # fmt: skip
             await self.view.write(
                 Role.ADMIN,
-                lambda session, change, _: service.edit_account(
-                    session, change, account.id, role=form.role, enabled=form.enabled, version=account.version
+                lambda session, change, scope: service.edit_account(
+                    session,
+                    change,
+                    scope,
+                    account.id,
+                    role=form.role,
+                    enabled=form.enabled,
+                    organisation_id=form.organisation_id,
+                    version=account.version,
                 ),
             )
             await self._draw()
@@ -133,8 +166,8 @@ class _Accounts:
             password = service.random_password()
             await self.view.write(
                 Role.ADMIN,
-                lambda session, change, _: service.edit_account(
-                    session, change, account.id, password=password, version=account.version
+                lambda session, change, scope: service.edit_account(
+                    session, change, scope, account.id, password=password, version=account.version
                 ),
             )
             await self._draw()

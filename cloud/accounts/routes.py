@@ -1,6 +1,6 @@
 """HTTP: signing in and out, accounts and API tokens."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path, Request, Response
 from pydantic import Field, SecretStr
@@ -11,6 +11,8 @@ from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, 
 from cloud.errors import Forbidden, Unauthenticated
 from cloud.forms import Form, InstantUs, Name
 from cloud.guard import COOKIE, origin_of, set_session
+from cloud.organisations.service import OrganisationId
+from cloud.scope import EVERYWHERE
 from cloud.security import Admin, Viewer
 
 routes = router("", "accounts")
@@ -45,12 +47,14 @@ class AccountBody(AccountName):
 
     password: Password
     role: Role
+    organisation_id: OrganisationId | None = None
 
 
 class AccountEdit(Form):
-    """What to change; what is null stays."""
+    """What to change; what is null stays. An empty `organisation_id` binds it to no branch."""
 
     role: Role | None = None
+    organisation_id: OrganisationId | Literal[""] | None = None
     enabled: bool | None = None
     password: Password | None = None
 
@@ -61,17 +65,19 @@ class AccountView(View):
     id: str
     name: str
     role: Role
+    organisation_id: str | None
     enabled: bool
     version: int
     created_at: InstantUs
 
 
 class MeView(View):
-    """Whoever asks; `confirmed_until` when the password was typed again of late."""
+    """Whoever asks, and to which branch that is bound; `confirmed_until` when the password was typed again of late."""
 
     account_id: str
     name: str
     role: Role
+    organisation_id: str | None
     confirmed_until: InstantUs | None
 
 
@@ -156,34 +162,33 @@ def confirm_session(cloud: TheCloud, by: Viewer, body: ConfirmationBody) -> Resp
 
 @routes.get("/sessions")
 def list_sessions(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[SessionView]:
-    """One's own sessions that last, newest first; an admin sees all."""
-    whose = None if by.role is Role.ADMIN else by.account_id
+    """One's own sessions that last, newest first; an admin sees those of the branch."""
     with cloud.reading() as session:
-        return PageOf[SessionView].of(sessions.sessions(session, whose, cloud.clock(), pages))
+        return PageOf[SessionView].of(sessions.sessions(session, by, cloud.clock(), pages))
 
 
 @routes.delete("/sessions/{session_id}", status_code=204, responses=problems(404))
 def revoke_session(cloud: TheCloud, by: Viewer, session_id: SessionId) -> Response:
-    """End one of one's own sessions at once, its open pages within seconds; an admin any."""
-    whose = None if by.role is Role.ADMIN else by.account_id
+    """End one of one's own sessions at once, its open pages within seconds; an admin any of the branch."""
     with cloud.writing() as session:
-        sessions.revoke(session, cloud.change(by), session_id, whose)
+        sessions.revoke(session, cloud.change(by), by, session_id)
     return Response(status_code=204)
 
 
 @routes.get("/accounts")
-def list_accounts(cloud: TheCloud, _by: Admin, pages: Pages) -> PageOf[AccountView]:
-    """All accounts, by name."""
+def list_accounts(cloud: TheCloud, by: Admin, pages: Pages) -> PageOf[AccountView]:
+    """The accounts of your branch, by name."""
     with cloud.reading() as session:
-        return PageOf[AccountView].of(service.accounts(session, pages))
+        return PageOf[AccountView].of(service.accounts(session, by.scope, pages))
 
 
 @routes.post("/accounts", status_code=201, responses={201: with_etag(), **problems(409)})
 def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Response) -> AccountView:
-    """A new account."""
+    """A new account, bound to a branch where `organisation_id` names one; an admin of a branch must name one in it."""
+    password = body.password.get_secret_value()
     with cloud.writing() as session:
         account = service.create_account(
-            session, cloud.change(by), body.name, body.password.get_secret_value(), body.role
+            session, cloud.change(by), by.scope, body.name, password, body.role, body.organisation_id
         )
         set_etag(response, account.version)
         return AccountView.model_validate(account)
@@ -193,14 +198,16 @@ def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Resp
 def edit_account(
     cloud: TheCloud, by: Admin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
 ) -> AccountView:
-    """Change role, standing or password; ends the account's sessions."""
+    """Change role, branch, standing or password; ends the account's sessions."""
     password = body.password.get_secret_value() if body.password else None
     with cloud.writing() as session:
         account = service.edit_account(
             session,
             cloud.change(by),
+            by.scope,
             account_id,
             role=body.role,
+            organisation_id=body.organisation_id,
             enabled=body.enabled,
             password=password,
             version=if_match,
@@ -211,17 +218,16 @@ def edit_account(
 
 @routes.get("/tokens")
 def list_tokens(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[TokenView]:
-    """One's own tokens; an admin sees all."""
-    whose = None if by.role is Role.ADMIN else by.account_id
+    """One's own tokens; an admin sees those of the branch."""
     with cloud.reading() as session:
-        return PageOf[TokenView].of(service.tokens(session, whose, pages))
+        return PageOf[TokenView].of(service.tokens(session, by, pages))
 
 
 @routes.post("/tokens", status_code=201)
 def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
     """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that."""
     with cloud.writing() as session:
-        account = service.get_account(session, by.account_id)
+        account = service.get_account(session, EVERYWHERE, by.account_id)
         token, secret = service.create_token(
             session, cloud.change(by), by.role, account, body.name, body.role, body.expires_at, by.until
         )
@@ -230,8 +236,7 @@ def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
 
 @routes.delete("/tokens/{token_id}", status_code=204, responses=problems(404))
 def revoke_token(cloud: TheCloud, by: Viewer, token_id: TokenId) -> Response:
-    """Revoke one of one's own tokens; an admin any."""
-    whose = None if by.role is Role.ADMIN else by.account_id
+    """Revoke one of one's own tokens; an admin any of the branch."""
     with cloud.writing() as session:
-        service.revoke_token(session, cloud.change(by), token_id, whose)
+        service.revoke_token(session, cloud.change(by), by, token_id)
     return Response(status_code=204)

@@ -12,13 +12,14 @@ from enum import StrEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.accounts.models import Account, ApiToken, SignIn
 from cloud.audit.service import Change, note, state
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from cloud.organisations import service as organisations
 from cloud.paging import Found, Paging, find
 from cloud.scope import EVERYWHERE, Scope
 
@@ -29,9 +30,13 @@ _LENGTHS = {"least": MIN_PASSWORD, "most": MAX_PASSWORD}
 
 
 class Role(StrEnum):
-    """What an account may do: each role may do all that the one before it may."""
+    """What an account may do: each role may do all that the one before it may.
+
+    An organiser runs activities and looks after members and their cards; an operator looks after rooms and terminals, too.
+    """
 
     VIEWER = "viewer"
+    ORGANISER = "organiser"
     OPERATOR = "operator"
     ADMIN = "admin"
 
@@ -44,7 +49,8 @@ class Role(StrEnum):
 PROGRAMS = frozenset({"command line", "the service itself", "-"})
 """Who changes something without being an account: `Change.who` of the commands, the service, and a failed sign-in."""
 
-_IS_ADMIN = (Account.role == Role.ADMIN, Account.enabled)
+_IS_ADMIN = (Account.role == Role.ADMIN, Account.enabled, Account.organisation_id.is_(None))
+"""The condition of an account that may do everything everywhere."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,27 @@ class Principal:
     used_at: datetime | None = field(default=None, compare=False)
     confirmed_until: datetime | None = field(default=None, compare=False)
 
+    @property
+    def organisation_id(self) -> str | None:
+        """The branch that it is bound to; None for the whole tree."""
+        return organisations.ancestors(self.scope.path)[-1] if self.scope != EVERYWHERE else None
 
-def create_account(session: Session, change: Change, name: str, password: str, role: Role) -> Account:
-    """Invalid for a short password, Conflict for a name that is taken, or that stands for our own programs in the audit."""
+
+def create_account(
+    session: Session,
+    change: Change,
+    scope: Scope,
+    name: str,
+    password: str,
+    role: Role,
+    organisation_id: str | None = None,
+) -> Account:
+    """Bound to a branch within the scope; to none only where the scope is everything.
+
+    Invalid for a short password, Conflict for a name that is taken, or that stands for our own programs in the audit.
+    """
     _check_password(password)
+    _check_branch(session, scope, organisation_id)
     if name.casefold() in PROGRAMS:
         raise Conflict(
             f"{name} is what the audit calls a program; take another name.", code="account_reserved", name=name
@@ -76,50 +99,57 @@ def create_account(session: Session, change: Change, name: str, password: str, r
     if session.scalar(select(Account).where(Account.name == name)):
         raise Conflict(f"There is an account named {name} already.", code="account_exists", name=name)
     account = Account(
-        id=new_id("acc"), name=name, password_hash=hash_password(password), role=role, created_at=change.at, version=1
-    )
+        id=new_id("acc"), name=name, password_hash=hash_password(password), role=role, organisation_id=organisation_id,
+        created_at=change.at, version=1,
+    )  # fmt: skip
     session.add(account)
     session.flush()
-    note(session, change, "account.create", account.id, name=name, role=role)
+    note(session, change, "account.create", account.id, name=name, role=role, organisation_id=organisation_id)
     return account
 
 
 def edit_account(
     session: Session,
     change: Change,
+    scope: Scope,
     account_id: str,
     *,
     role: Role | None = None,
     enabled: bool | None = None,
     password: str | None = None,
+    organisation_id: str | None = None,
     version: int | None = None,
 ) -> Account:
-    """A new password, role or standing ends all sessions of the account. Conflict for the last admin's own end.
+    """A new password, role, branch or standing ends all sessions of the account; an empty `organisation_id` is no branch.
 
-    Stale when `version` is said and is not the present one.
+    Conflict for the end of the last admin of the whole tree. Stale when `version` is said and is not the present one.
     """
-    if enabled is False or role not in (None, Role.ADMIN):
+    if enabled is False or role not in (None, Role.ADMIN) or organisation_id:
         _lock_admins(session)
-    account = get_account(session, account_id)
-    before = state(account, ("role", "enabled"))
+    account = get_account(session, scope, account_id)
+    before = state(account, ("role", "enabled", "organisation_id"))
     next_version(account, account.version if version is None else version)
     if password is not None:
         _check_password(password)
         account.password_hash = hash_password(password)
     account.role = account.role if role is None else role
     account.enabled = account.enabled if enabled is None else enabled
+    if organisation_id is not None:
+        account.organisation_id = organisation_id or None
+        _check_branch(session, scope, account.organisation_id)
     session.flush()
     if not _admins(session):
-        raise Conflict("At least one enabled admin must remain.", code="last_admin")
+        raise Conflict("At least one enabled admin of the whole tree must remain.", code="last_admin")
     session.execute(delete(SignIn).where(SignIn.account_id == account_id))
-    changed = {"role": account.role, "enabled": account.enabled, "password": password is not None}
+    changed = state(account, ("role", "enabled", "organisation_id")) | {"password": password is not None}
     note(session, change, "account.edit", account_id, before=before, **changed)
     return account
 
 
-def get_account(session: Session, account_id: str) -> Account:
-    """NotFound when there is none."""
-    account = session.get(Account, account_id, with_for_update=True)
+def get_account(session: Session, scope: Scope, account_id: str) -> Account:
+    """To edit it. NotFound outside the scope, too."""
+    query = select(Account).where(Account.id == account_id, organisations.within(scope, Account.organisation_id))
+    account = session.scalar(query.with_for_update())
     if account is None:
         raise NotFound(f"There is no account {account_id}.", code="no_account", id=account_id)
     return account
@@ -133,9 +163,26 @@ def account_named(session: Session, name: str) -> Account:
     return account
 
 
-def accounts(session: Session, paging: Paging) -> Found[Account]:
-    """By name."""
-    return find(session, select(Account), [Account.name], paging)
+def accounts(session: Session, scope: Scope, paging: Paging) -> Found[Account]:
+    """Those that are bound to the scope's branch or below, by name."""
+    query = select(Account).where(organisations.within(scope, Account.organisation_id))
+    return find(session, query, [Account.name], paging)
+
+
+def scope_of(session: Session, account: Account) -> Scope:
+    """The branch that the account is bound to, where it lies now."""
+    if account.organisation_id is None:
+        return EVERYWHERE
+    return Scope(organisations.paths(session, [account.organisation_id])[account.organisation_id])
+
+
+def within_reach(by: Principal, column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """The condition that `column`, an account's id, is one's own; for an admin, of any account in the branch."""
+    if by.role is not Role.ADMIN:
+        return column == by.account_id
+    if by.scope == EVERYWHERE:
+        return true()
+    return column.in_(select(Account.id).where(organisations.within(by.scope, Account.organisation_id)))
 
 
 def names(session: Session, account_ids: Iterable[str]) -> dict[str, str]:
@@ -159,6 +206,7 @@ def principal_of_token(session: Session, secret: str, now: datetime) -> Principa
         found.Account.id,
         f"{found.Account.name}/{found.ApiToken.name}",
         role if most.includes(role) else most,
+        scope_of(session, found.Account),
         until=found.ApiToken.expires_at,
     )
 
@@ -196,21 +244,20 @@ def create_token(
     return token, secret
 
 
-def revoke_token(session: Session, change: Change, token_id: str, account_id: str | None = None) -> None:
-    """At once and for ever; a second time changes nothing. NotFound also when it is not `account_id`'s."""
-    token = session.get(ApiToken, token_id, with_for_update=True)
-    if token is None or account_id not in {None, token.account_id}:
+def revoke_token(session: Session, change: Change, by: Principal, token_id: str) -> None:
+    """At once and for ever; a second time changes nothing. NotFound also when it is not within reach."""
+    query = select(ApiToken).where(ApiToken.id == token_id, within_reach(by, ApiToken.account_id))
+    token = session.scalar(query.with_for_update())
+    if token is None:
         raise NotFound(f"There is no token {token_id}.", code="no_token", id=token_id)
     if token.revoked_at is None:
         token.revoked_at = change.at
         note(session, change, "token.revoke", token_id)
 
 
-def tokens(session: Session, account_id: str | None, paging: Paging) -> Found[ApiToken]:
-    """Of one account, or of all."""
-    query = select(ApiToken)
-    if account_id is not None:
-        query = query.where(ApiToken.account_id == account_id)
+def tokens(session: Session, by: Principal, paging: Paging) -> Found[ApiToken]:
+    """One's own; an admin's branch's."""
+    query = select(ApiToken).where(within_reach(by, ApiToken.account_id))
     return find(session, query, [ApiToken.created_at, ApiToken.id], paging, newest_first=True)
 
 
@@ -244,6 +291,17 @@ def _lock_admins(session: Session) -> None:
 
 def _admins(session: Session) -> int:
     return session.scalar(select(func.count()).where(*_IS_ADMIN)) or 0
+
+
+def _check_branch(session: Session, scope: Scope, organisation_id: str | None) -> None:
+    if organisation_id is not None:
+        organisations.check_known(session, scope, [organisation_id], "body.organisation_id")
+    elif scope != EVERYWHERE:
+        raise Invalid(
+            "An account that you make is bound to your branch or one below.",
+            [Fault("body.organisation_id", "must be in your branch", "out_of_scope")],
+            code="branch_needed",
+        )
 
 
 def _check_password(password: str) -> None:

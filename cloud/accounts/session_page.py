@@ -1,4 +1,4 @@
-"""Console: who is signed in where. One's own sessions; an admin sees all. Each can be ended."""
+"""Console: who is signed in where. One's own sessions; an admin sees those of the branch. Each can be ended."""
 
 from dataclasses import dataclass
 
@@ -39,8 +39,6 @@ class _Sessions:
     def __init__(self, view: View, cursor: str) -> None:
         self.view = view
         self.cursor = cursor
-        self.is_admin = view.may(Role.ADMIN)
-        self.whose = None if self.is_admin else view.principal.account_id
 
     async def show(self) -> None:
         """Build it."""
@@ -53,7 +51,7 @@ class _Sessions:
 
     async def _draw(self) -> None:
         def known(session: Session, _scope: Scope) -> _Known:
-            found = sessions.sessions(session, self.whose, self.view.now, lists.paging(self.cursor))
+            found = sessions.sessions(session, self.view.principal, self.view.now, lists.paging(self.cursor))
             return _Known(found, service.names(session, {each.account_id for each in found.rows}))
 
         self.known = await self.view.read(known)
@@ -101,7 +99,7 @@ class _Sessions:
 
         async def end(_values: dict[str, str]) -> None:
             await self.view.write(
-                Role.VIEWER, lambda session, change, _: sessions.revoke(session, change, each.id, self.whose)
+                Role.VIEWER, lambda session, change, _: sessions.revoke(session, change, self.view.principal, each.id)
             )
             await self._draw()
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cloud.accounts.models import Account, SignIn, SignInFailure
-from cloud.accounts.service import Principal, Role, digest, hash_password, verify_password
+from cloud.accounts.service import Principal, Role, digest, hash_password, scope_of, verify_password, within_reach
 from cloud.audit.service import Change, note
 from cloud.database import new_id
 from cloud.errors import Forbidden, NotFound, TooOften
@@ -93,6 +93,7 @@ def principal_of_session(session: Session, secret: str, now: datetime) -> Princi
         found.Account.id,
         found.Account.name,
         Role(found.Account.role),
+        scope_of(session, found.Account),
         by_session=True,
         session_id=found.SignIn.id,
         used_at=found.SignIn.used_at,
@@ -130,18 +131,17 @@ def confirm(session: Session, change: Change, by: Principal, password: str) -> b
     return True
 
 
-def sessions(session: Session, account_id: str | None, now: datetime, paging: Paging) -> Found[SignIn]:
-    """Those that last, newest first; of one account, or of all."""
-    query = select(SignIn).where(*_lasting(now))
-    if account_id is not None:
-        query = query.where(SignIn.account_id == account_id)
+def sessions(session: Session, by: Principal, now: datetime, paging: Paging) -> Found[SignIn]:
+    """Those that last, newest first; one's own, an admin's branch's."""
+    query = select(SignIn).where(*_lasting(now), within_reach(by, SignIn.account_id))
     return find(session, query, [SignIn.created_at, SignIn.id], paging, newest_first=True)
 
 
-def revoke(session: Session, change: Change, session_id: str, account_id: str | None = None) -> None:
-    """End a session at once; its open pages within seconds. NotFound also when it is not `account_id`'s."""
-    found = session.scalar(select(SignIn).where(SignIn.id == session_id).with_for_update())
-    if found is None or account_id not in {None, found.account_id}:
+def revoke(session: Session, change: Change, by: Principal, session_id: str) -> None:
+    """End a session at once; its open pages within seconds. NotFound also when it is not within reach."""
+    query = select(SignIn).where(SignIn.id == session_id, within_reach(by, SignIn.account_id))
+    found = session.scalar(query.with_for_update())
+    if found is None:
         raise NotFound(f"There is no session {session_id}.", code="no_such_session", id=session_id)
     account = session.get_one(Account, found.account_id)
     session.delete(found)

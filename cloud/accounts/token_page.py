@@ -1,4 +1,4 @@
-"""Console: API tokens, one's own; an admin sees all. A token's secret is shown once, and a token can be revoked."""
+"""Console: API tokens, one's own; an admin sees those of the branch. A token's secret is shown once; it can be revoked."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from cloud.accounts import service
 from cloud.accounts.models import ApiToken
 from cloud.accounts.routes import TokenBody
-from cloud.accounts.service import Principal, Role
+from cloud.accounts.service import Role
 from cloud.audit.service import Change
 from cloud.console import dialogs, lists
 from cloud.console.markup import join, tag
@@ -18,7 +18,7 @@ from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, none, say, table
 from cloud.paging import Found
-from cloud.scope import Scope
+from cloud.scope import EVERYWHERE, Scope
 
 PATH = "/tokens"
 
@@ -44,12 +44,6 @@ class _Tokens:
         self.view = view
         self.cursor = cursor
 
-    @property
-    def _whose(self) -> str | None:
-        """Whose tokens are shown and may be revoked; None for an admin, who has all."""
-        by: Principal = self.view.principal
-        return None if by.role is Role.ADMIN else by.account_id
-
     async def show(self) -> None:
         """Build it."""
         words = self.view.words
@@ -61,7 +55,7 @@ class _Tokens:
 
     async def _draw(self) -> None:
         def known(session: Session, _scope: Scope) -> _Known:
-            found = service.tokens(session, self._whose, lists.paging(self.cursor))
+            found = service.tokens(session, self.view.principal, lists.paging(self.cursor))
             return _Known(found, service.names(session, {token.account_id for token in found.rows}))
 
         self.known = await self.view.read(known)
@@ -122,7 +116,7 @@ class _Tokens:
                                   expires_at=self._end_of(values.get("expires", "")))  # fmt: skip
 
             def make(session: Session, change: Change, _scope: Scope) -> str:
-                account = service.get_account(session, by.account_id)
+                account = service.get_account(session, EVERYWHERE, by.account_id)
                 return service.create_token(session, change, by.role, account, form.name, form.role, form.expires_at)[1]
 
             secret = await self.view.write(Role.VIEWER, make)
@@ -149,7 +143,8 @@ class _Tokens:
 
         async def revoke(_values: dict[str, str]) -> None:
             await self.view.write(
-                Role.VIEWER, lambda session, change, _: service.revoke_token(session, change, token.id, self._whose)
+                Role.VIEWER,
+                lambda session, change, _: service.revoke_token(session, change, self.view.principal, token.id),
             )
             await self._draw()
 

@@ -26,7 +26,7 @@ async def edit(view: View, activity: Activity, occurrence_id: str) -> None:
     async def save(values: dict[str, str]) -> None:
         form = activity_form(words, values, zone)
         await view.write(
-            Role.OPERATOR,
+            Role.ORGANISER,
             lambda session, change, scope: service.edit(session, change, scope, activity.id, activity.version, form),
         )
         try:
@@ -53,7 +53,7 @@ def cancel(view: View, activity: Activity, occurrence_id: str, saved: Callable[[
             else:
                 service.cancel_occurrence(session, change, scope, occurrence_id)
 
-        await view.write(Role.OPERATOR, write)
+        await view.write(Role.ORGANISER, write)
         await saved()
 
     dialogs.ask(view, words("occurrence.cancel_title"), fields, words("occurrence.cancel_it"), end, danger=True,

@@ -188,7 +188,7 @@ class _Occurrence:
         self.corrections.set_content(str(self._corrections(words, known)))
 
     def _head(self, words: Words, known: _Known) -> Markup:
-        may = self.view.may(Role.OPERATOR)
+        may = self.view.may(Role.ORGANISER)
         actions = join(
             button(words("occurrence.edit"), "edit") if known.activity.cancelled_at is None else None,
             button(words("occurrence.cancel"), "cancel", kind="danger") if not known.over(self.view.now) else None,
@@ -232,7 +232,7 @@ class _Occurrence:
 
     def _corrections(self, words: Words, known: _Known) -> Markup:
         title = words("occurrence.corrections")
-        write = button(words("occurrence.correct"), "remove") if self.view.may(Role.OPERATOR) else None
+        write = button(words("occurrence.correct"), "remove") if self.view.may(Role.ORGANISER) else None
         if not known.corrections:
             explained = words("occurrence.corrections_more")
             return panel(
@@ -267,7 +267,7 @@ class _Occurrence:
             form = dialogs.filled(CorrectionForm, kind=kind, occurrence_id=self.id, member_id=member_id,
                                   reason=values.get("reason", ""))  # fmt: skip
             await self.view.write(
-                Role.OPERATOR, lambda session, change, scope: attendance.correct(session, change, scope, form)
+                Role.ORGANISER, lambda session, change, scope: attendance.correct(session, change, scope, form)
             )
             await self._read()
 

@@ -32,7 +32,7 @@ def register(shell: Shell) -> None:
         words = view.words
         start = _day(view, day)
         found = await view.read(lambda session, scope: _page(session, scope, start, cursor))
-        add = button(words("activities.add"), "add", kind="main") if view.may(Role.OPERATOR) else None
+        add = button(words("activities.add"), "add", kind="main") if view.may(Role.ORGANISER) else None
         view.html(head(view, words("nav.activities"), beside=add), on_act=lambda *_: _add(view))
         view.html(_days(view, start), classes="rl-tools")
         content = view.html(slot="list")
@@ -129,7 +129,7 @@ async def _add(view: View) -> None:
     async def add(values: dict[str, str]) -> None:
         form = activity_form(words, values, view.zone)
         made = await view.write(
-            Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form)
+            Role.ORGANISER, lambda session, change, scope: service.create(session, change, scope, form)
         )
         first = await view.read(lambda session, scope: _first(session, scope, made.id))
         ui.navigate.to(f"{PATH}/{first}" if first else PATH)

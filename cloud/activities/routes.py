@@ -9,7 +9,7 @@ from cloud.activities.service import ActivityForm, ActivityId
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
 from cloud.forms import InstantUs, Search
 from cloud.rooms.service import RoomId
-from cloud.security import Operator, Viewer
+from cloud.security import Organiser, Viewer
 
 activities = router("/activities", "activities")
 occurrences = router("/occurrences", "occurrences")
@@ -66,7 +66,7 @@ def list_activities(
 
 
 @activities.post("", status_code=201, responses={201: with_etag(), **problems(404)})
-def create_activity(cloud: TheCloud, by: Operator, form: ActivityForm, response: Response) -> ActivityView:
+def create_activity(cloud: TheCloud, by: Organiser, form: ActivityForm, response: Response) -> ActivityView:
     """A new activity; its occurrences are made 60 days ahead."""
     with cloud.writing() as session:
         activity = service.create(session, cloud.change(by), by.scope, form)
@@ -85,7 +85,7 @@ def get_activity(cloud: TheCloud, by: Viewer, activity_id: Id, response: Respons
 
 @activities.put("/{activity_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
 def edit_activity(
-    cloud: TheCloud, by: Operator, activity_id: Id, if_match: IfMatch, form: ActivityForm, response: Response
+    cloud: TheCloud, by: Organiser, activity_id: Id, if_match: IfMatch, form: ActivityForm, response: Response
 ) -> ActivityView:
     """Replace what it is; occurrences whose check-in has opened stay as they were."""
     with cloud.writing() as session:
@@ -96,7 +96,7 @@ def edit_activity(
 
 @activities.delete("/{activity_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
 def cancel_activity(
-    cloud: TheCloud, by: Operator, activity_id: Id, if_match: IfMatch, response: Response
+    cloud: TheCloud, by: Organiser, activity_id: Id, if_match: IfMatch, response: Response
 ) -> ActivityView:
     """Cancel it and what is to come of it; what has been stays."""
     with cloud.writing() as session:
@@ -138,7 +138,7 @@ def get_occurrence(cloud: TheCloud, by: Viewer, activity_id: Id, start: Start) -
 
 
 @occurrences.delete("/{activity_id}/{start}", responses=problems(404, 409))
-def cancel_occurrence(cloud: TheCloud, by: Operator, activity_id: Id, start: Start) -> OccurrenceView:
+def cancel_occurrence(cloud: TheCloud, by: Organiser, activity_id: Id, start: Start) -> OccurrenceView:
     """This date does not take place."""
     with cloud.writing() as session:
         change = cloud.change(by)

@@ -12,7 +12,7 @@ from cloud.attendance.service import CorrectionForm, OccurrenceId
 from cloud.forms import InstantUs
 from cloud.members import service as members
 from cloud.members.service import MemberId
-from cloud.security import Operator, Viewer
+from cloud.security import Organiser, Viewer
 
 attendance = router("/attendance", "attendance")
 corrections = router("/corrections", "attendance")
@@ -86,7 +86,9 @@ def list_attendance(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def export_attendance(cloud: TheCloud, by: Operator, from_at: From = None, until_at: Until = None) -> StreamingResponse:
+def export_attendance(
+    cloud: TheCloud, by: Organiser, from_at: From = None, until_at: Until = None
+) -> StreamingResponse:
     """Attendance in your scope as CSV, newest first."""
     rows = export.rows(cloud.reading, by.scope, from_at, until_at)
     return StreamingResponse(csv_stream.chunks(export.HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
@@ -103,7 +105,7 @@ def list_corrections(
 
 
 @corrections.post("", status_code=201, responses=problems(404, 409))
-def correct_attendance(cloud: TheCloud, by: Operator, form: CorrectionForm) -> CorrectionView:
+def correct_attendance(cloud: TheCloud, by: Organiser, form: CorrectionForm) -> CorrectionView:
     """Add an attendance that no terminal saw, or take away one that is wrong; the record itself stays."""
     with cloud.writing() as session:
         return CorrectionView.model_validate(service.correct(session, cloud.change(by), by.scope, form))

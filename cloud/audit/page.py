@@ -28,11 +28,11 @@ class _Known:
 
 
 def register(shell: Shell) -> None:
-    """`/audit`, for admins, as in the API."""
+    """`/audit`, for admins of the whole tree, as in the API."""
 
     @shell.page(PATH, "audit")
     async def listing(view: View, who: str = "", subject: str = "", cursor: str = "") -> None:
-        view.writable(Role.ADMIN)
+        view.writable(Role.ADMIN, whole=True)
         words = view.words
 
         def read(session: Session, _scope: Scope) -> _Known:

@@ -7,7 +7,7 @@ from fastapi import Query
 from cloud.api import PageOf, Pages, TheCloud, View, router
 from cloud.audit import service
 from cloud.forms import InstantUs, Search
-from cloud.security import Admin
+from cloud.security import WholeAdmin
 
 routes = router("/audit", "audit")
 
@@ -30,7 +30,7 @@ class AuditView(View):
 @routes.get("")
 def list_audit(
     cloud: TheCloud,
-    _by: Admin,
+    _by: WholeAdmin,
     pages: Pages,
     subject: Annotated[Search | None, Query(description="The id of the thing that was changed.")] = None,
     who: Annotated[Search | None, Query(description="The account's name.")] = None,

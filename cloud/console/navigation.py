@@ -7,11 +7,12 @@ from cloud.accounts.service import Role
 
 @dataclass(frozen=True)
 class Place:
-    """An entry of the main menu; its word is `nav.<name>`, shown to whoever may do what `role` may."""
+    """An entry of the main menu; its word is `nav.<name>`, shown to whoever may do what `role` may; `whole`: everywhere."""
 
     name: str
     path: str
     role: Role = Role.VIEWER
+    whole: bool = False
 
 
 PLACES = (
@@ -25,7 +26,7 @@ PLACES = (
 WATCH = (
     Place("alarms", "/alarms"),
     Place("quarantine", "/quarantine"),
-    Place("audit", "/audit", Role.ADMIN),
+    Place("audit", "/audit", Role.ADMIN, whole=True),
 )
 """Below the line: what somebody should look at."""
 

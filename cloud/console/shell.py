@@ -171,7 +171,7 @@ def _menu(view: View, place: str) -> Markup:
     other = view.preferences.language.other
 
     def entry(to: Place) -> Markup | None:
-        if not view.may(to.role):
+        if not view.may(to.role, whole=to.whole):
             return None
         count = {"quarantine": view.frame.quarantined, "alarms": view.frame.alarms}.get(to.name, 0)
         mark = tag("b", words.number(count)) if count else None

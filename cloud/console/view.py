@@ -28,7 +28,7 @@ from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
 from cloud.guard import COOKIE, address_of
 from cloud.overview.service import Frame, Pulse
-from cloud.scope import Scope
+from cloud.scope import EVERYWHERE, Scope
 from cloud.security import check_confirmed, check_role
 
 T = TypeVar("T")
@@ -113,13 +113,13 @@ class View:
 
         return sometimes
 
-    def writable(self, role: Role) -> None:
-        """Forbidden, before anything is shown, for whoever may not do what `role` may."""
-        check_role(self.principal, role)
+    def writable(self, role: Role, *, whole: bool = False) -> None:
+        """Forbidden, before anything is shown, for whoever may not do what `role` may; `whole`: in all branches."""
+        check_role(self.principal, role, whole=whole)
 
-    def may(self, role: Role) -> bool:
+    def may(self, role: Role, *, whole: bool = False) -> bool:
         """Whether to show what needs `role`. It is checked again when it is done."""
-        return self.principal.role.includes(role)
+        return self.principal.role.includes(role) and (self.principal.scope == EVERYWHERE or not whole)
 
     def html(self, content: Markup | str = "", *, on_act: Act | None = None, tag: str = "div", classes: str = "",
              slot: str | None = None) -> ui.html:  # fmt: skip

@@ -13,7 +13,7 @@ from cloud.credentials import cards, issuer_keys, service
 from cloud.credentials.service import Card, IssueForm, RevokeForm
 from cloud.forms import InstantUs
 from cloud.members.service import MemberId
-from cloud.security import Admin, Operator, Viewer
+from cloud.security import Organiser, Viewer, WholeAdmin
 from cloud.terminals.reported import know_issuer_key
 
 credentials = router("/credentials", "credentials")
@@ -73,7 +73,7 @@ def list_credentials(
 
 
 @credentials.post("", status_code=201, responses=problems(404, 409))
-def issue_credential(cloud: TheCloud, by: Operator, form: IssueForm) -> CredentialView:
+def issue_credential(cloud: TheCloud, by: Organiser, form: IssueForm) -> CredentialView:
     """A new card for a member. The first one makes the issuer key."""
     with cloud.writing() as session:
         credential = service.issue(session, cloud.change(by), by.scope, service.issuer_of(cloud.settings), form)
@@ -83,7 +83,7 @@ def issue_credential(cloud: TheCloud, by: Operator, form: IssueForm) -> Credenti
 @credentials.get("/cards", response_class=HTMLResponse, responses=problems(404, 409))
 def print_cards(
     cloud: TheCloud,
-    by: Operator,
+    by: Organiser,
     credential_id: Annotated[
         list[Annotated[str, Query(pattern=r"^[0-9a-f]{16}$")]], Query(min_length=1, max_length=MAX_CARDS)
     ],
@@ -101,7 +101,7 @@ def get_credential(cloud: TheCloud, by: Viewer, credential_id: Id) -> Credential
 
 
 @credentials.post("/{credential_id}/revocation", responses=problems(404))
-def revoke_credential(cloud: TheCloud, by: Operator, credential_id: Id, form: RevokeForm) -> CredentialView:
+def revoke_credential(cloud: TheCloud, by: Organiser, credential_id: Id, form: RevokeForm) -> CredentialView:
     """Revoke it, at once and for ever."""
     with cloud.writing() as session:
         credential = service.revoke(session, cloud.change(by), by.scope, credential_id, form.reason)
@@ -109,14 +109,14 @@ def revoke_credential(cloud: TheCloud, by: Operator, credential_id: Id, form: Re
 
 
 @credentials.get("/{credential_id}/card.png", response_class=Response, responses={**PNG, **problems(404, 409)})
-def get_card_png(cloud: TheCloud, by: Operator, credential_id: Id, with_names: WithName = False) -> Response:
+def get_card_png(cloud: TheCloud, by: Organiser, credential_id: Id, with_names: WithName = False) -> Response:
     """The card as a picture."""
     card = _drawn(cloud, by, [credential_id], with_names)[0]
     return Response(cards.as_png(card), media_type="image/png")
 
 
 @credentials.get("/{credential_id}/card.svg", response_class=Response, responses={**SVG, **problems(404, 409)})
-def get_card_svg(cloud: TheCloud, by: Operator, credential_id: Id, with_names: WithName = False) -> Response:
+def get_card_svg(cloud: TheCloud, by: Organiser, credential_id: Id, with_names: WithName = False) -> Response:
     """The card as a drawing at its true size."""
     card = _drawn(cloud, by, [credential_id], with_names)[0]
     return Response(cards.as_svg(card), media_type="image/svg+xml")
@@ -130,7 +130,7 @@ def list_issuer_keys(cloud: TheCloud, _by: Viewer) -> IssuerKeys:
 
 
 @keys.post("", status_code=201, responses=problems(409))
-def rotate_issuer_key(cloud: TheCloud, by: Admin) -> IssuerKeyView:
+def rotate_issuer_key(cloud: TheCloud, by: WholeAdmin) -> IssuerKeyView:
     """A new key. It is published in the twins now, and signs once every terminal has reported a twin that holds it, or
     when ROOMLINK_ISSUER_KEY_LEAD_DAYS have passed. Cards signed by the one before stay good until they expire.
     """
@@ -141,14 +141,14 @@ def rotate_issuer_key(cloud: TheCloud, by: Admin) -> IssuerKeyView:
 
 
 @keys.post("/{key_id}/signing", responses=problems(404, 409))
-def sign_with_issuer_key(cloud: TheCloud, by: Admin, key_id: KeyId) -> IssuerKeyView:
+def sign_with_issuer_key(cloud: TheCloud, by: WholeAdmin, key_id: KeyId) -> IssuerKeyView:
     """Sign with this key from now on, without waiting: kiosks that have no twin with it refuse its cards until they do."""
     with cloud.writing() as session:
         return IssuerKeyView.model_validate(issuer_keys.sign_with(session, cloud.change(by), key_id))
 
 
 @keys.delete("/{key_id}", responses=problems(404))
-def revoke_issuer_key(cloud: TheCloud, by: Admin, key_id: KeyId) -> IssuerKeyView:
+def revoke_issuer_key(cloud: TheCloud, by: WholeAdmin, key_id: KeyId) -> IssuerKeyView:
     """Trust a key no more: every card that it signed is refused."""
     with cloud.writing() as session:
         return IssuerKeyView.model_validate(issuer_keys.revoke(session, cloud.change(by), key_id))

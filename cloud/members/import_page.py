@@ -22,7 +22,7 @@ def register(shell: Shell) -> None:
 
     @shell.page("/members/import", "members")
     async def import_members(view: View) -> None:
-        view.writable(Role.OPERATOR)
+        view.writable(Role.ORGANISER)
         await _Import(view).show()
 
 
@@ -63,4 +63,4 @@ class _Import(ImportView):
         def apply(session: Session, change: Change, scope: Scope) -> Report:
             return importing.apply(session, change, scope, path, into, report)
 
-        return await self.view.write(Role.OPERATOR, apply)
+        return await self.view.write(Role.ORGANISER, apply)

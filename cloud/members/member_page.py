@@ -145,7 +145,7 @@ class _Detail:
 
     def _actions(self) -> Markup | None:
         words = self.view.words
-        if self.known.erased_at is not None or not self.view.may(Role.OPERATOR):
+        if self.known.erased_at is not None or not self.view.may(Role.ORGANISER):
             return None
         erase = button(words("members.erase"), "erase", kind="danger") if self.view.may(Role.ADMIN) else None
         return join(button(words("page.edit"), "edit"), erase, button(words("members.issue"), "issue", kind="main"))
@@ -197,7 +197,7 @@ class _Detail:
         return say("ok", words("members.in_force"))
 
     def _card_actions(self, card: _Card) -> Markup | None:
-        if card.revoked_at is not None or not self.view.may(Role.OPERATOR):
+        if card.revoked_at is not None or not self.view.may(Role.ORGANISER):
             return None
         words = self.view.words
         address = lists.address("/api/v1/credentials/cards", credential_id=card.id)
@@ -241,7 +241,7 @@ class _Detail:
         async def edit(values: dict[str, str]) -> None:
             form = member_form(values)
             await self.view.write(
-                Role.OPERATOR,
+                Role.ORGANISER,
                 lambda session, change, scope: service.edit(
                     session, change, scope, self.member_id, known.version, form
                 ),
@@ -256,7 +256,7 @@ class _Detail:
         form = IssueForm(member_id=self.member_id)
         issuer = credentials.issuer_of(self.view.cloud.settings)
         await self.view.write(
-            Role.OPERATOR, lambda session, change, scope: credentials.issue(session, change, scope, issuer, form)
+            Role.ORGANISER, lambda session, change, scope: credentials.issue(session, change, scope, issuer, form)
         )
         await self._draw()
 
@@ -270,7 +270,7 @@ class _Detail:
         async def revoke(values: dict[str, str]) -> None:
             form = dialogs.filled(RevokeForm, **values)
             await self.view.write(
-                Role.OPERATOR,
+                Role.ORGANISER,
                 lambda session, change, scope: credentials.revoke(session, change, scope, card_id, form.reason),
             )
             await self._draw()

@@ -31,7 +31,7 @@ def register(shell: Shell) -> None:
     async def listing(view: View, search: str = "", cursor: str = "") -> None:
         words = view.words
         actions = None
-        if view.may(Role.OPERATOR):
+        if view.may(Role.ORGANISER):
             actions = join(
                 button_link("/members/import", words("members.import")),
                 button_link("/api/v1/members/export", words("members.export"), download=True),
@@ -94,7 +94,7 @@ async def _add(view: View) -> None:
     async def add(values: dict[str, str]) -> None:
         form = member_form(values)
         made = await view.write(
-            Role.OPERATOR, lambda session, change, scope: service.create(session, change, scope, form)
+            Role.ORGANISER, lambda session, change, scope: service.create(session, change, scope, form)
         )
         ui.navigate.to(f"{PATH}/{made.id}")
 

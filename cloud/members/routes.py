@@ -24,7 +24,7 @@ from cloud.forms import InstantUs, Search
 from cloud.members import export, importing, service
 from cloud.members.service import MemberForm
 from cloud.organisations.service import OrganisationId
-from cloud.security import Admin, Operator, Viewer
+from cloud.security import Admin, Organiser, Viewer
 from cloud.terminals import files
 from cloud.uploads import CSV_BODY, CsvReport, upload
 
@@ -78,7 +78,7 @@ def list_members(
 
 
 @routes.post("", status_code=201, responses={201: with_etag(), **problems(409)})
-def create_member(cloud: TheCloud, by: Operator, form: MemberForm, response: Response) -> MemberView:
+def create_member(cloud: TheCloud, by: Organiser, form: MemberForm, response: Response) -> MemberView:
     """A new member."""
     with cloud.writing() as session:
         member = service.create(session, cloud.change(by), by.scope, form)
@@ -93,7 +93,7 @@ def create_member(cloud: TheCloud, by: Operator, form: MemberForm, response: Res
 )
 def import_members(
     cloud: TheCloud,
-    by: Operator,
+    by: Organiser,
     file: Uploaded,
     organisation_id: Annotated[OrganisationId, Query(description="For rows that name none.")],
     dry_run: Annotated[bool, Query(description="Only report what would happen.")] = False,
@@ -111,7 +111,7 @@ def import_members(
 
 
 @routes.get("/export", response_class=StreamingResponse, responses={200: CSV})
-def export_members(cloud: TheCloud, by: Operator, organisation_id: InOrganisation = None) -> StreamingResponse:
+def export_members(cloud: TheCloud, by: Organiser, organisation_id: InOrganisation = None) -> StreamingResponse:
     """All members in your scope as CSV."""
     rows = export.rows(cloud.reading, by.scope, organisation_id)
     return StreamingResponse(csv_stream.chunks(export.HEADER, rows), media_type=csv_stream.MEDIA_TYPE)
@@ -128,7 +128,7 @@ def get_member(cloud: TheCloud, by: Viewer, member_id: Id, response: Response) -
 
 @routes.put("/{member_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
 def edit_member(
-    cloud: TheCloud, by: Operator, member_id: Id, if_match: IfMatch, form: MemberForm, response: Response
+    cloud: TheCloud, by: Organiser, member_id: Id, if_match: IfMatch, form: MemberForm, response: Response
 ) -> MemberView:
     """Replace what is known of a member."""
     with cloud.writing() as session:

@@ -22,12 +22,12 @@ from cloud.audit.service import Change, note, state
 from cloud.bulk import IN_CHUNK, chunks
 from cloud.counters import Counts, advance
 from cloud.database import next_version
-from cloud.errors import Conflict, Forbidden, Unauthenticated, Unfit
+from cloud.errors import Conflict, Fault, Forbidden, Invalid, Unauthenticated, Unfit
 from cloud.forms import Form, Sentence
 from cloud.paging import Found, Paging, find, get_one
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomId
-from cloud.scope import Scope
+from cloud.scope import EVERYWHERE, Scope
 from cloud.templates import merging
 from cloud.templates.merging import Given
 from cloud.terminals.models import Terminal
@@ -324,6 +324,9 @@ def _check(session: Session, scope: Scope, form: TerminalForm) -> None:
     merging.check(form.profile, form.settings)
     if form.room_id is not None:
         rooms.get(session, scope, form.room_id)
+    elif scope != EVERYWHERE:
+        fault = Fault("body.room_id", "must be in your branch", "out_of_scope")
+        raise Invalid("A terminal of yours stands in a room of your branch.", [fault], code="room_needed")
 
 
 def _hasher() -> PasswordHasher:

@@ -105,9 +105,9 @@ def settle(engine: Engine) -> Town:
     now = datetime.now(UTC)
     change = Change("test", now)
     with transaction(engine) as session:
-        accounts.create_account(session, change, "operator", PASSWORD, Role.OPERATOR)
-        accounts.create_account(session, change, "viewer", PASSWORD, Role.VIEWER)
-        accounts.create_account(session, change, "admin", PASSWORD, Role.ADMIN)
+        accounts.create_account(session, change, EVERYWHERE, "operator", PASSWORD, Role.OPERATOR)
+        accounts.create_account(session, change, EVERYWHERE, "viewer", PASSWORD, Role.VIEWER)
+        accounts.create_account(session, change, EVERYWHERE, "admin", PASSWORD, Role.ADMIN)
         form = OrganisationForm(name="样例街道", name_en="Sample District")
         organisation = organisations.create(session, change, EVERYWHERE, form).id
         below = OrganisationForm(name="样例社区", name_en="Sample Community", parent_id=organisation)

@@ -246,10 +246,10 @@ def test_a_disabled_users_open_page_is_led_away_and_its_socket_ends_within_secon
         page = visitor.go("/")
         with transaction(stack.town.engine) as session:
             account = accounts.account_named(session, "viewer")
-            accounts.edit_account(session, Change("admin", datetime.now(UTC)), account.id, enabled=False)
+            accounts.edit_account(session, Change("admin", datetime.now(UTC)), EVERYWHERE, account.id, enabled=False)
         expect(page).to_have_url(re.compile("/sign-in"), timeout=10_000)
     with transaction(stack.town.engine) as session:
-        accounts.edit_account(session, Change("admin", datetime.now(UTC)), account.id, enabled=True)
+        accounts.edit_account(session, Change("admin", datetime.now(UTC)), EVERYWHERE, account.id, enabled=True)
 
 
 def test_a_socket_that_ignores_the_sign_out_is_cut(stack: Stack, browser: Browser) -> None:

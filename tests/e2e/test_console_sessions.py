@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from cloud.accounts import service as accounts
 from cloud.accounts import sessions
+from cloud.accounts.service import Principal, Role
 from cloud.audit import service as audit
 from cloud.clock import utc_now
 from cloud.database import transaction
@@ -103,6 +104,7 @@ def test_a_page_that_only_shows_what_is_new_is_led_away_when_its_session_has_res
         page = visitor.go("/")
         with transaction(stack.town.engine) as session:
             account = accounts.account_named(session, "viewer")
-            for each in sessions.sessions(session, account.id, utc_now(), Paging(50)).rows:
+            whose = Principal(account.id, account.name, Role.VIEWER)
+            for each in sessions.sessions(session, whose, utc_now(), Paging(50)).rows:
                 each.idle_until_at = utc_now()
         expect(page).to_have_url(re.compile("/sign-in"), timeout=10_000)

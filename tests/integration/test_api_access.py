@@ -151,8 +151,11 @@ def test_an_entry_says_from_which_address_and_what_was_so_before(office: Office)
         client.patch(f"/api/v1/accounts/{made['id']}", json=edit, headers=etag(1) | {"X-Forwarded-For": "192.0.2.7"})
         edited, created = client.get("/api/v1/audit", params={"subject": made["id"]}).json()["items"]
     assert (created["address"], created["before"]) == ("127.0.0.1", None)
-    assert (edited["address"], edited["before"]) == ("192.0.2.7", {"role": "viewer", "enabled": True})
-    assert edited["detail"] == {"role": "operator", "enabled": True, "password": False}
+    assert (edited["address"], edited["before"]) == (
+        "192.0.2.7",
+        {"role": "viewer", "enabled": True, "organisation_id": None},
+    )
+    assert edited["detail"] == {"role": "operator", "enabled": True, "organisation_id": None, "password": False}
     assert len(edited["hash"]) == len(edited["prev"]) == 64
 
 

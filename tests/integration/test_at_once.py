@@ -15,6 +15,7 @@ from cloud.clock import utc_now
 from cloud.database import transaction
 from cloud.errors import Conflict
 from cloud.keybox import KeyBox
+from cloud.scope import EVERYWHERE
 from tests.town import Town
 
 TOGETHER_S = 1.0
@@ -25,14 +26,15 @@ def test_two_admins_cannot_end_each_other_at_once(town: Town) -> None:
     change = Change("test", utc_now())
     with transaction(town.engine) as session:
         admins = [
-            service.create_account(session, change, f"admin-{n}", "correct-horse-9", Role.ADMIN).id for n in (1, 2)
+            service.create_account(session, change, EVERYWHERE, f"admin-{n}", "correct-horse-9", Role.ADMIN).id
+            for n in (1, 2)
         ]
     both = Barrier(2)
 
     def demote(account: str) -> str:
         try:
             with transaction(town.engine) as session:
-                service.edit_account(session, change, account, role=Role.VIEWER)
+                service.edit_account(session, change, EVERYWHERE, account, role=Role.VIEWER)
                 with suppress(BrokenBarrierError):
                     both.wait(TOGETHER_S)
         except Conflict as error:

@@ -119,8 +119,8 @@ def test_an_account_edited_on_an_older_version_is_stale_and_the_last_admin_stays
     change = Change("test", datetime.now(UTC))
     with transaction(town.engine) as session:
         admin = accounts.account_named(session, "admin")
-        accounts.edit_account(session, change, admin.id, password=accounts.random_password(), version=1)
+        accounts.edit_account(session, change, EVERYWHERE, admin.id, password=accounts.random_password(), version=1)
         with pytest.raises(Stale):
-            accounts.edit_account(session, change, admin.id, role=Role.VIEWER, version=1)
+            accounts.edit_account(session, change, EVERYWHERE, admin.id, role=Role.VIEWER, version=1)
     with pytest.raises(Conflict), transaction(town.engine) as session:
-        accounts.edit_account(session, change, admin.id, role=Role.VIEWER, version=2)
+        accounts.edit_account(session, change, EVERYWHERE, admin.id, role=Role.VIEWER, version=2)

@@ -33,7 +33,9 @@ def test_every_action_of_the_console_names_the_role_of_the_table() -> None:
 
 
 def test_a_menu_shows_a_page_to_those_who_may_see_it() -> None:
-    assert {place.path: str(place.role) for place in (*PLACES, *WATCH, *KEEP)}.items() <= PAGES.items()
+    assert {
+        place.path: f"{place.role}{'-whole' * place.whole}" for place in (*PLACES, *WATCH, *KEEP)
+    }.items() <= PAGES.items()
 
 
 def test_the_console_opens_no_transaction_but_through_its_view() -> None:
@@ -65,7 +67,7 @@ def rule_of(route: APIRoute) -> str:
     if not rules:
         return "open"
     (rule,) = rules
-    return f"{rule.role}{'-confirmed' * rule.confirmed}{'-or-token' * rule.tokens}"
+    return f"{rule.role}{'-whole' * rule.whole}{'-confirmed' * rule.confirmed}{'-or-token' * rule.tokens}"
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
@@ -144,4 +146,5 @@ def _role(call: ast.Call) -> str:
     assert len(roles) <= 1, said
     if not roles:
         return "viewer" if _method(call) == "read" else "none"
-    return roles[0] + ("-confirmed" if any(each.arg == "confirmed" for each in call.keywords) else "")
+    asked = {each.arg for each in call.keywords}
+    return roles[0] + "".join(f"-{each}" for each in ("whole", "confirmed") if each in asked)
