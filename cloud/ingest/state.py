@@ -150,9 +150,7 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     turn = _Turn(dict(standings), _boots(bulk, heard.states))
     turn.marks |= {each: {LOOPS} for each in heard.looping & standings.keys()}
     for each in chain.from_iterable(heard.states.values()):
-        if (
-            each.terminal in standings and each.payload
-        ):  # empty is how MQTT deletes a retained message (3.3.1.3): no news
+        if each.terminal in standings and each.payload:  # an empty one deletes a retained message (MQTT 5, 3.3.1.3)
             turn.apply(each)
             if heard.live.get(each.terminal, -1) >= each.at:
                 turn.waiting.pop(each.terminal, None)
@@ -163,8 +161,8 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", births)
     presence_log.note(bulk, turn.changes)
     if turn.marks:
-        at = [*(states[-1].at for states in heard.states.values()), *(at for _, at in heard.reported.values())]
-        alarm.mark(bulk, turn.marks, max(at))
+        times = [*(states[-1].at for states in heard.states.values()), *(at for _, at in heard.reported.values())]
+        alarm.mark(bulk, turn.marks, max(times))
     return Written(frozenset(turn.born), _write_reported(bulk, heard.reported, standings), turn.waiting)
 
 

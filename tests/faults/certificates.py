@@ -134,13 +134,13 @@ class ByCertificate:
         with transaction(engine) as session:
             older = text("UPDATE certificates SET created_at = created_at - :day WHERE terminal_id = :terminal")
             session.execute(older, {"day": A_DAY_US, "terminal": kiosk.name})
-            issuer = authorities.needed(session)
+            issuer = authorities.needed(session, now)
             opened = authorities.opened(issuer, KeyBox(ledger.key_file))
             made = authority.make_terminal(opened, kiosk.name, known.signer.public_key, now - A_DAY, lasts)
             issuing.keep(session, issuer, made, CertificateKind.TERMINAL, now, kiosk.name)
             pem = made.public_bytes(Encoding.PEM) + issuer.certificate.encode()
         engine.dispose()
-        identity.keep_certificate(kiosk.identity, pem)
+        identity.keep_renewal(known, pem, known.claim.broker)
         return made.serial_number
 
     @staticmethod

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from cloud.audit.service import Change
 from cloud.certificates import issuing
@@ -17,7 +18,7 @@ from cloud.database import transaction
 from cloud.keybox import KeyBox
 from cloud.scope import EVERYWHERE
 from cloud.terminals import service as terminals
-from cloud.terminals.service import NewTerminalForm, TerminalSettings
+from cloud.terminals.service import NewTerminalForm
 from demo.world import Api, text_of
 from edge import identity
 from edge.claim import claim
@@ -46,7 +47,7 @@ def settle(service: Service, disks: Path, count: int, claimed: int, members: int
     api = service.api()
     rooms, cards = _rooms(api, max(1, count // PER_ROOM)), _cards(api, members, say)
     names = [f"kiosk-{number:05d}" for number in range(1, count + 1)]
-    settings = TerminalSettings(language="en", health_every_s=health_s, resend_timeout_s=20.0)
+    settings: dict[str, Any] = {"language": "en", "health_every_s": health_s, "resend_timeout_s": 20.0}
     forms = [
         NewTerminalForm(id=name, room_id=rooms[at % len(rooms)], settings=settings) for at, name in enumerate(names)
     ]
