@@ -1,6 +1,7 @@
 """Alarms: rules with those that everybody needs, alarms, what happened to them, and the newest health of each terminal."""
 
 import time
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +11,7 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-BUILT_IN = (
+BUILT_IN: tuple[dict[str, Any], ...] = (
     {
         "name": "终端离线", "name_en": "Terminal offline", "kind": "absence", "severity": "critical", "for_s": 300,
         "todo": "看电源和网络。签到照常，记录留在终端，恢复后自动上传。",
@@ -106,7 +107,7 @@ BUILT_IN = (
 )  # fmt: skip
 """Of each rule what differs from `_PLAIN`."""
 
-_PLAIN = {
+_PLAIN: dict[str, Any] = {
     "enabled": True, "organisation_id": None, "room_id": None, "terminal_kind": None, "metric": None, "compare": None,
     "level": None, "clear_level": None, "for_s": 0, "clear_for_s": 0, "days": None, "wanted": None, "mark": None,
     "version": 1, "deleted_at": None,
