@@ -172,7 +172,9 @@ def snooze(session: Session, change: Change, scope: Scope, alarm_id: str, form: 
     if form.until_at is not None and not change.at < form.until_at <= change.at + LONGEST_SNOOZE:
         says = f"must lie ahead, by {LONGEST_SNOOZE.days} days at most"
         raise Invalid(
-            "The alarm is not put to sleep.", [Fault("body.until_at", says, "snooze_span", {"n": LONGEST_SNOOZE.days})]
+            "The alarm is not put to sleep.",
+            [Fault("body.until_at", says, "snooze_span", {"n": LONGEST_SNOOZE.days})],
+            code="not_snoozed",
         )
     alarm.snoozed_until_at, alarm.snoozed_by = form.until_at, change.who if form.until_at else None
     kind = EventKind.SNOOZED if form.until_at else EventKind.WOKEN

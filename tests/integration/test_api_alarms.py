@@ -300,3 +300,17 @@ def test_windows_of_a_branch_stay_in_it(office: Office, place: JSON) -> None:
             windows.end(session, change, here, over_all.id)
         assert [each.id for each in windows.of_terminal(session, place["terminal"], place["room"], here.path, now)]
         session.rollback()
+
+
+def test_there_may_be_only_so_many(
+    client: httpx.Client, office: Office, place: JSON, alarm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ruling, "MOST_RULES", 16)
+    monkeypatch.setattr(windows, "MOST_WINDOWS", 0)
+    monkeypatch.setattr(service, "MOST_COMMENTS", 1)
+    assert "16 rules" in post(client, "/alarm-rules", 409, **(THRESHOLD | {"room_id": place["room"]}))["detail"]
+    now = to_us(office.now())
+    window = {"room_id": place["room"], "starts_at": now, "ends_at": now + HOUR_US, "reason": "Painters"}
+    assert client.post("/api/v1/maintenance-windows", json=window).status_code == 409
+    post(client, f"/alarms/{alarm}/comments", 200, comment="The first")
+    post(client, f"/alarms/{alarm}/comments", 409, comment="The second")
