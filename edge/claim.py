@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -164,13 +164,18 @@ def _keep(folder: Path, claimed: Claimed, url: str) -> None:
     )
     certificates = b"".join(each.public_bytes(Encoding.PEM) for each in claimed.certificates())
     root = claimed.root_certificate().public_bytes(Encoding.PEM)
-    desired = None if claimed.desired is None else json.dumps(claimed.desired, ensure_ascii=False).encode()
+    desired = None if claimed.desired is None else _encoded(claimed.desired)
     try:
         identity.keep_claim(folder, told, certificates, root, desired)
     except OSError as error:
         raise EdgeError(
             f"The certificate cannot be kept in {folder} ({error.strerror}). Make room, and claim again with a new code."
         ) from None
+
+
+def _encoded(desired: dict[str, Any]) -> bytes:
+    """Without a blank, as the broker would give it: one of the most bytes that are allowed must not grow."""
+    return json.dumps(desired, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _told(folder: Path, claimed: Claimed) -> Claiming:

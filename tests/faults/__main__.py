@@ -91,7 +91,7 @@ def _round(now: Round, number: int, options: argparse.Namespace) -> float:
     backs_up = restore_cloud in (options.draw or FAULTS)
     _say(f"round {number}: {', '.join(fault.__name__ for fault in drawn)}")
     now.is_alone = len(drawn) == 1
-    heals = [(fault.__name__ in NEED_CLOUD, fault(now)) for fault in drawn]
+    heals = [(_turn(fault), fault(now)) for fault in drawn]
     _pass(now.chance.uniform(0.3, 2.0))
     heals.reverse()
     heals.sort(key=itemgetter(0))
@@ -106,6 +106,11 @@ def _round(now: Round, number: int, options: argparse.Namespace) -> float:
     return recovery_s
 
 
+def _turn(fault: Fault) -> int:
+    """When it is healed."""
+    return HEALED_LAST.index(fault.__name__) + 1 if fault.__name__ in HEALED_LAST else 0
+
+
 def _draw(now: Round) -> list[Fault]:
     drawn: list[Fault] = []
     faults = FAULTS + (CERTIFICATE_FAULTS if now.stack.certificates else ())
@@ -117,8 +122,8 @@ def _draw(now: Round) -> list[Fault]:
 
 CERTIFICATES = frozenset({"renew_certificate", "revoke_terminal", "rotate_authority"})
 DISKS = CERTIFICATES | {"kill_agent", "fill_disk", "roll_back_disk", "clone_disk", "wipe_disk"}
-NEED_CLOUD = CERTIFICATES | {"roll_back_disk", "wipe_disk"}
-"""They are healed last: a terminal is let in by the cloud."""
+HEALED_LAST = ("rotate_authority", "revoke_terminal", "roll_back_disk", "wipe_disk", "renew_certificate")
+"""In this order: the cloud lets a terminal in, and renews nothing for one that is shut out."""
 CLOUDS = frozenset({"kill_cloud", "kill_database", "fill_cloud_disk", "fail_series", "restore_cloud", "add_worker"})
 BROKERS = frozenset({"kill_broker", "wipe_broker"})
 

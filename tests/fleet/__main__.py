@@ -28,9 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="fleet-", dir=ROOT / "var", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         figures = Drive(Path(folder), plan, _say).run()
-    options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures), flush=True)
+        options.to.parent.mkdir(parents=True, exist_ok=True)
+        options.to.write_text(json.dumps(figures, indent=2) + "\n")
+        print(json.dumps(figures), flush=True)
+        _say("taking the disks of the terminals away")
     return 0 if figures["lost"] == figures["duplicates"] == 0 and figures["connected"] == plan.terminals else 1
 
 

@@ -82,20 +82,18 @@ class Drive:
         actions.start()
         self._connect(watch, began.at_s)
         self._get_ready(watch, began.at_s)
-        connected, batches = meter.spent(), _batches(service)
+        connected, batches, ledger = meter.spent(), _batches(service), _ledger_bytes(service)
         self._hold(watch, "steady", self.plan.steady_s)
-        steady = meter.spent()
-        batches_per_s = (_batches(service) - batches) / (steady.at_s - connected.at_s)
+        steady, batches = meter.spent(), _batches(service) - batches
         self._costs(meter, began, connected, steady)
-        self._costs_each(before_mb, batches_per_s)
+        self._costs_each(before_mb, batches / (steady.at_s - connected.at_s))
+        self.figures["costs"]["ledger_bytes_a_batch"] = (_ledger_bytes(service) - ledger) // max(1, batches)
         self._cut(service, watch, crowds[0])
         returned = meter.spent()
         self.figures["cpu"]["cut_and_return"] = returned.cores_since(steady)
         actions.stop()
         self._drain(watch, crowds)
         watch.stop()
-        for crowd in crowds:
-            crowd.process.stop()
         self._conclude(service, watch, actions, crowds)
 
     def _wait_for_twins(self, service: Service) -> None:
@@ -207,7 +205,6 @@ class Drive:
             "console_action_ms": actions.figures(),
             "console_p95_ms": actions.by_action(),
             "console_refused": actions.refused[:20],
-            "ledger_bytes_a_batch": _ledger_bytes(service) // max(1, _batches(service)),
             "plan": asdict(self.plan),
         }
 

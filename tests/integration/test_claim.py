@@ -64,6 +64,14 @@ def test_claimed_machine_is_a_terminal_and_needs_no_settings_file(machine: Machi
     assert cloud.asked == ["POST /api/v1/enrolment/claims/owner", "POST /api/v1/enrolment/claims"]
 
 
+def test_first_twin_is_kept_in_as_many_bytes_as_it_came(machine: Machine, pki: Pki) -> None:
+    """With a blank more it could be larger than a twin may be."""
+    with EnrolmentDouble(pki, desired={"v": 1, "version": [1, 1], "language": "zh"}) as cloud:
+        machine.claim(cloud.url)
+    kept = (machine.settings().identity_dir / identity.DESIRED).read_bytes()
+    assert kept == b'{"v":1,"version":[1,1],"language":"zh"}'
+
+
 @pytest.mark.parametrize("typed", ["7k3qx-9m2tb", "7K3QX 9M2TB", " 7k3qx9m2tb "])
 def test_code_may_be_typed_as_people_do(typed: str, machine: Machine, pki: Pki) -> None:
     with EnrolmentDouble(pki) as cloud:
