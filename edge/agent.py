@@ -47,11 +47,7 @@ class Agent:
         with contextlib.suppress(OSError):  # the outbox says what is wrong with the disk
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
-        self.clock = Clock(
-            trusted=settings.clock_trusted,
-            marker=settings.data_dir / "clock-synced",
-            offset_file=settings.clock_offset_file,
-        )
+        self.clock = clock_of(settings)
         self._membership = Membership(settings, self.clock) if settings.has_certificate else None
         self.outbox = Outbox.open(
             settings.outbox_file,
@@ -173,6 +169,12 @@ class Agent:
         from edge.kiosk.app import KioskApp
 
         return KioskApp(self.outbox, self.twin, self.uplink_status, self.clock, self.settings)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The terminal's clock."""
+    marker = settings.data_dir / "clock-synced"
+    return Clock(trusted=settings.clock_trusted, marker=marker, offset_file=settings.clock_offset_file)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -51,10 +51,11 @@ class TwinFacts:
 
 
 class Lookups:
-    """The caches."""
+    """The caches. `shut_out`: disabled terminals and revoked certificates count like any other, as an operator has decided."""
 
-    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic, *, shut_out: bool = False) -> None:
         self._monotonic_s = monotonic_s
+        self._shut_out = shut_out
         self._terminals: dict[str, tuple[float, TerminalFacts | None]] = {}
         self._twins: dict[tuple[int, int], TwinFacts] = {}
         self._read_keys: dict[str, EllipticCurvePublicKey] = {}
@@ -69,8 +70,9 @@ class Lookups:
             terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal, {}))
             for terminal, kind, room, organisation in bulk.rows_in(
                 "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
-                "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
+                "LEFT JOIN rooms r ON r.id = t.room_id WHERE (t.enabled OR ?) AND t.id IN",
                 stale,
+                (self._shut_out,),
             )
         }
         for each in stale:
@@ -84,9 +86,10 @@ class Lookups:
         """Of those that were claimed. A key is read once from its certificate, which never changes."""
         keys: dict[str, dict[str, EllipticCurvePublicKey]] = {}
         for terminal, key_id, certificate in bulk.rows_in(
-            "SELECT terminal_id, key_id, certificate FROM certificates WHERE kind = 'terminal' AND revoked_at IS NULL "
+            "SELECT terminal_id, key_id, certificate FROM certificates WHERE kind = 'terminal' AND (revoked_at IS NULL OR ?) "
             "AND terminal_id IN",
             terminals,
+            (self._shut_out,),
         ):
             if key_id not in self._read_keys:
                 self._read_keys[key_id] = _key_of(certificate)
