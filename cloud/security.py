@@ -63,6 +63,8 @@ def check_confirmed(principal: Principal, now: datetime, *, tokens: bool = False
 Viewer = Annotated[Principal, Depends(Rule(Role.VIEWER))]
 Operator = Annotated[Principal, Depends(Rule(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Rule(Role.ADMIN))]
+ConfirmedViewer = Annotated[Principal, Depends(Rule(Role.VIEWER, confirmed=True, tokens=True))]
+"""Anybody whose password was typed again, or an API token."""
 ConfirmedAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, confirmed=True, tokens=True))]
 """An admin whose password was typed again, or an admin's API token."""
 

@@ -94,10 +94,10 @@ viewer                    POST /api/v1/session/confirmation
 viewer                    GET /api/v1/sessions
 viewer                    DELETE /api/v1/sessions/{session_id}
 admin                     GET /api/v1/accounts
-admin                     POST /api/v1/accounts
-admin                     PATCH /api/v1/accounts/{account_id}
+admin-confirmed-or-token  POST /api/v1/accounts
+admin-confirmed-or-token  PATCH /api/v1/accounts/{account_id}
 viewer                    GET /api/v1/tokens
-viewer                    POST /api/v1/tokens
+viewer-confirmed-or-token POST /api/v1/tokens
 viewer                    DELETE /api/v1/tokens/{token_id}
 admin                     GET /api/v1/audit
 open                      GET /healthz
@@ -131,13 +131,13 @@ viewer    /terminals/{terminal_id}
 ACTIONS: Final = _table("""
 admin            accounts/page.py register.listing writable
 admin            accounts/page.py _Accounts._draw read
-admin            accounts/page.py _Accounts._add.add write
-admin            accounts/page.py _Accounts._edit.edit write
-admin            accounts/page.py _Accounts._password.renew write
+admin-confirmed  accounts/page.py _Accounts._add.add write
+admin-confirmed  accounts/page.py _Accounts._edit.edit write
+admin-confirmed  accounts/page.py _Accounts._password.renew write
 viewer           accounts/session_page.py _Sessions._draw read
 viewer           accounts/session_page.py _Sessions._end.end write
 viewer           accounts/token_page.py _Tokens._draw read
-viewer           accounts/token_page.py _Tokens._add.add write
+viewer-confirmed accounts/token_page.py _Tokens._add.add write
 viewer           accounts/token_page.py _Tokens._revoke.revoke write
 operator         activities/activity_dialogs.py edit.save write
 viewer           activities/activity_dialogs.py edit.save read

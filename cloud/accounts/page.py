@@ -98,7 +98,9 @@ class _Accounts:
             name = dialogs.filled(AccountName, name=values.get("name", "")).name
             role = dialogs.filled(AccountEdit, role=values.get("role")).role or Role.VIEWER
             await self.view.write(
-                Role.ADMIN, lambda session, change, _: service.create_account(session, change, name, password, role)
+                Role.ADMIN,
+                lambda session, change, _: service.create_account(session, change, name, password, role),
+                confirmed=True,
             )
             await self._draw()
             self._tell(name, password)
@@ -120,6 +122,7 @@ class _Accounts:
                 lambda session, change, _: service.edit_account(
                     session, change, account.id, role=form.role, enabled=form.enabled, version=account.version
                 ),
+                confirmed=True,
             )
             await self._draw()
 
@@ -136,6 +139,7 @@ class _Accounts:
                 lambda session, change, _: service.edit_account(
                     session, change, account.id, password=password, version=account.version
                 ),
+                confirmed=True,
             )
             await self._draw()
             self._tell(account.name, password)

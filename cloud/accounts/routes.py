@@ -11,7 +11,7 @@ from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, 
 from cloud.errors import Forbidden, Unauthenticated
 from cloud.forms import Form, InstantUs, Name
 from cloud.guard import COOKIE, origin_of, set_session
-from cloud.security import Admin, Viewer
+from cloud.security import Admin, ConfirmedAdmin, ConfirmedViewer, Viewer
 
 routes = router("", "accounts")
 
@@ -179,8 +179,11 @@ def list_accounts(cloud: TheCloud, _by: Admin, pages: Pages) -> PageOf[AccountVi
 
 
 @routes.post("/accounts", status_code=201, responses={201: with_etag(), **problems(409)})
-def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Response) -> AccountView:
-    """A new account."""
+def create_account(cloud: TheCloud, by: ConfirmedAdmin, body: AccountBody, response: Response) -> AccountView:
+    """A new account.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     with cloud.writing() as session:
         account = service.create_account(
             session, cloud.change(by), body.name, body.password.get_secret_value(), body.role
@@ -191,9 +194,12 @@ def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Resp
 
 @routes.patch("/accounts/{account_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
 def edit_account(
-    cloud: TheCloud, by: Admin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
+    cloud: TheCloud, by: ConfirmedAdmin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
 ) -> AccountView:
-    """Change role, standing or password; ends the account's sessions."""
+    """Change role, standing or password; ends the account's sessions.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     password = body.password.get_secret_value() if body.password else None
     with cloud.writing() as session:
         account = service.edit_account(
@@ -218,8 +224,11 @@ def list_tokens(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[TokenView]:
 
 
 @routes.post("/tokens", status_code=201)
-def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
-    """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that."""
+def create_token(cloud: TheCloud, by: ConfirmedViewer, body: TokenBody) -> NewTokenView:
+    """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an API token needs not.
+    """
     with cloud.writing() as session:
         account = service.get_account(session, by.account_id)
         token, secret = service.create_token(
