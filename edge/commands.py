@@ -137,6 +137,7 @@ class Commands:
         if action is None:
             self._say(kept, CommandWord.FAILED, "unknown_command", f"This terminal does not know {kept.name}.")
             return
+        kept = kept._replace(boot=self._clock.boot, process=self._process)  # what comes after is proved against these
         self._say(kept, CommandWord.RUNNING)
         try:
             results = action(json.loads(kept.arguments))

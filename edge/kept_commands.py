@@ -1,6 +1,7 @@
 """The commands that a terminal was given, as rows of the outbox's file: so that none is carried out twice.
 
-Called by the outbox, inside its transactions. Ids are kept for KEEP_US, longer than any command lasts.
+Called by the outbox, inside its transactions. Ids are kept for KEEP_US by the cloud's own time, which deadlines are told in: a
+terminal's clock that is far ahead makes it forget none.
 """
 
 import sqlite3
@@ -17,7 +18,8 @@ UNFINISHED: Final = ("accepted", "running")
 
 
 class KeptCommand(NamedTuple):
-    """One row. `deadline_mono_ms` holds within `boot` only; `process` is the agent's run that accepted it."""
+    """One row. `deadline_mono_ms` holds within `boot` only. `boot` and `process`, the agent's run, are those in which it was
+    accepted, and once it is running those in which it was begun."""
 
     id: str
     name: str
@@ -31,15 +33,16 @@ class KeptCommand(NamedTuple):
 
 
 def keep(connection: sqlite3.Connection, commands: Sequence[KeptCommand]) -> None:
-    """Insert, or note the new state; what is older than any command lasts goes."""
+    """Insert, or note what has become of it; what was over long before the newest one goes."""
     if not commands:
         return
     connection.executemany(
-        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
+        "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+        " boot = excluded.boot, process = excluded.process",
         commands,
     )
-    oldest_us = max(each.at_us for each in commands) - KEEP_US
-    connection.execute("DELETE FROM commands WHERE at < ? AND state NOT IN (?, ?)", (oldest_us, *UNFINISHED))
+    oldest_us = max(each.deadline_at_us for each in commands) - KEEP_US
+    connection.execute("DELETE FROM commands WHERE deadline_at < ? AND state NOT IN (?, ?)", (oldest_us, *UNFINISHED))
 
 
 def is_known(connection: sqlite3.Connection, command_id: str) -> bool:

@@ -161,6 +161,47 @@ def test_reboot_that_did_not_happen_is_interrupted(file: Path, clock: SteppedClo
     outbox.close()
 
 
+def test_reboot_is_proved_by_a_boot_after_it_was_begun_and_not_after_it_was_accepted(
+    file: Path, clock: SteppedClock
+) -> None:
+    outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
+    Commands(outbox, clock, {}).receive(encode(command(clock, "reboot")), 600)
+    clock.boot = str(uuid.uuid4())  # the power was cut before it was begun
+    commands = running(outbox, clock, {"reboot": _ends})
+    assert ended(outbox, 2)
+    commands.stop()
+    running(outbox, clock, {}).stop()  # the agent ended, and the machine did not
+    assert words(outbox)[-1] == ("failed", "interrupted")
+    outbox.close()
+
+
+def test_clock_that_is_far_ahead_makes_it_forget_no_id(outbox: Outbox, clock: SteppedClock) -> None:
+    done = list[Arguments]()
+    commands = running(outbox, clock, {"note": noting(done)})
+    first, second = encode(command(clock)), encode(command(clock))
+    commands.receive(first, 600)
+    assert ended(outbox, 3)
+    clock.quality = lambda: Clock.UNSET  # type: ignore[method-assign]
+    clock.set_wall(clock.now_us() + 400 * 86_400_000_000)
+    commands.receive(second, 600)
+    assert ended(outbox, 6)
+    commands.receive(first, 600)
+    commands.stop()
+    assert (len(done), len(words(outbox))) == (2, 6)
+
+
+def test_ids_of_long_ago_are_forgotten_and_what_is_unfinished_is_not(outbox: Outbox, clock: SteppedClock) -> None:
+    commands = running(outbox, clock, {"note": lambda _: {}})
+    old = command(clock)
+    commands.receive(encode(old), 600)
+    assert ended(outbox, 3)
+    clock.step(42 * 86_400)
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert not outbox.knows_command(old.id)
+
+
 def test_accepted_command_is_carried_out_after_a_restart(file: Path, clock: SteppedClock) -> None:
     outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
     Commands(outbox, clock, {}).receive(encode(command(clock)), 600)
