@@ -25,6 +25,7 @@ from cloud.certificates import routes as certificates
 from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
 from cloud.commands import routes as commands
+from cloud.commands import upload_routes
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
 from cloud.errors import NotFound
@@ -52,6 +53,7 @@ FEATURES: tuple[APIRouter, ...] = (
     ingest.routes,
     terminals.routes,
     commands.routes,
+    upload_routes.routes,
     certificates.routes,
     certificates.enrolment,
     accounts.routes,

@@ -99,6 +99,7 @@ def _settings_of(options: argparse.Namespace) -> "Settings":
 
 
 def _run(options: argparse.Namespace) -> int:
+    from edge import own_log
     from edge.agent import Agent
 
     stop = stop_at_signal()
@@ -107,6 +108,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     log_to_stderr(settings.log_level)
     agent = Agent(settings)
+    own_log.keep(settings.data_dir)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
     while not stop.is_set() and not agent.ended_for_restart.is_set():

@@ -8,7 +8,7 @@ Called by the link (receive, reported), the kiosk (current, roster, revoked) and
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,6 +65,7 @@ class TwinStore:
         self._in_force: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._to_report = True
+        self._told: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> None:
@@ -114,6 +115,12 @@ class TwinStore:
             self._take(desired)
         return desired.version[0]
 
+    def tell(self, settings: Mapping[str, str]) -> None:
+        """Report these settings, too: what is in force here by other means than the twin."""
+        with self._lock:
+            self._told = dict(settings)
+        self._to_report = True
+
     def connected(self) -> None:
         """A connection begins: the broker may have lost what was reported."""
         self._to_report = True
@@ -127,7 +134,8 @@ class TwinStore:
             wanted = {kind: reference.sha256 for kind, reference in self.wanted().items()}
             applied = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
             problems = [f"{kind}: {problem}"[:200] for kind, problem in sorted(self._problems.items())]
-        return encode(Reported(version=self.version, applied=applied, problems=problems))
+            settings = self._told
+        return encode(Reported(version=self.version, applied=applied, problems=problems, settings=settings))
 
     # --- for the fetcher ------------------------------------------------------------------------------------------
 

@@ -78,9 +78,14 @@ terminal                  GET /api/v1/terminals/{terminal_id}/files/{sha256}
 operator                  POST /api/v1/terminals/{terminal_id}/commands
 operator                  POST /api/v1/command-bulks
 viewer                    GET /api/v1/command-bulks/{bulk}
+viewer                    GET /api/v1/command-bulks
+operator                  POST /api/v1/command-bulks/{bulk}/cancel
 viewer                    GET /api/v1/commands
 viewer                    GET /api/v1/commands/{command_id}
 operator                  POST /api/v1/commands/{command_id}/cancel
+terminal                  PUT /api/v1/terminals/{terminal_id}/uploads/{command_id}
+operator                  GET /api/v1/terminals/{terminal_id}/uploads
+operator                  GET /api/v1/terminals/{terminal_id}/uploads/{command_id}
 operator                  POST /api/v1/terminals/{terminal_id}/claim-code
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/revoke
 viewer                    GET /api/v1/terminals/{terminal_id}/certificates
@@ -123,6 +128,8 @@ viewer    /
 viewer    /quarantine
 viewer    /quarantine/{held_id}
 viewer    /rooms
+viewer    /commands
+viewer    /commands/{bulk_id}
 viewer    /terminals
 viewer    /terminals/{terminal_id}
 """)
@@ -154,6 +161,12 @@ admin            audit/page.py register.listing writable
 admin            audit/page.py register.listing read
 operator         certificates/page.py _show_code write
 admin-confirmed  certificates/page.py _shut_out.shut write
+viewer           commands/bulk_page.py _Listing._draw read
+viewer           commands/bulk_page.py _Bulk._draw read
+operator         commands/bulk_page.py _cancel.go write
+viewer           commands/bulk_ask.py choose read
+viewer           commands/bulk_ask.py choose.pick read
+operator         commands/bulk_ask.py choose.then.send write
 operator         commands/page.py act_on write
 operator         commands/page.py _ask write
 viewer           console/search_page.py register.search read

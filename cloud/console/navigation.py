@@ -20,6 +20,7 @@ PLACES = (
     Place("members", "/members"),
     Place("rooms", "/rooms"),
     Place("terminals", "/terminals"),
+    Place("commands", "/commands"),
 )
 
 WATCH = (

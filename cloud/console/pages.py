@@ -7,6 +7,7 @@ from cloud.accounts import session_page as sessions
 from cloud.accounts import token_page as tokens
 from cloud.activities import page as activities
 from cloud.audit import page as audit
+from cloud.commands import bulk_page as commands
 from cloud.console import search_page as search
 from cloud.console.shell import Shell
 from cloud.members import page as members
@@ -22,6 +23,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     members.register,
     rooms.register,
     terminals.register,
+    commands.register,
     quarantine.register,
     audit.register,
     organisations.register,

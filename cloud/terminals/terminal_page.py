@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from cloud.accounts.service import Role
 from cloud.certificates import page as certificates
 from cloud.commands import page as commands
+from cloud.commands import upload_panel
 from cloud.console import charts, dialogs, facts
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
@@ -76,9 +77,10 @@ class _Known:
     told_at: datetime | None
     commands: commands.Commands
     certificate: certificates.Newest
+    uploads: upload_panel.Uploads
 
 
-def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
+def _known(session: Session, scope: Scope, terminal_id: str, view: View) -> _Known:
     terminal = service.get(session, scope, terminal_id)
     room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
     told = twin.current_twin(session, terminal_id)
@@ -91,6 +93,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
         told.created_at if told else None,
         commands.newest(session, scope, terminal_id),
         certificates.newest(session, scope, terminal_id),
+        upload_panel.newest(session, scope, terminal_id, view),
     )
 
 
@@ -115,13 +118,14 @@ class _Page:
                 self.now = view.html(slot="now")
                 self.certificate = view.html(slot="certificate", on_act=self._act)
                 self.marks = view.html(slot="marks", on_act=self._act)
+                self.uploads = view.html(slot="uploads", on_act=self._act)
         await self._read()
         await self._chart()
         view.keep_live(view.at_most_every(EVERY_S, self._read))
         view.keep_live(view.at_most_every(CHARTS_EVERY_S, self._chart))
 
     async def _read(self) -> None:
-        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id))
+        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view))
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
@@ -130,6 +134,7 @@ class _Page:
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
+        self.uploads.set_content(str(upload_panel.panel_of(self.view, self.id, known.uploads)))
 
     def _head(self, words: Words, known: _Known) -> Markup:
         terminal = known.terminal

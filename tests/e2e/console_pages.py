@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.console_stack import Stack, running_stack
-from tests.e2e.console_town import quarantine
+from tests.e2e.console_town import BULK, quarantine, send_commands
 
 
 @contextmanager
@@ -18,6 +18,7 @@ def busy_stack(folder: Path) -> Iterator[Stack]:
         stack.town.check_in(None, 0, method="guest", waits=0, credential_id=None, subject=None)
         stack.town.check_in(4, 1, outcome="refused", reason="not_for_this_activity")
         quarantine(stack.town.engine, "kiosk-302-a", b'{"type":"dance","x":"<script>alert(1)</script>"}\n\x00\xff')
+        send_commands(stack.town)
         yield stack
 
 
@@ -30,4 +31,5 @@ def pages(stack: Stack) -> list[str]:
         f"/terminals?organisation={town.organisation_id}", "/quarantine", "/quarantine/1", "/audit", "/organisations",
         "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
         "/members?search=%E6%97%A0%E4%BA%BA",
+        "/commands", f"/commands/{BULK}", f"/commands/{BULK}?state=done",
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from tests.e2e.console_town import ACTIVITIES, PEOPLE, ROOMS
 
 RAW_KEY = re.compile(r"\b(nav|overview|members|import|activities|occurrence|rooms|terminals?|twin|quarantine|audit|"
                      r"page|outcome|reason|method|presence|sessions|confirm|"
-                     r"evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
+                     r"command|evidence|trouble|mark|problem|search|kind)\.[a-z_]+\b")  # fmt: skip
 
 
 OVER = """() => {
