@@ -83,7 +83,8 @@ def _found(words: Words, command: Command) -> Markup | None:
     if State(command.state) in OPEN:
         return None
     lines = [
-        tag("li", f"{words.known(f'command.found_{name}', name)}: {text}") for name, text in command.results.items()
+        tag("li", words.known(f"command.found_{name}", name), ": ", tag("span", text, lang="en"))
+        for name, text in command.results.items()
     ]
     if command.state == State.FAILED and command.detail:
         lines.append(tag("li", tag("span", command.detail, lang="en")))
