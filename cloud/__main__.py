@@ -44,7 +44,8 @@ members.export.command("journal")(ingest.export_journal)
 app.add_typer(members.export, name="export")
 app.add_typer(certificates.ca, name="ca")
 app.add_typer(audit.audit, name="audit")
-app.command("import")(members.import_members)
+members.import_.command("outbox")(ingest.import_outbox)
+app.add_typer(members.import_, name="import")
 for command in (ingest.worker, ingest.rebuild, ingest.backup, ingest.restore):
     app.command()(command)
 

@@ -27,6 +27,7 @@ from cloud.certificates import routes as certificates
 from cloud.checkins import routes as checkins
 from cloud.clock import Clock, utc_now
 from cloud.commands import routes as commands
+from cloud.commands import upload_routes
 from cloud.credentials import routes as credentials
 from cloud.database import create_engine_for
 from cloud.errors import NotFound
@@ -65,6 +66,7 @@ FEATURES: tuple[APIRouter, ...] = (
     commands.routes,
     alarms.routes,
     alarm_rules.routes,
+    upload_routes.routes,
     certificates.routes,
     certificates.enrolment,
     accounts.routes,

@@ -75,6 +75,8 @@ Organiser = Annotated[Principal, Depends(Rule(Role.ORGANISER))]
 Operator = Annotated[Principal, Depends(Rule(Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(Rule(Role.ADMIN))]
 WholeAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, whole=True))]
+ConfirmedViewer = Annotated[Principal, Depends(Rule(Role.VIEWER, confirmed=True, tokens=True))]
+"""Anybody whose password was typed again, or an API token."""
 ConfirmedAdmin = Annotated[Principal, Depends(Rule(Role.ADMIN, confirmed=True, tokens=True))]
 """An admin whose password was typed again, or an admin's API token."""
 

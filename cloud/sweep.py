@@ -1,5 +1,5 @@
-"""What has to be done now and then, whoever asks: occurrences made ahead, files that no twin names deleted, issuer keys
-that kiosks know by now put to use.
+"""What has to be done now and then, whoever asks: occurrences made ahead, files that no twin names and uploads that are
+over deleted, issuer keys that kiosks know by now put to use.
 
 Every task may run in several processes at once and be cut off at any moment; it is done again at the next turn.
 """
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from cloud.activities import service as activities
 from cloud.api import Cloud
 from cloud.audit.service import Change
+from cloud.commands import uploads
 from cloud.credentials import issuer_keys
 from cloud.errors import CloudError
 from cloud.terminals import files
@@ -26,7 +27,7 @@ WHO = "the service itself"
 """Who changed it, and from where, in the audit."""
 
 Task = Callable[[Session, datetime], object]
-TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep)
+TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep, uploads.sweep)
 
 
 def sweep(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""The agent's command line: `python -m edge run|claim|doctor|outbox|scan|settings|fleet`. Wires the parts; nothing else does."""
+"""The agent's command line: `python -m edge run|claim|doctor|outbox|export|scan|settings|fleet`. It alone wires the parts."""
 
 import argparse
 import dataclasses
@@ -50,10 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look at camera, disk, clock, broker and certificate; say what to do")
     _take_settings(doctor)
     doctor.set_defaults(command=_doctor)
-    outbox = commands.add_parser("outbox", help="say what waits, how old it is, and what is stored")
-    _take_settings(outbox)
-    outbox.add_argument("--json", action="store_true", help="as one JSON object")
-    outbox.set_defaults(command=_outbox)
+    _add_outbox(commands)
     scan = commands.add_parser("scan", help="read the codes in pictures, or before a camera")
     scan.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures")
     scan.add_argument("--camera", metavar="N", help="camera number or device, instead of files")
@@ -68,6 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument("--report-every", type=float, default=10.0, metavar="S", help="seconds between status lines")
     fleet.set_defaults(command=_run_fleet)
     return parser
+
+
+def _add_outbox(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    outbox = commands.add_parser("outbox", help="say what waits, how old it is, and what is stored")
+    _take_settings(outbox)
+    outbox.add_argument("--json", action="store_true", help="as one JSON object")
+    outbox.set_defaults(command=_outbox)
+    export = commands.add_parser(
+        "export", help="write what the outbox still holds to a file, for the cloud to take in by hand"
+    )
+    export.add_argument("what", choices=["outbox"], help="the only thing that there is to export")
+    export.add_argument("file", type=Path, metavar="FILE", help="a file that does not exist yet")
+    _take_settings(export)
+    export.add_argument("--all", action="store_true", help="also what is stored already, as far as it is kept")
+    export.set_defaults(command=_export)
 
 
 def _take_settings(command: argparse.ArgumentParser) -> None:
@@ -87,6 +99,7 @@ def _settings_of(options: argparse.Namespace) -> "Settings":
 
 
 def _run(options: argparse.Namespace) -> int:
+    from edge import own_log
     from edge.agent import Agent
 
     stop = stop_at_signal()
@@ -95,6 +108,7 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     log_to_stderr(settings.log_level)
     agent = Agent(settings)
+    own_log.keep(settings.data_dir)
     agent.start()
     print(f"terminal {settings.terminal} is running", flush=True)
     while not stop.is_set() and not agent.ended_for_restart.is_set():
@@ -152,6 +166,13 @@ def _outbox(options: argparse.Namespace) -> int:
         print(json.dumps({**dataclasses.asdict(report), "depth": report.depth}))
     else:
         print("\n".join(report.lines(time.time_ns() // 1000)))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from edge.export import export_outbox
+
+    print(export_outbox(_settings_of(options), options.file, everything=options.all))
     return 0
 
 

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 HOOK_WITHIN_S: Final = 30.0
 IDENTIFY_S: Final = 30.0
+LOUDEST: Final = 100.0
 LONGEST_IDENTIFY_S: Final = 300.0
 
 
@@ -54,6 +55,54 @@ def self_test(examine: Callable[[], Sequence[Named]]) -> Action:
     return run
 
 
+def maintenance(change: Callable[..., object], *, begins: bool) -> Action:
+    """Out of service from now on, over restarts, until the other command comes; or in service again."""
+
+    def run(_arguments: Arguments) -> Results:
+        _keep(change, maintenance=begins)
+        return {"maintenance": "on" if begins else "off"}
+
+    return run
+
+
+def set_volume(change: Callable[..., object]) -> Action:
+    """How loud the page's sounds are from now on, 0 to 100; what was kept is what is told."""
+
+    def run(arguments: Arguments) -> Results:
+        volume = _from_0(arguments, "volume", LOUDEST)
+        _keep(change, volume=volume)
+        return {"volume": str(volume)}
+
+    return run
+
+
+def upload_logs(read: Callable[[int], bytes], send: Callable[[str, bytes], object], lines: int, most: int) -> Action:
+    """Send in the newest lines of the agent's own log, redacted and bounded as ``read`` gives them."""
+
+    def run(arguments: Arguments) -> Results:
+        wanted = _number(arguments, "lines", lines, most)
+        try:
+            content = read(int(wanted))
+        except OSError as error:
+            raise CommandFailed("error", f"The log cannot be read: {error.strerror}.") from error
+        send(_where_to(arguments), content)
+        return {"lines": str(content.count(b"\n")), "bytes": str(len(content))}
+
+    return run
+
+
+def screenshot(take: Callable[[], bytes], send: Callable[[str, bytes], object]) -> Action:
+    """Send in a picture of the terminal's own page, covered before it is taken."""
+
+    def run(arguments: Arguments) -> Results:
+        path = _where_to(arguments)
+        content = take()
+        send(path, content)
+        return {"bytes": str(len(content))}
+
+    return run
+
+
 def restart_agent(end: Callable[[], object]) -> Action:
     """End this process in order; whoever started it starts it again, and the new one says that it is done."""
 
@@ -81,6 +130,27 @@ def reboot(hook: Sequence[str]) -> Action:
         raise EndsTheProcess  # nothing else is begun; the boot ends it
 
     return run
+
+
+def _where_to(arguments: Arguments) -> str:
+    path = arguments.get("upload")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise CommandFailed("bad_arguments", "upload must be the path at the cloud where it is to be sent.")
+    return path
+
+
+def _keep(change: Callable[..., object], **fields: Any) -> None:
+    try:
+        change(**fields)
+    except OSError as error:
+        raise CommandFailed("not_possible", f"It cannot be kept on this disk: {error.strerror}.") from error
+
+
+def _from_0(arguments: Mapping[str, Any], name: str, most: float) -> int:
+    value = arguments.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value != int(value):
+        raise CommandFailed("bad_arguments", f"{name} must be a whole number from 0 to {most:g}.")
+    return int(value)
 
 
 def _number(arguments: Mapping[str, Any], name: str, default: float, most: float) -> float:

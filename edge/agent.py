@@ -12,16 +12,17 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from edge import actions
+from edge import actions, own_log, screenshot
 from edge.clock import Clock
 from edge.commands import Action, CommandFailed, Commands
 from edge.doctor import Finding, check_clock, check_cloud, check_disk, check_outbox, check_privacy
 from edge.errors import SettingsError
-from edge.fetcher import Fetcher, HttpSource
+from edge.fetcher import Fetcher, FetchError, HttpSource
 from edge.health import HealthSampler
 from edge.link import Address, Link
 from edge.links import Links, LinkStatus
 from edge.membership import Membership
+from edge.mode import ModeFile
 from edge.outbox import Limits, Outbox
 from edge.settings import Settings
 from edge.tls import broker_context
@@ -49,11 +50,7 @@ class Agent:
         with contextlib.suppress(OSError):  # the outbox says what is wrong with the disk
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
-        self.clock = Clock(
-            trusted=settings.clock_trusted,
-            marker=settings.data_dir / "clock-synced",
-            offset_file=settings.clock_offset_file,
-        )
+        self.clock = clock_of(settings)
         self._membership = Membership(settings, self.clock) if settings.has_certificate else None
         self.outbox = Outbox.open(
             settings.outbox_file,
@@ -63,6 +60,7 @@ class Agent:
             versions=versions(),
         )
         self.twin = TwinStore(self.outbox, settings.data_dir, settings.profile)
+        self._mode = ModeFile(settings.data_dir / "mode.json")
         self._uplink = Uplink(self.outbox, resend_timeout_s=settings.resend_timeout_s)
         self._birth: dict[str, Any] = {"boot": self.clock.boot, "profile": settings.profile, "versions": versions()}
         self._renewal = None if self._membership is None else self._membership.renewal()
@@ -78,9 +76,11 @@ class Agent:
             on_command=self._commands.receive,
         )
         self._links = Links([self._link])
+        self._tell_mode()
         trusted = None if self._membership is None else self._membership.cloud_context
-        source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file, trusted)
-        self._fetcher = Fetcher(self.twin, source)
+        self._source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file, trusted)
+        self._secrets = [each for each in (password,) if each]
+        self._fetcher = Fetcher(self.twin, self._source)
         self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
         self._health = HealthSampler(self.outbox, self.clock, settings.data_dir, self._measure)
 
@@ -134,12 +134,41 @@ class Agent:
             "self_test": actions.self_test(self._examine),
             "restart_agent": actions.restart_agent(self.ended_for_restart.set),
             "reboot": actions.reboot(self.settings.reboot_hook),
+            "enter_maintenance": actions.maintenance(self._change_mode, begins=True),
+            "leave_maintenance": actions.maintenance(self._change_mode, begins=False),
+            "set_volume": actions.set_volume(self._change_mode),
+            "screenshot": actions.screenshot(self._picture, self._send_in),
+            "upload_logs": actions.upload_logs(self._log, self._send_in, own_log.LINES, own_log.MOST_LINES),
         }
 
     def _identify(self, seconds: float) -> None:
         if self.kiosk is None or not self.kiosk.pages:
             raise CommandFailed("not_possible", "No screen of this terminal is open, so nobody would see it.")
         self.kiosk.identify(seconds)
+
+    def _picture(self) -> bytes:
+        return screenshot.take(self.kiosk, self.settings.screenshot_hook, self.settings.data_dir)
+
+    def _log(self, lines: int) -> bytes:
+        return own_log.tail(self.settings.data_dir, lines, self._secrets)
+
+    def _send_in(self, path: str, content: bytes) -> None:
+        try:
+            self._source.send(path, content)
+        except FetchError as error:
+            raise CommandFailed("error", str(error)) from error
+
+    def _change_mode(self, **fields: Any) -> None:
+        self._mode.change(**fields)
+        self._tell_mode()
+        self._link.want_birth()
+        self._wake()
+
+    def _tell_mode(self) -> None:
+        """In the birth whether it is out of service, and all of it in the reported twin."""
+        mode = self._mode.current()
+        self._birth["state"] = "maintenance" if mode.maintenance else "online"
+        self.twin.tell({"maintenance": "on" if mode.maintenance else "off", "volume": str(mode.volume)})
 
     def _sync(self) -> Mapping[str, str]:
         self._link.want_sync()
@@ -181,7 +210,13 @@ class Agent:
     def _new_kiosk(self) -> "KioskApp":
         from edge.kiosk.app import KioskApp
 
-        return KioskApp(self.outbox, self.twin, self.uplink_status, self.clock, self.settings)
+        return KioskApp(self.outbox, self.twin, self.uplink_status, self.clock, self.settings, self._mode.current)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The terminal's clock."""
+    marker = settings.data_dir / "clock-synced"
+    return Clock(trusted=settings.clock_trusted, marker=marker, offset_file=settings.clock_offset_file)
 
 
 def limits_of(settings: Settings) -> Limits:

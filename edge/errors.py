@@ -5,6 +5,7 @@ EdgeError
 │   └── Unclaimed              the terminal is nobody yet, or its identity is damaged: yes, once it was claimed
 ├── IdentityError            key, certificate or claim on the disk are damaged, or what came is not for this terminal: no
 ├── EnrolmentError           the cloud did not do what a claim or a renewal asked: yes, unless it refused (4xx)
+├── ExportFailed             the file for what the outbox holds could not be written: yes, to another place
 ├── LineTooLong              one line fits into no batch of this broker: no, until the broker allows larger packets
 └── OutboxError              nothing was stored, no number was given
     ├── OutboxFull             the budget or the disk is used up: yes, once something was sent or space was made
@@ -47,6 +48,10 @@ class EnrolmentError(EdgeError):
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class ExportFailed(EdgeError):
+    """The exported outbox could not be written; nothing in the outbox itself is lost."""
 
 
 class OutboxError(EdgeError):

@@ -1,4 +1,5 @@
-"""Fetches the files that a twin names, over HTTP with the terminal's own password, in a thread of its own.
+"""Fetches the files that a twin names, over HTTP with the terminal's own password, in a thread of its own; and sends in what
+commands ask for, by the same way.
 
 Promises that a file is put in force only when its size and hash are the twin's, by an atomic rename; the old one stays till then.
 Started by the agent.
@@ -154,23 +155,36 @@ class HttpSource:
         if not self._url:
             raise FetchError("Setting cloud_url is missing, so no file can be fetched.")
         try:
-            address = self._address_of(reference.path)
-        except httpx.InvalidURL as error:
+            with self._client() as client, client.stream("GET", self._address_of(reference.path)) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    raise FetchError(f"The cloud answered {answer.status_code} to {reference.path}.")
+                yield from answer.iter_bytes(PIECE_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+
+    def send(self, path: str, content: bytes) -> None:
+        """Put what a command asks for where it says, at this cloud; raises FetchError."""
+        import httpx
+
+        if not self._url:
+            raise FetchError("Setting cloud_url is missing, so nothing can be sent in.")
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            with self._client() as client:
+                answer = client.put(self._address_of(path), content=content, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+        if not answer.is_success:
+            raise FetchError(f"The cloud answered {answer.status_code} to {path}.")
+
+    def _client(self) -> "httpx.Client":
+        import httpx
+
         try:
             verify = self._trusted()
         except IdentityError as error:
             raise FetchError(str(error)) from None
-        try:
-            with (
-                httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify) as client,
-                client.stream("GET", address) as answer,
-            ):
-                if answer.status_code != httpx.codes.OK:
-                    raise FetchError(f"The cloud answered {answer.status_code} to {reference.path}.")
-                yield from answer.iter_bytes(PIECE_BYTES)
-        except httpx.HTTPError as error:
-            raise FetchError(f"The cloud at {self._url} cannot be reached: {error}") from error
+        return httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify)
 
     def _trusted(self) -> ssl.SSLContext | bool:
         if self._context is not None:
@@ -183,7 +197,7 @@ class HttpSource:
 
         cloud, address = httpx.URL(self._url), httpx.URL(self._url + path)
         if (address.scheme, address.netloc, address.userinfo) != (cloud.scheme, cloud.netloc, cloud.userinfo):
-            raise FetchError(f"{path} does not lie at {self._url}, so it is not fetched.")
+            raise FetchError(f"{path} does not lie at {self._url}, so it is not asked for.")
         return address
 
 

@@ -102,7 +102,11 @@ class Link:
         self._began_s = 0.0
         self._connect_at_s = 0.0
         self._failures = 0
-        self._sync_wanted = False
+        self._sync_wanted = self._birth_wanted = False
+
+    def want_birth(self) -> None:
+        """What the birth says has changed: give it out again, under the same connection; callable from any thread."""
+        self._birth_wanted = True
 
     def want_sync(self) -> None:
         """Ask the cloud at the next tick how far it is; callable from any thread."""
@@ -139,6 +143,8 @@ class Link:
             self._handle_arrived(now_s)
             self._check(now_s)
         if self.is_connected:
+            if self._birth_wanted:
+                self._give_birth()
             if self._sync_wanted:
                 self._sync_wanted = False
                 self.uplink.sync(now_s)
@@ -242,9 +248,7 @@ class Link:
             log.warning("the broker refused the subscription: %s", self._granted)
             self._lost(now_s)
             return
-        incarnation, connection = self._presence
-        birth = Birth.model_validate({**self._birth, "incarnation": incarnation, "connection": connection})
-        self._publish(Channel.STATE, encode(birth), retain=True)
+        self._give_birth()
         self.is_connected, self.since_s = True, now_s
         if self._twin is not None:
             self._twin.connected()
@@ -252,7 +256,13 @@ class Link:
         self.uplink.connected(
             now_s, None if room is None else room - len(topic(self.address.terminal, Channel.RECORDS))
         )
-        log.info("connected to %s:%d, connection %d", self.address.host, self.address.port, connection)
+        log.info("connected to %s:%d, connection %d", self.address.host, self.address.port, self._presence[1])
+
+    def _give_birth(self) -> None:
+        self._birth_wanted = False
+        incarnation, connection = self._presence
+        birth = Birth.model_validate({**self._birth, "incarnation": incarnation, "connection": connection})
+        self._publish(Channel.STATE, encode(birth), retain=True)
 
     def _send(self, now_s: float) -> None:
         while (publish := self.uplink.step(now_s)) is not None:

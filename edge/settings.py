@@ -127,11 +127,25 @@ class Settings(FileSettings):
             examples=[["systemctl", "reboot"]],
         ),
     ] = ()
+    screenshot_hook: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Command that takes a picture of the screen into {file}, for `screenshot`; {url} is the page",
+            examples=[["grim", "{file}"]],
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level that is logged", examples=["info"])
     ] = "info"
     outbox: Annotated[OutboxSettings, Field(description="Space and time of the outbox")] = OutboxSettings()
     kiosk: Annotated[KioskSettings | None, Field(description="Camera and screen; leave out for none")] = None
+
+    @field_validator("screenshot_hook")
+    @classmethod
+    def _names_a_file(cls, hook: tuple[str, ...]) -> tuple[str, ...]:
+        if hook and not any("{file}" in each for each in hook):
+            raise ValueError("one of its arguments must hold {file}, where the picture is expected")
+        return hook
 
     @field_validator("terminal")
     @classmethod

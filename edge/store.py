@@ -1,6 +1,6 @@
 """The outbox's file as one thing that loads, changes in transactions, makes room, forks, and begins again when damaged.
 
-Promises that the state in memory is the one on the disk, and one lock around both. Called by the outbox only.
+Promises that the state in memory is the one on the disk, and one lock around both. Called by the outbox, and by its export.
 """
 
 import contextlib
@@ -124,7 +124,13 @@ class Store:
     """The file of one terminal. ``config`` is the version of the twin in force, for the records made here."""
 
     def __init__(
-        self, path: Path | str, terminal: str, limits: Limits, clock: Clock, versions: Mapping[str, str]
+        self,
+        path: Path | str,
+        terminal: str,
+        limits: Limits,
+        clock: Clock,
+        versions: Mapping[str, str],
+        reason: str = "start",
     ) -> None:
         self.terminal = terminal
         self.limits = limits
@@ -137,7 +143,7 @@ class Store:
         self.problem: OutboxError | None = None
         self.kept: Kept | None = None
         self._versions = dict(versions)
-        self._reason: str | None = "start"
+        self._reason: str | None = reason
         self._tidy_at_ms = clock.mono_ms() + TIDY_AFTER_MS
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ Called by the link (receive, reported), the kiosk (current, roster, revoked) and
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,7 @@ class TwinStore:
         self._in_force: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._to_report = True
+        self._told: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> None:
@@ -126,6 +127,12 @@ class TwinStore:
             self._take(desired, refused)
         return desired.version[0]
 
+    def tell(self, settings: Mapping[str, str]) -> None:
+        """Report these settings, too: what is in force here by other means than the twin."""
+        with self._lock:
+            self._told = dict(settings)
+        self._to_report = True
+
     def connected(self) -> None:
         """A connection begins: the broker may have lost what was reported."""
         self._to_report = True
@@ -139,7 +146,7 @@ class TwinStore:
             wanted = {kind: reference.sha256 for kind, reference in self.wanted().items()}
             here = all(self._in_force.get(kind) == sha256 for kind, sha256 in wanted.items())
             applied = here and not self._problems.keys() & self._settings.keys()
-            in_force = {name: value_text(value) for name, value in self._set.items()}
+            in_force = {name: value_text(value) for name, value in self._set.items()} | self._told
             problems = [as_text(f"{kind}: {problem}") for kind, problem in sorted(self._problems.items())]
         return encode(Reported(version=self.version, applied=applied, problems=problems[:20], settings=in_force))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,7 +22,7 @@ from pydantic import Field, StringConstraints
 from firmware_specs import signing, wire
 from firmware_specs.errors import ContractError, DecodeError, ExportError
 from firmware_specs.fields import MAX_BATCH_BYTES, Major, Number, TimeUs, Uuid
-from firmware_specs.messages import Message, Parent
+from firmware_specs.messages import Clock, Header, Message, Parent
 from firmware_specs.strict import json_object, validated
 from firmware_specs.topics import check_terminal_id
 
@@ -32,15 +32,19 @@ CHAIN_BYTES: Final = 32
 
 
 class ExportHead(Message):
-    """The first line: whose journal it is, and the certificates (PEM) of the terminal and of who issued them."""
+    """The first line: whose journal it is, and the certificates (PEM) of the terminal and of who issued them.
+
+    ``of``: what the cloud has stored, or what an outbox still holds.
+    """
 
     v: Major
     terminal: str
+    of: Literal["journal", "outbox"] = "journal"
     certificates: Annotated[list[str], Field(max_length=1000)]
 
 
 class ExportedBatch(Message):
-    """One line for each batch, in the order in which they were stored."""
+    """One line for each batch, in the order in which they were stored. ``received_at``: of an outbox, when it was written."""
 
     stream: Uuid
     first: Number
@@ -62,7 +66,10 @@ class _Stream:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found good. ``signed_by``: key ids; ``parents_elsewhere``: streams that continue one that is not in the file."""
+    """What was found good. ``signed_by``: key ids; ``parents_elsewhere``: streams that continue one that is not in the file.
+
+    ``brought_in``: batches that were received when their certificate had ended, and signed before.
+    """
 
     terminal: str
     batches: int
@@ -71,12 +78,15 @@ class Verified:
     signed_by: tuple[str, ...]
     parents_elsewhere: int
     rooted: bool
+    brought_in: int = 0
 
     def __str__(self) -> str:
         said = f"ok: {self.batches} batches, {self.records} records, {self.streams} streams"
         said += f", signed by {', '.join(self.signed_by)} of {self.terminal}" if self.signed_by else ""
         if self.parents_elsewhere:
             said += f"; {self.parents_elsewhere} of the streams continue one that is not in this file"
+        if self.brought_in:
+            said += f"; {self.brought_in} of the batches were brought in after their certificate had ended"
         return said if self.rooted else f"{said}; who issued the certificates was not checked: give --root"
 
 
@@ -85,7 +95,7 @@ def verify(lines: Iterable[bytes], root: x509.Certificate | None) -> Verified:
     numbered = enumerate(lines, 1)
     _, first = next(numbered, (1, b""))
     with _at(1):
-        head = _head(first)
+        head = head_of(first, "journal")
         journal = _Journal(head.terminal, _Certificates(head, root))
     for number, line in numbered:
         with _at(number):
@@ -105,17 +115,17 @@ class _Journal:
     def __init__(self, terminal: str, certificates: "_Certificates") -> None:
         self._terminal, self._certificates = terminal, certificates
         self._streams: dict[str, _Stream] = {}
-        self._batches = self._records = 0
+        self._batches = self._records = self._brought_in = 0
         self._signed_by: dict[str, None] = {}
 
     def add(self, line: bytes) -> None:
-        entry, payload = _entry(line)
+        entry, payload = entry_of(line)
         batch = wire.decode_batch(payload)
         if (batch.header.stream, batch.header.first) != (entry.stream, entry.first):
             raise ValueError("stream and first are not those of the batch itself")
         self._continue(batch)
         key = signing.verify(self._terminal, payload.partition(b"\n")[0], self._certificates.keys)
-        self._certificates.check(key, entry.received_at)
+        self._brought_in += self._certificates.check(key, entry.received_at, batch.header)
         self._signed_by[key] = None
         self._batches += 1
         self._records += batch.header.count
@@ -124,7 +134,8 @@ class _Journal:
         parents = [stream.parent for stream in self._streams.values() if stream.parent is not None]
         elsewhere = sum(parent.stream not in self._streams for parent in parents)
         rooted, signed_by = self._certificates.rooted, tuple(self._signed_by)
-        return Verified(self._terminal, self._batches, self._records, len(self._streams), signed_by, elsewhere, rooted)
+        counted = self._batches, self._records, len(self._streams)
+        return Verified(self._terminal, *counted, signed_by, elsewhere, rooted, self._brought_in)
 
     def _continue(self, batch: wire.Batch) -> None:
         header = batch.header
@@ -174,11 +185,18 @@ class _Certificates:
             for certificate in _certificates(place, text):
                 self._sort(place, certificate, head.terminal)
 
-    def check(self, key: str, at_us: int) -> None:
-        """Whether one of the key's certificates leads to the root at a time; nothing is asked where there is no root."""
-        if self._root is not None and not any(self._is_good(each, at_us) for each in self._of_key[key]):
-            at = datetime.fromtimestamp(at_us / 1e6, UTC)
-            raise ValueError(f"no certificate of key {key} leads to the root on {at:%Y-%m-%d at %H:%M:%S} UTC")
+    def check(self, key: str, received_at: int, header: Header) -> bool:
+        """Whether the batch was brought in later: it was received when no certificate of the key led to the root any more, and
+        one did when a synced clock says that it was signed. Nothing is asked where there is no root."""
+        if self._root is None or self._any_is_good(key, received_at):
+            return False
+        if header.clock is Clock.SYNCED and header.sent_at < received_at and self._any_is_good(key, header.sent_at):
+            return True
+        at = datetime.fromtimestamp(received_at / 1e6, UTC)
+        raise ValueError(f"no certificate of key {key} leads to the root on {at:%Y-%m-%d at %H:%M:%S} UTC")
+
+    def _any_is_good(self, key: str, at_us: int) -> bool:
+        return any(self._is_good(each, at_us) for each in self._of_key[key])
 
     def _sort(self, place: int, certificate: x509.Certificate, terminal: str) -> None:
         if _may_issue(certificate):
@@ -221,14 +239,30 @@ def is_rooted(
     return True
 
 
-def _head(line: bytes) -> ExportHead:
+def head_line(terminal: str, of: Literal["journal", "outbox"], certificates: Sequence[str]) -> bytes:
+    """The first line of a file, with its newline."""
+    return wire.encode(ExportHead(v=1, terminal=terminal, of=of, certificates=list(certificates))) + b"\n"
+
+
+def entry_line(stream: str, first: int, payload: bytes, received_at: int) -> bytes:
+    """A batch's line, with its newline."""
+    text = base64.b64encode(payload).decode()
+    return wire.encode(ExportedBatch(stream=stream, first=first, payload=text, received_at=received_at)) + b"\n"
+
+
+def head_of(line: bytes, of: Literal["journal", "outbox"]) -> ExportHead:
+    """The first line; raises ValueError and ContractError where it is none of such a file."""
     fields = json_object("head", _whole(line, MAX_HEAD_BYTES))
     if fields.get("v") != 1:
-        raise ValueError("is not the head of an exported journal of version 1")
-    return validated("head", ExportHead.model_validate_json, line)
+        raise ValueError(f"is not the head of an exported {of} of version 1")
+    head = validated("head", ExportHead.model_validate_json, line)
+    if head.of != of:
+        raise ValueError(f"is the head of an exported {head.of}, not of an exported {of}")
+    return head
 
 
-def _entry(line: bytes) -> tuple[ExportedBatch, bytes]:
+def entry_of(line: bytes) -> tuple[ExportedBatch, bytes]:
+    """A batch's line, and the batch; raises ValueError and ContractError."""
     json_object("batch", _whole(line, MAX_ENTRY_BYTES))
     entry = validated("batch", ExportedBatch.model_validate_json, line)
     try:
@@ -239,7 +273,7 @@ def _entry(line: bytes) -> tuple[ExportedBatch, bytes]:
 
 def _whole(line: bytes, limit: int) -> bytes:
     if not line.endswith(b"\n") or len(line) > limit:
-        raise ValueError("is cut, or no line of an exported journal")
+        raise ValueError("is cut, or no line of an exported journal or outbox")
     return line
 
 

@@ -14,6 +14,7 @@ from edge.kept_commands import KeptCommand
 from edge.kiosk.decision import RosterLookup, to_us
 from edge.kiosk.session import Seen, Session, Touched
 from edge.kiosk.views import Touch
+from edge.mode import Mode
 from edge.outbox import Accepted, Outbox, Status
 from edge.store import Store
 from firmware_specs.credentials import Credential, card_id_from_random, sign
@@ -150,6 +151,7 @@ class Stage:
         self.outbox = BreakableOutbox.open(folder / "outbox.db", terminal="kiosk-302-a", clock=self.clock)
         self.now_s = 1000.0
         self.connected = self.camera = True
+        self.mode = Mode()
         self.shown: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = [self.shown.append]
         self.session = Session(
@@ -161,6 +163,7 @@ class Stage:
             camera=lambda: self.camera,
             has_camera=has_camera,
             show=self._show,
+            mode=lambda: self.mode,
             mono_s=lambda: self.now_s,
         )
         self.session.step()

@@ -90,6 +90,8 @@ terminal                  GET /api/v1/terminals/{terminal_id}/files/{sha256}
 operator                  POST /api/v1/terminals/{terminal_id}/commands
 operator                  POST /api/v1/command-bulks
 viewer                    GET /api/v1/command-bulks/{bulk}
+viewer                    GET /api/v1/command-bulks
+operator                  POST /api/v1/command-bulks/{bulk}/cancel
 viewer                    GET /api/v1/commands
 viewer                    GET /api/v1/commands/{command_id}
 operator                  POST /api/v1/commands/{command_id}/cancel
@@ -109,6 +111,9 @@ operator                  DELETE /api/v1/alarm-rules/{rule_id}
 viewer                    GET /api/v1/maintenance-windows
 operator                  POST /api/v1/maintenance-windows
 operator                  DELETE /api/v1/maintenance-windows/{window_id}
+terminal                  PUT /api/v1/terminals/{terminal_id}/uploads/{command_id}
+operator                  GET /api/v1/terminals/{terminal_id}/uploads
+operator                  GET /api/v1/terminals/{terminal_id}/uploads/{command_id}
 operator                  POST /api/v1/terminals/{terminal_id}/claim-code
 admin-confirmed-or-token  POST /api/v1/terminals/{terminal_id}/revoke
 viewer                    GET /api/v1/terminals/{terminal_id}/certificates
@@ -122,10 +127,10 @@ viewer                    POST /api/v1/session/confirmation
 viewer                    GET /api/v1/sessions
 viewer                    DELETE /api/v1/sessions/{session_id}
 admin                     GET /api/v1/accounts
-admin                     POST /api/v1/accounts
-admin                     PATCH /api/v1/accounts/{account_id}
+admin-confirmed-or-token  POST /api/v1/accounts
+admin-confirmed-or-token  PATCH /api/v1/accounts/{account_id}
 viewer                    GET /api/v1/tokens
-viewer                    POST /api/v1/tokens
+viewer-confirmed-or-token POST /api/v1/tokens
 viewer                    DELETE /api/v1/tokens/{token_id}
 admin-whole               GET /api/v1/audit
 open                      GET /healthz
@@ -157,6 +162,8 @@ viewer    /quarantine/{held_id}
 viewer    /rooms
 viewer    /templates
 admin     /terminals/import
+viewer    /commands
+viewer    /commands/{bulk_id}
 viewer    /terminals
 viewer    /terminals/{terminal_id}
 viewer    /terminals/{terminal_id}/timeline
@@ -166,13 +173,13 @@ viewer    /terminals/{terminal_id}/timeline
 ACTIONS: Final = _table("""
 admin            accounts/page.py register.listing writable
 admin            accounts/page.py _Accounts._draw read
-admin            accounts/page.py _Accounts._add.add write
-admin            accounts/page.py _Accounts._edit.edit write
-admin            accounts/page.py _Accounts._password.renew write
+admin-confirmed  accounts/page.py _Accounts._add.add write
+admin-confirmed  accounts/page.py _Accounts._edit.edit write
+admin-confirmed  accounts/page.py _Accounts._password.renew write
 viewer           accounts/session_page.py _Sessions._draw read
 viewer           accounts/session_page.py _Sessions._end.end write
 viewer           accounts/token_page.py _Tokens._draw read
-viewer           accounts/token_page.py _Tokens._add.add write
+viewer-confirmed accounts/token_page.py _Tokens._add.add write
 viewer           accounts/token_page.py _Tokens._revoke.revoke write
 organiser        activities/activity_dialogs.py edit.save write
 viewer           activities/activity_dialogs.py edit.save read
@@ -204,6 +211,12 @@ admin-whole      audit/page.py register.listing writable
 admin            audit/page.py register.listing read
 operator         certificates/page.py _show_code write
 admin-confirmed  certificates/page.py _shut_out.shut write
+viewer           commands/bulk_page.py _Listing._draw read
+viewer           commands/bulk_page.py _Bulk._draw read
+operator         commands/bulk_page.py _cancel.go write
+viewer           commands/bulk_ask.py choose read
+viewer           commands/bulk_ask.py choose.pick read
+operator         commands/bulk_ask.py choose.then.send write
 operator         commands/page.py act_on write
 operator         commands/page.py _ask write
 viewer           console/search_page.py register.search read

@@ -123,6 +123,7 @@ class _Accounts:
                 lambda session, change, scope: service.create_account(
                     session, change, scope, name, password, role, branch
                 ),
+                confirmed=True,
             )
             await self._draw()
             self._tell(name, password)
@@ -153,6 +154,7 @@ class _Accounts:
                     organisation_id=form.organisation_id,
                     version=account.version,
                 ),
+                confirmed=True,
             )
             await self._draw()
 
@@ -169,6 +171,7 @@ class _Accounts:
                 lambda session, change, scope: service.edit_account(
                     session, change, scope, account.id, password=password, version=account.version
                 ),
+                confirmed=True,
             )
             await self._draw()
             self._tell(account.name, password)

@@ -13,7 +13,7 @@ from cloud.forms import Form, InstantUs, Name
 from cloud.guard import COOKIE, origin_of, set_session
 from cloud.organisations.service import OrganisationId
 from cloud.scope import EVERYWHERE
-from cloud.security import Admin, Viewer
+from cloud.security import Admin, ConfirmedAdmin, ConfirmedViewer, Viewer
 
 routes = router("", "accounts")
 
@@ -183,8 +183,11 @@ def list_accounts(cloud: TheCloud, by: Admin, pages: Pages) -> PageOf[AccountVie
 
 
 @routes.post("/accounts", status_code=201, responses={201: with_etag(), **problems(409)})
-def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Response) -> AccountView:
-    """A new account, bound to a branch where `organisation_id` names one; an admin of a branch must name one in it."""
+def create_account(cloud: TheCloud, by: ConfirmedAdmin, body: AccountBody, response: Response) -> AccountView:
+    """A new account, bound to a branch where `organisation_id` names one; an admin of a branch must name one in it.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     password = body.password.get_secret_value()
     with cloud.writing() as session:
         account = service.create_account(
@@ -196,9 +199,12 @@ def create_account(cloud: TheCloud, by: Admin, body: AccountBody, response: Resp
 
 @routes.patch("/accounts/{account_id}", responses={200: with_etag(), **problems(404, 409, 412, 428)})
 def edit_account(
-    cloud: TheCloud, by: Admin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
+    cloud: TheCloud, by: ConfirmedAdmin, account_id: AccountId, if_match: IfMatch, body: AccountEdit, response: Response
 ) -> AccountView:
-    """Change role, branch, standing or password; ends the account's sessions."""
+    """Change role, branch, standing or password; ends the account's sessions.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
+    """
     password = body.password.get_secret_value() if body.password else None
     with cloud.writing() as session:
         account = service.edit_account(
@@ -224,8 +230,11 @@ def list_tokens(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[TokenView]:
 
 
 @routes.post("/tokens", status_code=201)
-def create_token(cloud: TheCloud, by: Viewer, body: TokenBody) -> NewTokenView:
-    """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that."""
+def create_token(cloud: TheCloud, by: ConfirmedViewer, body: TokenBody) -> NewTokenView:
+    """A token of one's own account, with at most the role one has now; made by a token, it ends no later than that.
+
+    A session must have confirmed its password (`POST /api/v1/session/confirmation`); an API token needs not.
+    """
     with cloud.writing() as session:
         account = service.get_account(session, EVERYWHERE, by.account_id)
         token, secret = service.create_token(

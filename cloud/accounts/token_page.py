@@ -119,7 +119,7 @@ class _Tokens:
                 account = service.get_account(session, EVERYWHERE, by.account_id)
                 return service.create_token(session, change, by.role, account, form.name, form.role, form.expires_at)[1]
 
-            secret = await self.view.write(Role.VIEWER, make)
+            secret = await self.view.write(Role.VIEWER, make, confirmed=True)
             await self._draw()
             dialogs.tell(self.view, words("tokens.made", name=form.name), tag("p", words("tokens.once")),
                          tag("p", tag("code", secret, class_="mono rl-secret")))  # fmt: skip

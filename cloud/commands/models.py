@@ -1,9 +1,9 @@
-"""Commands as they were asked for and what became of them, and every word of a terminal about one."""
+"""Commands as they were asked for and what became of them, every word of a terminal about one, and what it sent in."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database import Base, Instant, JsonText
@@ -20,7 +20,8 @@ class Command(Base):
     __table_args__ = (
         Index("ix_commands_terminal_id_asked_at", "terminal_id", "asked_at"),
         Index("ix_commands_terminal_id_settled_at", "terminal_id", "settled_at"),
-        Index("ix_commands_bulk", "bulk"),
+        Index("ix_commands_bulk_state", "bulk", "state"),
+        Index("ix_commands_asked_at", "asked_at"),
         Index(
             "ix_commands_open",
             "deadline_at",
@@ -45,6 +46,38 @@ class Command(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[str | None] = mapped_column(Text)
     results: Mapped[dict[str, str]] = mapped_column(JsonText, default=dict)
+
+
+class Bulk(Base):
+    """Commands that were asked for together; their states are counted from `commands`."""
+
+    __tablename__ = "command_bulks"
+    __table_args__ = (Index("ix_command_bulks_asked_at", "asked_at"),)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    arguments: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
+    asked_by: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Upload(Base):
+    """What a terminal sent in on a command, with no person in it: the terminal has covered and redacted it.
+
+    Bounds: `uploads.KEPT` of a kind and terminal, `uploads.KEPT_IN_ALL`, and until `expires_at`.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_terminal_id_received_at", "terminal_id", "received_at"),)
+
+    command_id: Mapped[str] = mapped_column(Text, ForeignKey("commands.id"), primary_key=True)
+    terminal_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    media_type: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    received_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class CommandWordSaid(Base):

@@ -6,12 +6,11 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
-from cloud.commands import service
+from cloud.commands import asking, service
 from cloud.commands.models import Command
 from cloud.commands.service import CommandForm, Name
 from cloud.commands.states import OPEN, State
-from cloud.console import dialogs
-from cloud.console.markup import join, tag
+from cloud.console.markup import tag
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, none, panel, say, small, table
 from cloud.console.words import Words
@@ -52,15 +51,22 @@ def panel_of(view: View, commands: Commands) -> Markup:
 
 def _cells(view: View, command: Command) -> list[Markup | str]:
     words = view.words
-    cancel = None
-    if command.state == State.QUEUED and view.may(Role.OPERATOR):
-        cancel = button(words("command.cancel"), "cancel_command", command.id)
     return [
         words.minute(command.asked_at),
         words.known(f"command.{command.name}", command.name),
         tag("span", command.asked_by, class_="nowrap"),
-        tag("div", say(command.state, _state(words, command)), _found(words, command), cancel),
+        word_of(view, command),
     ]
+
+
+def word_of(view: View, command: Command) -> Markup:
+    """Where it is, what its terminal found, and a button while it can be called back."""
+    words = view.words
+    cancel = None
+    if command.state == State.QUEUED and view.may(Role.OPERATOR):
+        cancel = button(words("command.cancel"), "cancel_command", command.id)
+    said = say(command.state, _state(words, command))
+    return tag("div", said, _found(words, command), cancel, class_="rl-row" if cancel else None)
 
 
 def _state(words: Words, command: Command) -> str:
@@ -77,7 +83,8 @@ def _found(words: Words, command: Command) -> Markup | None:
     if State(command.state) in OPEN:
         return None
     lines = [
-        tag("li", f"{words.known(f'command.found_{name}', name)}: {text}") for name, text in command.results.items()
+        tag("li", words.known(f"command.found_{name}", name), ": ", tag("span", text, lang="en"))
+        for name, text in command.results.items()
     ]
     if command.state == State.FAILED and command.detail:
         lines.append(tag("li", tag("span", command.detail, lang="en")))
@@ -86,11 +93,15 @@ def _found(words: Words, command: Command) -> Markup | None:
 
 async def act_on(view: View, terminal_id: str, act: str, on: str, done: Done) -> bool:
     """Do what a button of the panel asks for; whether it was one of them."""
-    if act == "command":
-        await _ask(view, terminal_id, CommandForm(name=Name(on), arguments={}))
+
+    async def send(form: CommandForm) -> None:
+        await _ask(view, terminal_id, form)
         await done()
+
+    if act == "command":
+        await send(CommandForm(name=Name(on), arguments={}))
     elif act == "commands":
-        _choose(view, terminal_id, done)
+        asking.choose(view, [terminal_id], send)
     elif act == "cancel_command":
         await view.write(Role.OPERATOR, lambda session, change, scope: service.cancel(session, change, scope, on))
         await done()
@@ -103,28 +114,3 @@ async def _ask(view: View, terminal_id: str, form: CommandForm) -> None:
     await view.write(
         Role.OPERATOR, lambda session, change, scope: service.ask(session, change, scope, terminal_id, form)
     )
-
-
-def _choose(view: View, terminal_id: str, done: Done) -> None:
-    """Every command with what it does, one to choose, and until when it is worth doing."""
-    words = view.words
-    names = [(each.value, words(f"command.{each}")) for each in Name]
-    lasting = [
-        ("600", words("command.minutes", n=10)),
-        ("86400", words("command.a_day")),
-        ("604800", words("command.a_week")),
-    ]
-    meanings = [tag("li", tag("b", words(f"command.{each}")), " ", words(f"command.{each}_more")) for each in Name]
-    fields = join(
-        dialogs.choice(words("command.command"), "name", names, Name.SELF_TEST),
-        dialogs.choice(words("command.lasts"), "lasts_s", lasting, "600"),
-        tag("ul", meanings, class_="t1"),
-    )
-
-    async def send(values: dict[str, str]) -> None:
-        form = dialogs.filled(CommandForm, name=values.get("name"), arguments={}, lasts_s=values.get("lasts_s"))
-        await _ask(view, terminal_id, form)
-        await done()
-
-    title = words("command.title", terminal=terminal_id)
-    dialogs.ask(view, title, fields, words("command.send"), send, intro=words("command.intro"))

@@ -1,14 +1,20 @@
 """HTTP: commands to one terminal or to many, and what became of them."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Path, Query
+from sqlalchemy.orm import Session
 
 from cloud.api import PageOf, Pages, TheCloud, View, problems, router
-from cloud.commands import service
-from cloud.commands.service import BulkForm, CommandForm
+from cloud.commands import bulks, service
+from cloud.commands.bulks import BulkForm
+from cloud.commands.models import Bulk
+from cloud.commands.service import CommandForm
 from cloud.commands.states import State
 from cloud.forms import InstantUs
+from cloud.paging import Paging
+from cloud.scope import Scope
 from cloud.security import Operator, Viewer
 from firmware_specs.messages import CommandWord
 
@@ -60,6 +66,10 @@ class BulkView(View):
     """Commands that were asked for together: how many are in each state."""
 
     bulk: str
+    name: str
+    arguments: dict[str, int]
+    asked_by: str
+    asked_at: InstantUs
     states: dict[State, int]
 
 
@@ -74,15 +84,30 @@ def ask_for_command(cloud: TheCloud, by: Operator, terminal_id: TerminalPath, fo
 def ask_for_commands(cloud: TheCloud, by: Operator, form: BulkForm) -> BulkView:
     """The same for many terminals: for all that are named, or for none."""
     with cloud.writing() as session:
-        bulk = service.ask_many(session, cloud.change(by), by.scope, form)
-        return BulkView(bulk=bulk, states=service.progress(session, by.scope, bulk))
+        return _view(session, by.scope, [bulks.ask(session, cloud.change(by), by.scope, form)])[0]
+
+
+@routes.get("/command-bulks")
+def list_bulks(cloud: TheCloud, by: Viewer, pages: Pages) -> PageOf[BulkView]:
+    """Those with a terminal in your scope, newest first, at most 20 a page."""
+    with cloud.reading() as session:
+        found = bulks.newest(session, by.scope, Paging(min(pages.limit, bulks.NEWEST), pages.cursor))
+        return PageOf[BulkView](items=_view(session, by.scope, found.rows), next_cursor=found.next_cursor)
 
 
 @routes.get("/command-bulks/{bulk}", responses=problems(404))
 def get_bulk(cloud: TheCloud, by: Viewer, bulk: BulkId) -> BulkView:
     """How far it is; its commands are listed by `GET /commands?bulk=…`."""
     with cloud.reading() as session:
-        return BulkView(bulk=bulk, states=service.progress(session, by.scope, bulk))
+        return _view(session, by.scope, [bulks.get(session, by.scope, bulk)])[0]
+
+
+@routes.post("/command-bulks/{bulk}/cancel", responses=problems(404, 409))
+def cancel_bulk(cloud: TheCloud, by: Operator, bulk: BulkId) -> BulkView:
+    """Call back those that were not given to their terminals yet."""
+    with cloud.writing() as session:
+        bulks.cancel(session, cloud.change(by), by.scope, bulk)
+        return _view(session, by.scope, [bulks.get(session, by.scope, bulk)])[0]
 
 
 @routes.get("/commands")
@@ -114,3 +139,14 @@ def cancel_command(cloud: TheCloud, by: Operator, command_id: Id) -> CommandView
     """Call it back, as long as it was not given to the terminal."""
     with cloud.writing() as session:
         return CommandView.model_validate(service.cancel(session, cloud.change(by), by.scope, command_id))
+
+
+def _view(session: Session, scope: Scope, found: Sequence[Bulk]) -> list[BulkView]:
+    states = bulks.progress(session, scope, [each.id for each in found]) if found else {}
+    return [
+        BulkView(
+            bulk=each.id, name=each.name, arguments=each.arguments, asked_by=each.asked_by, asked_at=each.asked_at,
+            states=states[each.id],
+        )
+        for each in found
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note
@@ -21,7 +21,6 @@ from cloud.forms import Form
 from cloud.paging import Before, Found, Paging, find, get_one, newest
 from cloud.scope import Scope
 from cloud.terminals import service as terminals
-from cloud.terminals.service import TerminalId
 
 SHORTEST_S: Final = 10
 LONGEST_S: Final = 7 * 86_400
@@ -34,12 +33,23 @@ class Name(StrEnum):
     IDENTIFY = "identify"
     SYNC_NOW = "sync_now"
     SELF_TEST = "self_test"
+    ENTER_MAINTENANCE = "enter_maintenance"
+    LEAVE_MAINTENANCE = "leave_maintenance"
+    SET_VOLUME = "set_volume"
+    SCREENSHOT = "screenshot"
+    UPLOAD_LOGS = "upload_logs"
     RESTART_AGENT = "restart_agent"
     REBOOT = "reboot"
 
 
-_ARGUMENTS: Final[Mapping[Name, Mapping[str, tuple[int, int]]]] = {Name.IDENTIFY: {"seconds": (1, 300)}}
-"""By command: its arguments, each with its least and its most. None must be given."""
+ARGUMENTS: Final[Mapping[Name, Mapping[str, tuple[int, int]]]] = {
+    Name.IDENTIFY: {"seconds": (1, 300)},
+    Name.SET_VOLUME: {"volume": (0, 100)},
+    Name.UPLOAD_LOGS: {"lines": (1, 2_000)},
+}
+"""By command: its arguments, each with its least and its most."""
+_NEEDED: Final[Mapping[Name, str]] = {Name.SET_VOLUME: "volume"}
+"""The argument without which it means nothing; all others may be left out."""
 
 
 class CommandForm(Form):
@@ -51,7 +61,9 @@ class CommandForm(Form):
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        known = _ARGUMENTS.get(self.name, {})
+        known, needed = ARGUMENTS.get(self.name, {}), _NEEDED.get(self.name)
+        if needed is not None and needed not in self.arguments:
+            raise Unfit(f"{self.name} needs {needed}", "argument_missing", command=self.name, name=needed)
         for name, value in self.arguments.items():
             if name not in known:
                 raise Unfit(
@@ -63,27 +75,15 @@ class CommandForm(Form):
         return self
 
 
-class BulkForm(CommandForm):
-    """The same, for many terminals."""
-
-    terminals: Annotated[list[TerminalId], Field(min_length=1, max_length=MOST_AT_ONCE)]
-
-
 def ask(session: Session, change: Change, scope: Scope, terminal_id: str, form: CommandForm) -> Command:
     """One command for one terminal. Conflict for a disabled one, which could never hear it."""
-    return _ask(session, change, scope, [terminal_id], form, None)[0]
+    return ask_all(session, change, scope, [terminal_id], form, None)[0]
 
 
-def ask_many(session: Session, change: Change, scope: Scope, form: BulkForm) -> str:
-    """The same for each terminal named, or for none where one cannot have it; the bulk's id."""
-    bulk = str(uuid.uuid4())
-    _ask(session, change, scope, sorted(set(form.terminals)), form, bulk)
-    return bulk
-
-
-def _ask(
+def ask_all(
     session: Session, change: Change, scope: Scope, terminal_ids: Sequence[str], form: CommandForm, bulk: str | None
 ) -> list[Command]:
+    """One for each of these, or none where one cannot have it: NotFound, Conflict."""
     standing = terminals.standings(session, scope, terminal_ids)
     for each in terminal_ids:
         if each not in standing:
@@ -129,9 +129,12 @@ def list_commands(
     terminal_id: str | None = None,
     bulk: str | None = None,
     state: State | None = None,
+    single: bool = False,
 ) -> Found[Command]:
-    """Newest first."""
+    """Newest first; `single`: only those that were asked for alone."""
     query = select(Command).where(terminals.within(scope, Command.terminal_id))
+    if single:
+        query = query.where(Command.bulk.is_(None))
     wanted: dict[Any, str | None] = {Command.terminal_id: terminal_id, Command.bulk: bulk, Command.state: state}
     query = query.where(*(column == value for column, value in wanted.items() if value is not None))
     return find(session, query, [Command.asked_at, Command.id], paging, newest_first=True)
@@ -147,17 +150,6 @@ def ended(session: Session, terminal_id: str, before: Before | None, limit: int)
     """The same, by when they ended; those that have."""
     query = select(Command).where(Command.terminal_id == terminal_id, Command.settled_at.is_not(None))
     return newest(session, query, Command.settled_at, Command.id, before, limit)
-
-
-def progress(session: Session, scope: Scope, bulk: str) -> dict[State, int]:
-    """How many commands of a bulk are in each state. NotFound where the scope holds none of them."""
-    query = select(Command.state, func.count()).where(
-        Command.bulk == bulk, terminals.within(scope, Command.terminal_id)
-    )
-    counted = {State(state): count for state, count in session.execute(query.group_by(Command.state))}
-    if not counted:
-        raise NotFound(f"There is no bulk of commands {bulk}.", code="no_bulk", id=bulk)
-    return counted
 
 
 def words(session: Session, scope: Scope, command_id: str) -> Sequence[CommandWordSaid]:

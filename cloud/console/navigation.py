@@ -21,6 +21,7 @@ PLACES = (
     Place("members", "/members"),
     Place("rooms", "/rooms"),
     Place("terminals", "/terminals"),
+    Place("commands", "/commands"),
 )
 
 WATCH = (

@@ -8,6 +8,7 @@ from cloud.accounts import token_page as tokens
 from cloud.activities import page as activities
 from cloud.alarms import page as alarms
 from cloud.audit import page as audit
+from cloud.commands import bulk_page as commands
 from cloud.console import search_page as search
 from cloud.console.shell import Shell
 from cloud.members import page as members
@@ -27,6 +28,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     terminals.register,
     timeline.register,
     alarms.register,
+    commands.register,
     quarantine.register,
     audit.register,
     organisations.register,

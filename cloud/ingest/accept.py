@@ -22,13 +22,14 @@ STREAMS_PER_DAY: Final = 20
 class Delivery(NamedTuple):
     """One message on a terminal's `up/records`. `terminal` is from the topic; `received_at` in microseconds.
 
-    `unasked`: the cloud itself puts this question, for a terminal whose birth it saw.
+    `unasked`: the cloud itself puts this question, for a terminal whose birth it saw. `carried`: it came in a file.
     """
 
     terminal: str
     payload: bytes
     received_at: int
     unasked: bool = False
+    carried: bool = False
 
 
 class Neighbour(NamedTuple):

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from cloud.bulk import Bulk, Row
 from cloud.clock import Clock, to_us
+from cloud.commands import uploads
 from cloud.commands.states import MAY_BE_GIVEN, OPEN, Event, State, after
 from cloud.database import transaction
 from cloud.terminals.presence import CONNECTED
@@ -75,7 +76,8 @@ class CommandPush:
         left_s = (deadline_at - now) // SECOND_US
         if left_s < 1:
             return True
-        fields: dict[str, Any] = {"id": command_id, "name": name, "arguments": json.loads(arguments)}
+        told = json.loads(arguments) | uploads.where_to(terminal, command_id, name)
+        fields: dict[str, Any] = {"id": command_id, "name": name, "arguments": told}
         payload = encode(Command(**fields, issued_at=asked_at, deadline_at=deadline_at))
         if not self._publish(terminal, payload, left_s):
             return False

@@ -1,21 +1,26 @@
-"""`python -m cloud worker`, `rebuild`, `backup`, `restore`, `export journal`: ingest alone, and what the journal is good for."""
+"""`python -m cloud worker`, `rebuild`, `backup`, `restore`, `export journal`, `import outbox`: ingest alone, and what the journal
+is good for."""
 
+import hashlib
 import signal
 import sys
 import threading
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Engine
 
 from cloud import backup as backups
+from cloud.audit.commands import WHO
+from cloud.audit.service import Change, note
 from cloud.bulk import Bulk
 from cloud.certificates import evidence
 from cloud.clock import utc_now
 from cloud.database import transaction
+from cloud.ingest.bringing import Bringing
 from cloud.ingest.rebuild import rebuild_ledger
 from cloud.journal import exporting, projector
 from cloud.journal.projecting import Projecting
@@ -25,6 +30,10 @@ from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from cloud.terminals import service as terminals
 from cloud.timeseries.port import StoreLocked
+from firmware_specs.exported import bounded_lines
+
+NAMED = 20
+"""Streams that the audit names of one file."""
 
 
 class What(StrEnum):
@@ -94,6 +103,44 @@ def export_journal(
     with to.open("w", encoding="utf-8") if to else nullcontext(sys.stdout) as file:
         file.writelines(exporting.lines(engine, terminal, certificates))
     engine.dispose()
+
+
+def import_outbox(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="From `python -m edge export outbox FILE`.")
+    ],
+) -> None:
+    """Take in what a terminal's outbox still held, revoked or not: who runs this has decided that it counts.
+
+    Exit status 1 where something in it was refused; what was taken in stays, and the same file may be given again.
+    """
+    engine = open_ledger(start())
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        opened.seek(0)
+        bringing = Bringing(engine, bounded_lines(opened), utc_now)
+        _note(engine, "outbox.import", bringing.terminal, sha256=digest)
+        report = bringing.run(_say_done)
+    total, some = report.total, sorted(filter(None, report.streams))[:NAMED]
+    counts = {"taken_in": total.new, "repeated": total.repeated, "refused": total.refused}
+    _note(engine, "outbox.imported", bringing.terminal, sha256=digest, streams=some, **counts)
+    engine.dispose()
+    for stream, each in report.streams.items():
+        typer.echo(f"{bringing.terminal}\t{stream or 'no stream'}\t{each}")
+        for why in each.reasons:
+            typer.echo(f"\t{why}", err=True)
+    if total.refused:
+        raise typer.Exit(1)
+
+
+def _note(engine: Engine, action: str, terminal: str, **detail: Any) -> None:
+    with transaction(engine) as session:
+        note(session, Change(WHO, utc_now(), WHO), action, terminal, **detail)
+
+
+def _say_done(batches: int) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"\r{batches} batches", nl=False, err=True)
 
 
 def _rebuild_series(settings: Settings, engine: Engine) -> None:

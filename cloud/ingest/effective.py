@@ -11,6 +11,8 @@ from typing import Final, NamedTuple, Protocol
 from cloud.ingest.accept import Neighbour
 from firmware_specs.messages import Clock
 
+_LONG_US: Final = 3_600_000_000
+"""A clock that is off by so much does not agree."""
 CLOCKS_MAY_DIFFER_US: Final = 60_000_000
 """Beside the resend timeout: how far a synced clock and ours may be apart."""
 
@@ -54,6 +56,15 @@ class Sending(NamedTuple):
     def clock_agrees(self) -> bool:
         """Whether the terminal's clock and ours said nearly the same when the batch was on its way."""
         return abs(self.received_at - self.sent_at) <= self.resend_timeout_us + CLOCKS_MAY_DIFFER_US
+
+
+def carried(sent_at: int, sent_mono_ms: int, boot: str, clock: Clock, received_at: int) -> Sending:
+    """A batch that came in a file, some time after it was written. By a synced clock it counts as received when it was written;
+    by any other nobody knows how long it was on its way, so that nothing can be counted back: no boot is the sender's.
+    """
+    if clock is Clock.SYNCED and sent_at <= received_at + CLOCKS_MAY_DIFFER_US:
+        return Sending(sent_at, sent_mono_ms, boot, min(sent_at, received_at), 0)
+    return Sending(received_at - _LONG_US, sent_mono_ms, "", received_at, 0)
 
 
 class Effective(NamedTuple):

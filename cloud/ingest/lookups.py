@@ -17,6 +17,7 @@ from cloud.bulk import Bulk
 from cloud.ingest.accept import Keys
 from cloud.ingest.occurrences import Held
 from cloud.journal.format import Place
+from firmware_specs.fields import MAX_TIME_US
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,10 +59,12 @@ class TwinFacts:
 
 
 class Lookups:
-    """The caches."""
+    """The caches. `shut_out`: disabled terminals, and certificates that were revoked or have ended, count like any other,
+    as an operator has decided."""
 
-    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic, *, shut_out: bool = False) -> None:
         self._monotonic_s = monotonic_s
+        self._shut_out = shut_out
         self._terminals: dict[str, tuple[float, TerminalFacts | None]] = {}
         self._twins: dict[tuple[int, int], TwinFacts] = {}
         self._read_keys: dict[str, EllipticCurvePublicKey] = {}
@@ -78,8 +81,9 @@ class Lookups:
             terminal: TerminalFacts(kind, (room, organisation), keys.get(terminal))
             for terminal, kind, room, organisation in bulk.rows_in(
                 "SELECT t.id, t.kind, t.room_id, r.organisation_id FROM terminals t "
-                "LEFT JOIN rooms r ON r.id = t.room_id WHERE t.enabled AND t.id IN",
+                "LEFT JOIN rooms r ON r.id = t.room_id WHERE (t.enabled OR ?) AND t.id IN",
                 stale,
+                (self._shut_out,),
             )
         }
         for each in stale:
@@ -99,11 +103,12 @@ class Lookups:
             terminals,
         ):
             its = keys.setdefault(terminal, {})
-            if revoked_at is not None:
+            if revoked_at is not None and not self._shut_out:
                 continue
             if key_id not in self._read_keys:
                 self._read_keys[key_id] = _key_of(certificate)
-            its[key_id] = (self._read_keys[key_id], max(until_at, its[key_id][1] if key_id in its else 0))
+            last_at = MAX_TIME_US if self._shut_out else until_at
+            its[key_id] = (self._read_keys[key_id], max(last_at, its[key_id][1] if key_id in its else 0))
         _keep_within(self._read_keys, MAX_KEYS, {each for of_one in keys.values() for each in of_one})
         return keys
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cloud.bulk import Bulk
 from cloud.ingest.accept import Neighbour, Verdict
-from cloud.ingest.effective import Effective, Sending, effective_times, neighbour_of
+from cloud.ingest.effective import Effective, Sending, carried, effective_times, neighbour_of
 from cloud.ingest.lookups import DEFAULT_RESEND_TIMEOUT_US, Lookups, TerminalFacts, TwinFacts
 from cloud.ingest.occurrences import Held, choose
 from cloud.journal.format import OCCURRENCE_FOREIGN, ROOM_GUESSED, UNREADABLE, Fixed, Place
@@ -121,9 +121,7 @@ def _fix(
     header, terminal = verdict.batch.header, verdict.delivery.terminal
     stamps = [None if isinstance(record, DecodeError) else record for record in records]
     own = _own_twins(known.twins, stamps, terminal)
-    sending = Sending(
-        header.sent_at, header.sent_mono_ms, header.boot, verdict.delivery.received_at, _resend_timeout_us(stamps, own)
-    )
+    sending = _sending(verdict, stamps, own)
     times = effective_times(sending, stamps, last)
     place, places, marks = _placed(stamps, own, here.place)
     found: dict[int, str] = {}
@@ -146,6 +144,13 @@ def _fix(
         kind=here.kind,
     )
     return Prepared(verdict, header.stream, header.first, records, fixed, neighbour_of(stamps, times, last))
+
+
+def _sending(verdict: Verdict, stamps: Sequence[Record | None], own: Twins) -> Sending:
+    header, received_at = verdict.batch.header, verdict.delivery.received_at
+    if verdict.delivery.carried:
+        return carried(header.sent_at, header.sent_mono_ms, header.boot, header.clock, received_at)
+    return Sending(header.sent_at, header.sent_mono_ms, header.boot, received_at, _resend_timeout_us(stamps, own))
 
 
 def _own_twins(twins: Twins, stamps: Sequence[Record | None], terminal: str) -> Twins:

@@ -11,6 +11,8 @@ from cloud.ingest import presence_log
 from cloud.terminals import presence
 from cloud.terminals.presence import CONNECTED, Presence, Standing
 from cloud.terminals.presence_changes import Cause, change_of
+from firmware_specs.presence_messages import Birth
+from firmware_specs.wire import decode_state
 
 
 def suspect_all(bulk: Bulk, at: int) -> int:
@@ -48,10 +50,16 @@ def _write_changed(
 def read_standings(bulk: Bulk, terminals: set[str]) -> dict[str, Standing]:
     """Of those that are registered."""
     rows = bulk.rows_in(
-        "SELECT id, presence, presence_at, incarnation, connection, last_heard_at FROM terminals WHERE id IN",
+        "SELECT id, presence, presence_at, incarnation, connection, last_heard_at, birth FROM terminals WHERE id IN",
         sorted(terminals),
     )
-    return {row[0]: Standing(Presence(row[1]), *row[2:]) for row in rows}
+    return {row[0]: Standing(Presence(row[1]), row[2], row[3], row[4], row[5], _said(row[6])) for row in rows}
+
+
+def _said(birth: str | None) -> Presence:
+    """The state that the birth in force says: what a terminal that was suspect is again, once it is heard."""
+    message = None if birth is None else decode_state(birth.encode())
+    return Presence(message.state) if isinstance(message, Birth) else Presence.ONLINE
 
 
 def write_standings(bulk: Bulk, standings: Mapping[str, Standing]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m cloud import` and `export`: the same as the API's, from and to files."""
+"""`python -m cloud import members` and `export`: the same as the API's, from and to files."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -20,10 +20,12 @@ from cloud.running import open_ledger, start
 from cloud.scope import EVERYWHERE
 
 export = typer.Typer(help="Export as CSV (UTF-8).", no_args_is_help=True)
+import_ = typer.Typer(help="Take in what comes in files.", no_args_is_help=True)
 
 To = Annotated[Path | None, typer.Option("--to", help="File to write; else stdout.")]
 
 
+@import_.command("members")
 def import_members(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV: external_id, name, organisation.")],
     organisation: Annotated[str, typer.Option(help="Id of the organisation, for rows that name none.")],

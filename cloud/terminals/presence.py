@@ -35,13 +35,14 @@ CONNECTED: Final = frozenset({Presence.ONLINE, Presence.ASLEEP, Presence.MAINTEN
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A terminal's presence since `since_at`, and the birth in force. Times in microseconds."""
+    """A terminal's presence since `since_at`, and the birth in force, with the state that it says. Times in microseconds."""
 
     presence: Presence = Presence.NEVER
     since_at: int | None = None
     incarnation: str | None = None
     connection: int | None = None
     heard_at: int | None = None
+    said: Presence = Presence.ONLINE
 
 
 def on_state(standing: Standing, message: Birth | Death, at: int, *, retained: bool) -> Standing:
@@ -67,7 +68,7 @@ def on_heard(standing: Standing, at: int) -> Standing:
     """Something else came from it, live. It may have waited in a broker, so it never renews a dead connection."""
     heard = replace(standing, heard_at=max(at, standing.heard_at or 0))
     if standing.presence in {Presence.SUSPECT, Presence.NEVER}:
-        return _become(heard, Presence.ONLINE if standing.presence is Presence.SUSPECT else Presence.SUSPECT, at)
+        return _become(heard, standing.said if standing.presence is Presence.SUSPECT else Presence.SUSPECT, at)
     return heard
 
 
@@ -125,7 +126,10 @@ def _is_older(standing: Standing, message: Birth | Death) -> bool:
 
 
 def _in_force(standing: Standing, message: Birth | Death, heard_at: int | None) -> Standing:
-    return replace(standing, incarnation=message.incarnation, connection=message.connection, heard_at=heard_at)
+    said = Presence(message.state) if isinstance(message, Birth) else Presence.ONLINE
+    return replace(
+        standing, incarnation=message.incarnation, connection=message.connection, heard_at=heard_at, said=said
+    )
 
 
 def _become(standing: Standing, presence: Presence, at: int) -> Standing:

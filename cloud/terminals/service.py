@@ -159,6 +159,16 @@ def list_terminals(
     return find(session, query, [Terminal.id], paging)
 
 
+def ids_for_commands(
+    session: Session, scope: Scope, at_most: int, *, kind: Kind | None = None, presence: str | None = None
+) -> list[str]:
+    """The enabled ones' ids, in order, at most so many."""
+    query = select(Terminal.id).where(rooms.within(scope, Terminal.room_id), Terminal.enabled)
+    wanted = {Terminal.kind: kind, Terminal.presence: presence}
+    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+    return list(session.scalars(query.order_by(Terminal.id).limit(at_most)))
+
+
 def register(session: Session, change: Change, scope: Scope, form: NewTerminalForm) -> Registered:
     """Conflict for an id that was ever used: its records are its own for ever. Invalid for settings that it does not take."""
     if session.get(Terminal, form.id) is not None:

@@ -14,6 +14,7 @@ from cloud.audit.service import Change
 from cloud.certificates import page as certificates
 from cloud.certificates.service import hold
 from cloud.commands import page as commands
+from cloud.commands import upload_panel
 from cloud.console import dialogs, facts
 from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
@@ -75,9 +76,11 @@ class _Known:
     certificate: certificates.Newest
     link: history.Link
     alarms: alarms.OfTerminal
+    uploads: upload_panel.Uploads
 
 
-def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _Known:
+def _known(session: Session, scope: Scope, terminal_id: str, view: View) -> _Known:
+    now = view.now
     terminal = service.get(session, scope, terminal_id)
     room = rooms.get(session, scope, terminal.room_id) if terminal.room_id else None
     return _Known(
@@ -90,6 +93,7 @@ def _known(session: Session, scope: Scope, terminal_id: str, now: datetime) -> _
         certificates.newest(session, scope, terminal_id),
         history.link(session, terminal_id, now),
         alarms.of_terminal(session, scope, terminal_id, (room.id, room.organisation_id) if room else None, now),
+        upload_panel.newest(session, scope, terminal_id, view),
     )
 
 
@@ -118,6 +122,7 @@ class _Page:
                 self.certificate = view.html(slot="certificate", on_act=self._act)
                 self.timeline = view.html(slot="timeline")
                 self.marks = view.html(slot="marks", on_act=self._act)
+                self.uploads = view.html(slot="uploads", on_act=self._act)
         await self._read()
         await self._tell()
         await self._measure()
@@ -126,7 +131,7 @@ class _Page:
         view.keep_live(view.at_most_every(timeline.EVERY_S, self._tell))
 
     async def _read(self) -> None:
-        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view.now))
+        self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view))
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
         self.evidence.set_content(str(_evidence(self.view, known)))
@@ -136,6 +141,7 @@ class _Page:
         self.now.set_content(str(_now(words, known)))
         self.certificate.set_content(str(certificates.panel_of(self.view, known.certificate)))
         self.marks.set_content(str(_marks(self.view, known.terminal)))
+        self.uploads.set_content(str(upload_panel.panel_of(self.view, self.id, known.uploads)))
 
     async def _tell(self) -> None:
         self.timeline.set_content(str(timeline.panel_of(self.view, self.id, await timeline.read(self.view, self.id))))

@@ -15,6 +15,7 @@ from edge.clock import Clock
 from edge.kiosk.register import Twin
 from edge.kiosk.screen import Screen
 from edge.kiosk.session import Identify, Seen, Session, Timing, Touched
+from edge.mode import Mode
 from edge.outbox import Outbox
 from edge.settings import KioskSettings, Settings
 
@@ -45,6 +46,7 @@ class KioskApp:
         uplink_status: Callable[[], UplinkStatus],
         clock: Clock,
         settings: Settings,
+        mode: Callable[[], Mode] = Mode,
     ) -> None:
         kiosk = settings.kiosk or KioskSettings()
         self._stopping = threading.Event()
@@ -62,6 +64,7 @@ class KioskApp:
             camera=self.has_picture,
             has_camera=self._camera is not None,
             show=self._screen.show,
+            mode=mode,
         )
 
     def start(self) -> None:
@@ -115,6 +118,14 @@ class KioskApp:
     def identify(self, seconds: float) -> None:
         """Show and sound which terminal this is."""
         self._session.put(Identify(seconds))
+
+    def cover(self, *, on: bool) -> None:
+        """Show nothing about a visitor from now on, whatever happens; or everything again."""
+        self._screen.cover(on=on)
+
+    def is_covered(self, within_s: float) -> bool:
+        """Whether every open page has said that it is covered, within a time."""
+        return self._screen.is_covered(within_s)
 
     def has_picture(self) -> bool:
         """Whether frames come; a camera has some seconds to start or to come back."""

@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from edge.errors import SettingsError
+from edge.kiosk import snapshot
 from edge.kiosk.session import Touched
 from edge.kiosk.views import Touch
 
@@ -56,6 +57,7 @@ class _FromPage(BaseModel):
 class _Alive(_FromPage):
     type: Literal["alive"]
     view: Annotated[int, Field(ge=0)]
+    covered: Annotated[int, Field(ge=0)] = 0
 
 
 class _Touch(_FromPage):
@@ -90,6 +92,9 @@ class Screen:
         self._pages: dict[ServerConnection, _Page] = {}
         self._snapshot: dict[str, Any] | None = None
         self._view: tuple[int | None, float] = (None, 0.0)
+        self._covered = self._covers = 0
+        self._said_covered: set[ServerConnection] = set()
+        self._heard = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready, self._ended = threading.Event(), asyncio.Event()
         self._failure: OSError | None = None
@@ -112,12 +117,33 @@ class Screen:
             self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
-    def show(self, snapshot: dict[str, Any]) -> None:
+    def show(self, taken: dict[str, Any]) -> None:
         """Give every page the newest snapshot; one that has not yet sent the last one skips it."""
-        self._snapshot = snapshot
-        number = snapshot.get("view", {}).get("number")
+        self._snapshot = taken
+        number = taken.get("view", {}).get("number")
         if number != self._view[0]:
             self._view = (number, time.monotonic())
+        self._wake_pages()
+
+    def cover(self, *, on: bool) -> None:
+        """From now on every page, also one that is opened meanwhile, is given snapshots without anything about a visitor."""
+        with self._heard:
+            self._covers += on
+            self._covered = self._covers if on else 0
+            self._said_covered.clear()
+        self._wake_pages()
+
+    def is_covered(self, within_s: float) -> bool:
+        """Whether every page has drawn a covered snapshot, in its own word; False where there is no page."""
+
+        def all_said() -> bool:
+            pages = set(self._pages)
+            return bool(self._covered and pages) and pages <= self._said_covered
+
+        with self._heard:
+            return self._heard.wait_for(all_said, within_s)
+
+    def _wake_pages(self) -> None:
         loop = self._loop
         if loop is not None and not self._ended.is_set():
             loop.call_soon_threadsafe(self._wake)
@@ -197,6 +223,7 @@ class Screen:
             log.debug("a page is gone")
         finally:
             self._pages.pop(connection, None)
+            self._said_covered.discard(connection)
             telling.cancel()
 
     async def _tell(self, connection: ServerConnection, page: _Page) -> None:
@@ -212,7 +239,9 @@ class Screen:
                 page.changed.clear()
                 page.asked_s = page.asked_s or time.monotonic()
                 if self._snapshot is not None:
-                    await connection.send(_message("show", self._snapshot))
+                    cover = self._covered
+                    shown = snapshot.covered(self._snapshot, cover) if cover else self._snapshot
+                    await connection.send(_message("show", shown))
         except ConnectionClosed:
             return
 
@@ -234,10 +263,19 @@ class Screen:
                 log.warning("a page said what no page says: %d errors", error.error_count())
                 await connection.close(1008, "not understood")
                 return
-            if isinstance(message, _Alive):
-                self._answered(page, message.view)
-            else:
+            if isinstance(message, _Touch):
                 self._touched(Touched(message.touch, message.view, message.digits))
+                continue
+            self._answered(page, message.view)
+            if message.covered:
+                self._hear_covered(connection, message.covered)
+
+    def _hear_covered(self, connection: ServerConnection, cover: int) -> None:
+        """Of an earlier picture's cover it says nothing: that has been taken away since."""
+        with self._heard:
+            if cover == self._covered:
+                self._said_covered.add(connection)
+                self._heard.notify_all()
 
 
 _QUIET: Final = logging.getLogger(f"{__name__}.websockets")

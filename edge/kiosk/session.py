@@ -23,6 +23,7 @@ from edge.kiosk.snapshot import Surroundings
 from edge.kiosk.staff import PinAnswer, StaffGate
 from edge.kiosk.touches import TouchCounter
 from edge.kiosk.views import Screen, Touch, View
+from edge.mode import Mode
 from edge.outbox import Outbox
 from firmware_specs import credentials
 from firmware_specs.credentials import Credential
@@ -91,13 +92,14 @@ class Session:
         camera: Callable[[], bool],
         has_camera: bool = True,
         show: Callable[[dict[str, Any]], None],
+        mode: Callable[[], Mode] = Mode,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timings: deque[Timing] = deque(maxlen=KEPT_TIMINGS)
         self._terminal, self._language = terminal, language
         self._outbox, self._twin, self._clock = outbox, twin, clock
         self._connected, self._camera, self._show, self._mono_s = connected, camera, show, mono_s
-        self._has_camera = has_camera
+        self._has_camera, self._mode = has_camera, mode
         self._inputs: queue.Queue[Seen | Touched | Identify] = queue.Queue(QUEUE)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,7 +115,7 @@ class Session:
         self._stopped_until_s = self._refresh_at_s = self._retry_at_s = float("-inf")
         self._active_at_s = mono_s()
         self._around = self._look_around()
-        self._view = views.waiting(camera=self._around.camera)
+        self._view = self._home()
         outbox.on_wait = self._say_moment
 
     # --- from other threads ---------------------------------------------------------------------------------------
@@ -182,8 +184,8 @@ class Session:
             self._keep_touches()
             self._publish()
         ended = self._deadline_s is not None and now_s >= self._deadline_s
-        at_rest = self._view.screen in {Screen.WAITING, Screen.STOP}
-        if (ended or at_rest) and self._view != self._home():
+        gives_way = views.gives_way(self._view.screen, closed=self._mode().maintenance)
+        if (ended or gives_way) and self._view != self._home():
             self._gate.forget()  # nobody answered: whoever stands there now need not be staff
             self._turn_to(self._home())
 
@@ -206,13 +208,14 @@ class Session:
             terminal=self._terminal,
             language=self._language,
             dim=self._mono_s() - self._active_at_s >= DIM_AFTER_S,
+            volume=self._mode().volume,
         )
 
     # --- cards ----------------------------------------------------------------------------------------------------
 
     def _saw(self, seen: Seen) -> None:
         now_s = self._mono_s()
-        if now_s < self._retry_at_s:
+        if now_s < self._retry_at_s or self._mode().maintenance:
             return
         ours = seen.text.startswith(credentials.PREFIX)
         last_s = self._seen.get(seen.text)
@@ -281,6 +284,7 @@ class Session:
         now_s = self._mono_s()
         self.moved()
         offered = touched.view == self._view_number and self._offers(touched.touch)
+        offered = offered and (touched.touch is Touch.BACK or not self._mode().maintenance)
         calls = offered and touched.touch is Touch.HELP
         self._touches.count(self._view.screen.value, self._clock.now_us(), help_called=calls)
         if not offered:
@@ -364,6 +368,8 @@ class Session:
     # --- the screen -----------------------------------------------------------------------------------------------
 
     def _home(self) -> View:
+        if self._mode().maintenance:
+            return views.maintenance()
         stopped = self._around.storage.state != "ok" or self._mono_s() < self._stopped_until_s
         return views.stop() if stopped else views.waiting(camera=self._around.camera)
 

@@ -12,11 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from edge.errors import StorageState
 from edge.kiosk import words
 from edge.kiosk.decision import coming, current, knows_schedule
-from edge.kiosk.views import View, local_time
+from edge.kiosk.views import Screen, View, local_time
 from edge.kiosk.words import Words
 from firmware_specs.messages import Clock, Desired, Occurrence
 
 ROWS: Final = 2
+_ABOUT_NOBODY: Final = frozenset(
+    {Screen.WAITING, Screen.CHOOSE, Screen.HELP, Screen.STOP, Screen.IDENTIFY, Screen.MAINTENANCE}
+)
 LONG_UNSTORED_US: Final = 24 * 3600 * 1_000_000  # from then on the state line names the day, not the network
 
 
@@ -50,6 +53,7 @@ class Surroundings:
     language: Literal["zh", "en"] = "zh"  # until the twin says another
     dim: bool = False
     has_camera: bool = True
+    volume: int = 100  # of the page's sounds
 
 
 def take(view: View, around: Surroundings) -> dict[str, Any]:
@@ -60,10 +64,24 @@ def take(view: View, around: Surroundings) -> dict[str, Any]:
         "head": _head(around, now),
         "schedule": _schedule(around, now),
         "view": _view(view),
-        "line": _line(around, now),
+        "line": _line(view, around, now),
         "back": _both(words.BACK_IN),
         "dim": around.dim,
+        "volume": around.volume,
     }
+
+
+def covered(snapshot: dict[str, Any], cover: int) -> dict[str, Any]:
+    """The same for a screenshot that leaves the terminal: nothing that somebody's showing, typing or leaving has brought up.
+
+    ``cover`` is the cover's number, from 1, which the page says back. What is about nobody is named; all other views, those
+    to come too, give way to a plain sentence.
+    """
+    view = snapshot["view"]
+    if view["screen"] not in _ABOUT_NOBODY:
+        plain = _view(View(Screen.RESULT, words.COVERED, words.COVERED_MORE))
+        view = plain | {name: view[name] for name in ("number", "captured_ms")} | {"back_ms": None, "deadline_ms": None}
+    return snapshot | {"view": view | {"sound": None}, "covered": cover}
 
 
 def local_now(around: Surroundings) -> datetime:
@@ -165,8 +183,10 @@ def _view(view: View) -> dict[str, Any]:
     }
 
 
-def _line(around: Surroundings, now: datetime) -> dict[str, Any]:
+def _line(view: View, around: Surroundings, now: datetime) -> dict[str, Any]:
     state, loud, sentence = state_line(around, now)
+    if view.screen is Screen.MAINTENANCE and around.storage.state == "ok":  # no sentence may say that check-in works
+        state, loud, sentence = "warn", False, words.UNTIL_STAFF_END_IT
     return {"s": state, "loud": loud, "words": _both(sentence)}
 
 

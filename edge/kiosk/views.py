@@ -32,6 +32,11 @@ class Screen(StrEnum):
     NUMBER = "number"
     STOP = "stop"
     IDENTIFY = "identify"
+    MAINTENANCE = "maintenance"
+
+
+_AT_REST: Final = frozenset({Screen.WAITING, Screen.STOP, Screen.MAINTENANCE})
+_SHOWN_TO_THEIR_END: Final = frozenset({Screen.RESULT, Screen.HELP, Screen.IDENTIFY})
 
 
 class Touch(StrEnum):
@@ -101,6 +106,11 @@ _ACCEPTED: Final = {
 }
 
 
+def gives_way(screen: Screen, *, closed: bool) -> bool:
+    """Whether it goes as soon as another one is due: what is at rest, and under maintenance every prompt."""
+    return screen in _AT_REST or (closed and screen not in _SHOWN_TO_THEIR_END)
+
+
 def waiting(*, camera: bool) -> View:
     """The prompt; without a camera it points to the buttons."""
     title = words.SHOW if camera else words.TOUCH
@@ -148,6 +158,11 @@ def identify(terminal: str, seconds: float) -> View:
 def stop() -> View:
     """The terminal cannot keep anything, so it turns nobody green; stays until it can."""
     return View(Screen.STOP, words.STOPPED, words.SIGN_AT_DESK, field="stop", symbol="full")
+
+
+def maintenance() -> View:
+    """Out of service on an operator's word, so it turns nobody green; stays until the word is taken back."""
+    return View(Screen.MAINTENANCE, words.OUT_OF_SERVICE, words.SIGN_AT_DESK, field="stop", symbol="tool")
 
 
 def not_set_up(command: str) -> View:

@@ -38,6 +38,7 @@ ALREADY_IN: Final = Words("您已签到", "Already checked in")
 VISIT: Final = Words("现在没有活动", "Nothing on now")
 CHECKED_OUT: Final = Words("签退成功", "Checked out")
 STOPPED: Final = Words("本机暂停签到", "This kiosk cannot check you in")
+OUT_OF_SERVICE: Final = Words("本机正在维护", "Out of service")
 NOT_SET_UP: Final = Words("本机尚未认领", "This kiosk is not set up yet")
 STARTING: Final = Words("本机正在启动", "This kiosk is starting")
 REFUSED: Final = {
@@ -49,6 +50,7 @@ REFUSED: Final = {
     Reason.FORGED: Words("不是本处的码", "Not one of our codes"),
     Reason.UNREADABLE: Words("请再试一次", "Please try again"),
 }
+COVERED: Final = Words("画面已遮盖", "Covered for a picture")
 ONE_MOMENT: Final = Words("请稍等", "One moment")
 HERE_I_AM: Final = Words("我在这里", "Here I am")
 HELP_CALLED: Final = Words("已请工作人员", "Staff have been called")
@@ -65,6 +67,7 @@ TO_DESK: Final = Words("请到服务台，工作人员会帮您。", "Please go 
 SIGN_AT_DESK: Final = Words(
     "请到服务台登记，您的到场不会漏记。", "Please sign in at the desk. Your visit will be recorded."
 )
+COVERED_MORE: Final = Words("马上恢复。", "It comes back in a moment.")
 BEING_KEPT: Final = Words("看到您的码了，正在记录。", "Your code was seen and is being recorded.")
 SET_UP: Final = Words(
     "请到服务台登记。\n工作人员：用云端网址和认领码，\n在本机运行：",
@@ -126,6 +129,7 @@ OFFLINE: Final = Words("网络断开，签到照常", "Offline. Check-in works")
 OFFLINE_WAITING: Final = Words("网络断开，签到照常。{n} 条稍后上传", "Offline. Check-in works; {n} to send later")
 NOT_STORED_SINCE: Final = Words("自 {date} 起没有存到云端，签到照常", "Nothing stored since {date}; check-in works")
 NO_PICTURE: Final = Words("摄像头没有画面，请按下面的按钮", "Camera not working, use the buttons")
+UNTIL_STAFF_END_IT: Final = Words("维护结束后恢复签到", "Check-in resumes after maintenance")
 FULL: Final = Words("存储已满，{n} 条待上传", "Storage full, {n} to send")
 READ_ONLY: Final = Words("存储不能写入，{n} 条待上传", "Storage cannot be written, {n} to send")
 WAITS_FOR_CLAIM: Final = Words("等待认领，认领后自动开始", "Waiting to be claimed; then it starts by itself")

@@ -53,4 +53,5 @@ class Page:
             if told is not None:
                 self._connection.send(json.dumps({"type": "touch", "view": message["view"]["number"], **told}))
         view = message["view"]["number"] if message["type"] == "show" else 0
-        self._connection.send(json.dumps({"type": "alive", "view": view}))
+        covered = {"covered": message["covered"]} if message.get("covered") else {}
+        self._connection.send(json.dumps({"type": "alive", "view": view, **covered}))

@@ -11,7 +11,7 @@ from cloud.scope import EVERYWHERE
 from cloud.templates import service as templates
 from cloud.templates.service import TemplateForm
 from tests.e2e.console_stack import Stack, running_stack
-from tests.e2e.console_town import quarantine
+from tests.e2e.console_town import BULK, quarantine, send_commands
 
 
 @contextmanager
@@ -33,6 +33,7 @@ def busy_stack(folder: Path) -> Iterator[Stack]:
             ):
                 templates.create(session, change, EVERYWHERE, form)
         quarantine(stack.town.engine, "kiosk-302-a", b'{"type":"dance","x":"<script>alert(1)</script>"}\n\x00\xff')
+        send_commands(stack.town)
         yield stack
 
 
@@ -47,4 +48,5 @@ def pages(stack: Stack) -> list[str]:
         "/alarms", "/alarms?state=cleared", *(f"/alarms/{each}" for each in town.alarms()), "/alarm-rules",
         "/maintenance-windows",         "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
         "/members?search=%E6%97%A0%E4%BA%BA",
+        "/commands", f"/commands/{BULK}", f"/commands/{BULK}?state=done",
     ]  # fmt: skip

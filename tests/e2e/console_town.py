@@ -5,8 +5,11 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
 from uuid import uuid4
 
+from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -18,6 +21,7 @@ from cloud.alarms import service as alarms
 from cloud.attendance.models import Attendance
 from cloud.audit.service import Change
 from cloud.clock import to_us
+from cloud.commands.models import Bulk, Command, Upload
 from cloud.database import transaction
 from cloud.ingest.models import CheckIn, Quarantine
 from cloud.journal.models import Stream
@@ -219,3 +223,46 @@ def _terminals(
     broken = session.get_one(Terminal, "kiosk-210-a")
     broken.presence, broken.presence_at, broken.marks = "offline", now - timedelta(minutes=26), ["fork"]
     return [*names, "kiosk-spare-1"]
+
+
+BULK = "7c0e6f6e-0000-4000-8000-000000000001"
+
+
+def send_commands(town: Town) -> None:
+    """A self-test that four terminals were told, each at another state; and a kiosk's screenshot and log."""
+    now = datetime.now(UTC)
+    told = {"done": {"disk": "ok: 12 MB free"}, "failed": {}, "running": {}, "queued": {}}
+    with transaction(town.engine) as session:
+        session.add(Bulk(id=BULK, name="self_test", arguments={}, asked_by="operator", asked_at=now))
+        session.flush()
+        for terminal, (state, results) in zip(town.terminals, told.items(), strict=True):
+            session.add(_command("self_test", terminal, state, now, bulk=BULK, results=results))
+        for name, kind, media_type, content in (
+            ("screenshot", "screenshot", "image/png", _picture()),
+            ("upload_logs", "logs", "text/plain; charset=utf-8", b"a line\n" * 4_000),
+        ):
+            sent = _command(name, town.terminals[0], "done", now, results={"bytes": str(len(content))})
+            session.add(sent)
+            session.flush()
+            session.add(Upload(
+                command_id=sent.id, terminal_id=sent.terminal_id, kind=kind, media_type=media_type, size=len(content),
+                content=content, received_at=now, expires_at=now + timedelta(days=7),
+            ))  # fmt: skip
+
+
+def _command(name: str, terminal: str, state: str, now: datetime, **more: Any) -> Command:
+    given = state != "queued"
+    said = now if given else None
+    ended = now if state in {"done", "failed"} else None
+    fields = {"reason": "not_possible"} if state == "failed" else {}
+    return Command(
+        id=str(uuid4()), terminal_id=terminal, name=name, asked_by="operator", asked_at=now, state=state,
+        deadline_at=now + timedelta(hours=1), given_at=said, said_at=said, settled_at=ended,
+        **({"arguments": {}, "results": {}} | fields | more),
+    )  # fmt: skip
+
+
+def _picture() -> bytes:
+    drawn = BytesIO()
+    Image.new("RGB", (540, 960), "#0b5c8c").save(drawn, "PNG")
+    return drawn.getvalue()

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.errors import OutboxFull
 from edge.kiosk.decision import to_us
 from edge.kiosk.views import Touch
+from edge.mode import Mode
 from firmware_specs.messages import Clock
 from tests.kiosk import PHONES, PIN, START, TALK, FakeRoster, Stage, card, code, hash_pin, occurrence, twin
 
@@ -131,6 +132,11 @@ def full(stage: Stage) -> None:
     stage.wait(1)
 
 
+def maintenance(stage: Stage) -> None:
+    stage.mode = Mode(maintenance=True)
+    stage.wait(1)
+
+
 def offline(stage: Stage) -> None:
     stage.connected = False
     stage.outbox.depth = 12
@@ -244,6 +250,11 @@ def english_full(stage: Stage) -> None:
     full(stage)
 
 
+def english_maintenance(stage: Stage) -> None:
+    english(stage)
+    maintenance(stage)
+
+
 def english_choose(stage: Stage) -> None:
     english(stage)
     choose(stage)
@@ -287,6 +298,7 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     number_wrong,
     staff_accepted,
     full,
+    maintenance,
     offline,
     unstored,
     sending,
@@ -307,6 +319,7 @@ STATES: Final[tuple[Callable[[Stage], None], ...]] = (
     english_checked_out,
     english_refused,
     english_full,
+    english_maintenance,
     english_choose,
     english_number,
 )

@@ -46,6 +46,12 @@ def opened(page: Page, button: str, within: str = "body") -> Locator:
     return page.get_by_role("dialog")
 
 
+def confirm(page: Page) -> None:
+    """The password, which is asked for again over the form."""
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("[name=password]").press("Enter")
+
+
 def written(stack: Stack, action: str) -> list[str]:
     """Who did this, newest first, as the audit says."""
     with transaction(stack.town.engine, read_only=True) as session:
@@ -171,6 +177,7 @@ def test_an_account_is_made_with_a_password_shown_once_and_then_disabled(stack: 
     dialog.locator("[name=name]").fill("made-in-a-test")
     dialog.locator("[name=role]").select_option("operator")
     dialog.get_by_role("button", name="Add an account").click()
+    confirm(page)
     secret = page.locator(".rl-secret").inner_text()
     assert len(secret) >= 16
     page.get_by_role("button", name="Close").click()
@@ -191,6 +198,7 @@ def test_the_last_admin_cannot_shut_everybody_out(stack: Stack, browser: Browser
         dialog = opened(page, "编辑", "[data-slot=list] tbody tr:has-text('admin')")
         dialog.locator("[name=role]").select_option("viewer")
         dialog.get_by_role("button", name="保存").click()
+        confirm(page)
         expect(dialog.get_by_role("alert")).to_contain_text("至少要留一位启用的管理员")
 
 
@@ -201,6 +209,7 @@ def test_a_token_is_shown_once_works_and_is_revoked(stack: Stack, browser: Brows
         expect(dialog.locator("[name=role] option")).to_have_count(1)
         dialog.locator("[name=name]").fill("report")
         dialog.get_by_role("button", name="Add a token").click()
+        confirm(page)
         secret = page.locator(".rl-secret").inner_text()
         page.get_by_role("button", name="Close").click()
         headers = {"Authorization": f"Bearer {secret}"}

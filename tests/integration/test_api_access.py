@@ -83,6 +83,7 @@ def test_a_cookie_acts_only_from_our_own_pages(office: Office, origin: str | Non
     assert answer.status_code == 403
     with office.client(None) as client:
         ours = {"Origin": office.url}
+        client.post(f"{SIGN_IN}/confirmation", json={"password": PASSWORD}, headers={**cookies, **ours})
         answer = client.post("/api/v1/tokens", json={"name": "t", "role": "viewer"}, headers={**cookies, **ours})
     assert answer.status_code == 201
 

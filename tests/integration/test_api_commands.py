@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from cloud.accounts.service import Role
+from cloud.commands.models import Command
+from cloud.database import transaction
 from tests.office import JSON, Office
 
 
@@ -42,6 +45,9 @@ def test_viewer_may_not_ask(office: Office, kiosk: str) -> None:
         {"arguments": {"seconds": 301}},
         {"arguments": {"loud": 1}},
         {"name": "reboot", "arguments": {"seconds": 5}},
+        {"name": "set_volume"},
+        {"name": "set_volume", "arguments": {"volume": 101}},
+        {"name": "enter_maintenance", "arguments": {"seconds": 5}},
         {"lasts_s": 1},
         {"lasts_s": 8 * 86_400},
     ],
@@ -79,6 +85,28 @@ def test_bulk_is_for_all_or_for_none_and_counts_its_states(office: Office, kiosk
         assert client.get(f"/api/v1/command-bulks/{bulk['bulk']}").json() == bulk
         listed = client.get("/api/v1/commands", params={"bulk": bulk["bulk"]}).json()["items"]
     assert [each["name"] for each in listed] == ["sync_now"]
+
+
+def test_bulks_are_listed_newest_first_and_called_back_as_far_as_nobody_has_them(office: Office, kiosk: str) -> None:
+    other = str(office.terminal(None)["terminal"]["id"])
+    with office.client(Role.OPERATOR) as client:
+        asked = client.post("/api/v1/command-bulks", json={"name": "sync_now", "terminals": [kiosk, other]}).json()
+        with transaction(office.engine) as session:
+            given = update(Command).where(Command.bulk == asked["bulk"], Command.terminal_id == kiosk)
+            session.execute(given.values(state="sent", given_at=office.now()))
+        newest = client.get("/api/v1/command-bulks").json()["items"][0]
+        assert (newest["bulk"], newest["name"], newest["states"]) == (
+            asked["bulk"],
+            "sync_now",
+            {"queued": 1, "sent": 1},
+        )
+        path = f"/api/v1/command-bulks/{asked['bulk']}/cancel"
+        assert client.post(path).json()["states"] == {"cancelled": 1, "sent": 1}
+        again = client.post(path)
+        assert (again.status_code, again.json()["detail"][:12]) == (409, "Each of them")
+        assert client.post("/api/v1/command-bulks/00000000-0000-4000-8000-000000000000/cancel").status_code == 404
+    with office.client(Role.VIEWER) as client:
+        assert client.post(path).status_code == 403
 
 
 def test_what_was_asked_for_is_in_the_audit(office: Office, kiosk: str) -> None:

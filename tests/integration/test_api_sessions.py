@@ -141,6 +141,37 @@ def test_what_cannot_be_taken_back_easily_asks_for_the_password_again(office: Of
     assert actions[:2] == ["account.confirm", "account.confirm_failed"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/v1/tokens", {"name": "mine", "role": "viewer"}, 201),
+        ("POST", "/api/v1/accounts", {"name": "made-{n}", "password": PASSWORD, "role": "viewer"}, 201),
+        ("PATCH", "/api/v1/accounts/{other}", {"password": "quite-another-password"}, 200),
+        ("PATCH", "/api/v1/accounts/{other}", {"role": "operator"}, 200),
+    ],
+    ids=["token", "account", "password", "role"],
+)
+def test_who_gives_others_a_way_in_is_asked_for_the_password_again(
+    office: Office, method: str, path: str, body: JSON, status: int
+) -> None:
+    n = len(listed_accounts(office))
+    hired(office, f"giver-{n}", Role.ADMIN)
+    other = hired(office, f"other-{n}")
+    asked = {name: value.replace("{n}", str(n)) for name, value in body.items()}
+    with signed_in(office, f"giver-{n}") as client:
+        there, version = path.replace("{other}", other["id"]), etag(other["version"])
+        refused = client.request(method, there, json=asked, headers=version)
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:roomlink:problem:unconfirmed")
+        client.post(CONFIRMATION, json={"password": PASSWORD})
+        assert client.request(method, there, json=asked, headers=version).status_code == status
+
+
+def listed_accounts(office: Office) -> list[JSON]:
+    with office.client() as admin:
+        found: list[JSON] = admin.get("/api/v1/accounts?limit=200").json()["items"]
+        return found
+
+
 def test_an_admins_token_is_exempt_where_it_is_said_and_has_no_password_to_confirm(office: Office) -> None:
     made = office.terminal(None)["terminal"]
     document = office.app.openapi()["paths"]["/api/v1/terminals/{terminal_id}/disable"]["post"]["description"]

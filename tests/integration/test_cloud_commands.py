@@ -144,11 +144,11 @@ def test_members_are_imported_and_exported(migrated: Run, tmp_path: Path, enviro
     good.write_text("编号,姓名\n1,样例一\n2,样例二\n", "gb18030")
     bad.write_text("编号,姓名\n1,样例一\n1,样例二\n", "utf-8")
     into = ("--organisation", "org_0000000000000001")
-    refused = migrated("import", str(bad), *into)
+    refused = migrated("import", "members", str(bad), *into)
     assert refused.returncode == 2
     assert "row 3, external_id" in refused.stderr
-    assert "2 would be created" in migrated("import", str(good), *into, "--dry-run").stdout
-    assert "2 were created" in migrated("import", str(good), *into).stdout
+    assert "2 would be created" in migrated("import", "members", str(good), *into, "--dry-run").stdout
+    assert "2 were created" in migrated("import", "members", str(good), *into).stdout
     assert migrated("export", "members", "--to", str(out)).returncode == 0
     assert "样例二" in out.read_text("utf-8-sig")
     assert migrated("export", "attendance").stdout.startswith("\ufeffat_utc")

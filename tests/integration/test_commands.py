@@ -13,7 +13,7 @@ from cloud.commands import service
 from cloud.commands.models import Command, CommandWordSaid
 from cloud.commands.service import CommandForm, Name
 from cloud.database import transaction
-from cloud.ingest import state
+from cloud.ingest import standings, state
 from cloud.ingest.commanding import WORD_MAY_TAKE_US, CommandPush
 from cloud.ingest.line import Line
 from cloud.ingest.rebuild import rebuild_ledger
@@ -22,7 +22,7 @@ from cloud.scope import EVERYWHERE
 from firmware_specs.messages import CommandState, CommandWord
 from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import decode_command, encode
-from tests.integration.mqtt_kiosk import count
+from tests.integration.mqtt_kiosk import count, presence
 from tests.pen import Pen, now_us
 from tests.town import Town
 
@@ -172,6 +172,25 @@ def test_terminal_speaks_of_its_own_commands_only(town: Town) -> None:
     say(town, other, command_id, CommandWord.DONE)
     assert state_of(town, command_id) == "sent"
     assert count(town, CommandWordSaid) == 1
+
+
+def test_terminal_under_maintenance_is_so_again_when_it_is_heard_after_the_broker_was_away(town: Town) -> None:
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    told = Birth(incarnation=pen.stream, connection=1, boot=pen.boot, profile="kiosk", versions={}, state="maintenance")
+    hear(town, pen, encode(told))
+    command_id = ask(town)
+    assert [given for _, given, _ in giver.turn()] == [command_id]
+    with transaction(town.engine) as session:
+        standings.suspect_all(Bulk.of(session), now_us())
+    assert presence(town) == "suspect"
+    board = StateBoard()
+    board.hear_live(pen.terminal, now_us())
+    with transaction(town.engine) as session:
+        state.write(Bulk.of(session), board.take())
+    assert presence(town) == "maintenance"
+    hear(town, pen, encode(told.model_copy(update={"state": "online"})))  # within the same connection
+    assert presence(town) == "online"
+    assert giver.turn() == []
 
 
 def test_copies_in_a_new_stream_count_once_and_rebuilding_gives_the_same(town: Town) -> None:

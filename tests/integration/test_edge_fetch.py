@@ -28,6 +28,13 @@ class Answers(BaseHTTPRequestHandler):
         if status == 200:
             self.wfile.write(CONTENT)
 
+    def do_PUT(self) -> None:
+        expected = "Basic " + base64.b64encode(b"kiosk-1:secret").decode()
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        known = self.headers["Authorization"] == expected and (self.path, content) == ("/here", CONTENT)
+        self.send_response(204 if known else 409)
+        self.end_headers()
+
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Nothing on stderr."""
 
@@ -66,6 +73,21 @@ def test_file_that_is_gone_is_named(url: str) -> None:
 def test_cloud_that_cannot_be_reached_is_named(url: str, sentence: str) -> None:
     with pytest.raises(FetchError, match=sentence):
         list(HttpSource(url, "kiosk-1", "secret").pieces(REFERENCE))
+
+
+def test_what_a_command_asks_for_is_sent_in_and_a_refusal_is_named(url: str) -> None:
+    source = HttpSource(url, "kiosk-1", "secret")
+    source.send("/here", CONTENT)
+    with pytest.raises(FetchError, match="answered 409"):
+        source.send("/there", CONTENT)
+    with pytest.raises(FetchError, match="cloud_url is missing"):
+        HttpSource("", "kiosk-1", "secret").send("/here", b"")
+
+
+@pytest.mark.parametrize("path", ["@127.0.0.1/x", ".example/x", ":1/x", "//evil.example/x"])
+def test_what_is_sent_in_goes_to_no_other_host(path: str) -> None:
+    with pytest.raises(FetchError, match=r"does not lie at|cannot be reached: \[Errno"):
+        HttpSource("http://kiosk.invalid", "kiosk-1", "secret").send(path, b"x")
 
 
 @pytest.mark.parametrize("path", ["@127.0.0.1/x", ".example/x", ":1/x", "//evil.example/x"])

@@ -62,6 +62,33 @@ def test_page_and_its_parts_are_served_with_a_tight_policy(screen: Screen) -> No
     assert fetch(screen, "/kiosk.js")[1]["content-type"] == "text/javascript; charset=utf-8"
 
 
+def says(page: ClientConnection, **more: Any) -> None:
+    page.send(json.dumps({"type": "alive", "view": 1, **more}))
+
+
+def test_page_is_covered_once_every_open_page_has_said_so_of_this_cover(screen: Screen) -> None:
+    result = {"view": {"screen": "result", "number": 1, "title": {"zh": "签到成功", "en": ""}, "captured_ms": 7}}
+    screen.show(result)
+    screen.cover(on=True)
+    assert not screen.is_covered(0.1)  # nobody is there who could say so
+    with open_page(screen) as first, open_page(screen) as second:
+        assert wait_until(lambda: screen.pages == 2)
+        given = [receive(page) for page in (first, second)]
+        assert [each["covered"] for each in given] == [1, 1]
+        assert all("签到成功" not in json.dumps(each, ensure_ascii=False) for each in given)
+        says(first, covered=1)
+        says(second)
+        assert not screen.is_covered(0.3)
+        says(second, covered=1)
+        assert screen.is_covered(10)
+        screen.cover(on=False)
+        assert wait_until(lambda: "签到成功" in json.dumps(receive(first), ensure_ascii=False))
+        screen.cover(on=True)
+        says(first, covered=1)  # of the picture before
+        says(second, covered=1)
+        assert not screen.is_covered(0.3)
+
+
 @pytest.mark.parametrize("path", ["/../screen.py", "/%2e%2e/screen.py", "/page/index.html", "/etc/passwd", "//"])
 def test_nothing_beside_the_page_is_served(screen: Screen, path: str) -> None:
     assert fetch(screen, path)[0] == 404

@@ -162,6 +162,18 @@ def test_reboot_that_did_not_happen_is_interrupted(file: Path, clock: SteppedClo
     outbox.close()
 
 
+def test_ids_of_long_ago_are_forgotten_and_what_is_unfinished_is_not(outbox: Outbox, clock: SteppedClock) -> None:
+    commands = running(outbox, clock, {"note": lambda _: {}})
+    old = command(clock)
+    commands.receive(encode(old), 600)
+    assert ended(outbox, 3)
+    clock.step(42 * 86_400)
+    commands.receive(encode(command(clock)), 600)
+    assert ended(outbox, 6)
+    commands.stop()
+    assert not outbox.knows_command(old.id)
+
+
 def test_accepted_command_is_carried_out_after_a_restart(file: Path, clock: SteppedClock) -> None:
     outbox = Outbox.open(file, terminal=TERMINAL, clock=clock)
     Commands(outbox, clock, {}).receive(encode(command(clock)), 600)

@@ -23,6 +23,7 @@ from firmware_specs.wire import chain_over, chain_start
 
 ISSUED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 RECEIVED_AT = samples.AT + 400_000
+LATER = RECEIVED_AT + 90 * 86_400_000_000
 CHAINS = [bytes.fromhex(samples.chain_at(number)) for number in range(4)]
 
 
@@ -176,13 +177,25 @@ def test_certificate_of_another_root_is_found(journal: Journal, capsys: pytest.C
 def test_batch_received_after_its_certificate_ended_is_found(
     journal: Journal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    journal.lines[1]["received_at"] = RECEIVED_AT + 90 * 86_400_000_000
+    journal.lines.clear()
+    journal.add_payload(samples.batch(samples.three(), signer=SIGNER, clock="holdover"), LATER)
     status, said = journal.verify(capsys)
     assert (status, said) == (
         1,
-        f"line 3: no certificate of key {SIGNER.key_id} leads to the root on 2027-02-21 at 09:30:00 UTC",
+        f"line 2: no certificate of key {SIGNER.key_id} leads to the root on 2027-02-21 at 09:30:00 UTC",
     )
     assert journal.verify(capsys, rooted=False)[0] == 0
+
+
+def test_batch_that_was_brought_in_after_its_certificate_ended_is_good_and_told(
+    journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal.lines[1]["received_at"] = LATER
+    status, said = journal.verify(capsys)
+    assert (status, "; 1 of the batches were brought in after their certificate had ended" in said) == (0, True)
+    journal.lines.clear()
+    journal.add_payload(samples.batch(samples.three(), signer=SIGNER, sent_at=LATER - 1), LATER)
+    assert journal.verify(capsys)[0] == 1
 
 
 def test_certificate_of_another_terminal_is_found(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,11 +21,11 @@ from tests.kiosk import PHONES, PIN, START, TALK, hash_pin, occurrence, twin
 TITLES = [
     words.ACCEPTED, words.GUEST_ACCEPTED, words.STAFF_ACCEPTED, words.ALREADY_IN, words.VISIT, words.CHECKED_OUT,
     words.STOPPED, words.ONE_MOMENT, words.STARTING, words.HELP_CALLED, words.HELP_UNHEARD, words.SHOW, words.TOUCH, words.CHOOSE,
-    words.NOT_SET_UP, *words.REFUSED.values(),
+    words.NOT_SET_UP, words.OUT_OF_SERVICE, words.COVERED, *words.REFUSED.values(),
 ]  # fmt: skip
 LINES = [
     words.ALL_STORED, words.SENDING, words.OFFLINE, words.OFFLINE_WAITING, words.NOT_STORED_SINCE, words.NO_PICTURE,
-    words.FULL, words.READ_ONLY, words.DAMAGED, words.WAITS_FOR_CLAIM,
+    words.FULL, words.READ_ONLY, words.DAMAGED, words.WAITS_FOR_CLAIM, words.UNTIL_STAFF_END_IT,
 ]  # fmt: skip
 HANZI = re.compile(r"[\u4e00-\u9fff]")
 

@@ -81,6 +81,15 @@ def test_terminal_of_a_lost_broker_is_suspect_until_it_speaks() -> None:
     assert (heard.presence, heard.since_at, heard.heard_at) == (Presence.ONLINE, 20, 20)
 
 
+@pytest.mark.parametrize("state", ["asleep", "maintenance"])
+def test_what_its_birth_says_is_true_again_once_it_is_heard(state: str) -> None:
+    born = on_state(Standing(), birth(1, state=state), 10, retained=LIVE)
+    assert on_heard(on_broker_lost(born, 20), 30).presence == state
+    while_we_were_away = on_state(Standing(), birth(1, state=state), 10, retained=RETAINED)
+    assert on_heard(while_we_were_away, 30).presence == state
+    assert on_heard(on_broker_lost(on_state(born, birth(1), 15, retained=LIVE), 20), 30).presence is Presence.ONLINE
+
+
 @pytest.mark.parametrize("presence", [Presence.OFFLINE, Presence.NEVER])
 def test_a_lost_broker_says_nothing_of_terminals_that_were_not_there(presence: Presence) -> None:
     assert on_broker_lost(Standing(presence), 10) == Standing(presence)

@@ -14,10 +14,11 @@ export function draw(snapshot, touch) {
   mark(document.body, "verdict", view.field);
   mark(document.body, "screen", view.screen);
   mark(document.body, "dim", snapshot.dim ? "" : null);
+  mark(document.body, "covered", snapshot.covered ? "" : null);
   part("head", snapshot.head, () => head(snapshot.head));
   part("now", view.field ? view.symbol : view.digits || view.screen === "leave" ? view.screen : snapshot.schedule, () => now(snapshot));
-  part("main", [view.number, language], () => words(view));
-  part("acts", [view.number, language], () => acts(view, touch));
+  part("main", [view.number, view.title], () => words(view));
+  part("acts", [view.number, view.title], () => acts(view, touch));
   part("foot", view.back_ms === null ? snapshot.line : view.number, () => foot(snapshot));
   main.replaceChildren(...Object.values(parts).flatMap((p) => (p?.node ? [p.node] : [])));
 }

@@ -11,9 +11,14 @@ const link = connect({
     const fresh = shown !== snapshot.view.number;
     draw(snapshot, touch);
     countDown(snapshot);
-    if (fresh && shown !== null) play(snapshot.view.sound);
+    if (fresh && shown !== null) play(snapshot.view.sound, snapshot.volume);
     shown = snapshot.view.number;
-    requestAnimationFrame(() => link.send({ type: "alive", view: shown ?? 0 }));
+    // The second frame begins once the first was painted: only then is what was covered out of sight.
+    const { covered } = snapshot;
+    requestAnimationFrame(() => {
+      if (!covered) return link.send({ type: "alive", view: shown ?? 0 });
+      requestAnimationFrame(() => link.send({ type: "alive", view: shown ?? 0, covered }));
+    });
   },
   onBeat() {
     link.send({ type: "alive", view: shown ?? 0 });

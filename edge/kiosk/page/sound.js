@@ -6,22 +6,22 @@ const PATTERNS = {
   no: [[330, 0, 0.16], [330, 0.24, 0.16]],
   identify: [0, 0.6, 1.2].flatMap((at) => [[660, at, 0.14], [880, at + 0.18, 0.14]]),
 };
-const LOUDNESS = 0.25;
+const LOUDNESS = 0.25; // at the full volume, 100
 let context = null;
 
-export function play(name) {
-  if (!(name in PATTERNS)) return;
+export function play(name, volume) {
+  if (!(name in PATTERNS) || volume === 0) return;
   context ??= new AudioContext();
   if (context.state === "suspended") context.resume();
-  for (const [hertz, after_s, length_s] of PATTERNS[name]) tone(hertz, context.currentTime + after_s, length_s);
+  for (const [hertz, after_s, length_s] of PATTERNS[name]) tone(hertz, context.currentTime + after_s, length_s, (LOUDNESS * volume) / 100);
 }
 
-function tone(hertz, start_s, length_s) {
+function tone(hertz, start_s, length_s, loudness) {
   const oscillator = new OscillatorNode(context, { frequency: hertz });
   const gain = new GainNode(context, { gain: 0 });
   gain.gain.setValueAtTime(0, start_s);
-  gain.gain.linearRampToValueAtTime(LOUDNESS, start_s + 0.01);
-  gain.gain.setValueAtTime(LOUDNESS, start_s + length_s - 0.03);
+  gain.gain.linearRampToValueAtTime(loudness, start_s + 0.01);
+  gain.gain.setValueAtTime(loudness, start_s + length_s - 0.03);
   gain.gain.linearRampToValueAtTime(0, start_s + length_s);
   oscillator.connect(gain).connect(context.destination);
   oscillator.start(start_s);

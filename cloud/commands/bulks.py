@@ -1,0 +1,100 @@
+"""Commands that were asked for together: listed with how far each is, asked for and called back as one.
+
+Promises that what is counted is the terminals' own word, as with single commands. Used by routes and the console.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+from pydantic import Field
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.orm import Session
+
+from cloud.audit.service import Change, note
+from cloud.commands import service
+from cloud.commands.models import Bulk, Command
+from cloud.commands.service import MOST_AT_ONCE, CommandForm
+from cloud.commands.states import OPEN, State
+from cloud.errors import Conflict, NotFound
+from cloud.paging import Found, Paging, find
+from cloud.scope import Scope
+from cloud.terminals import service as terminals
+from cloud.terminals.service import TerminalId
+
+NEWEST: Final = 20
+"""Counted for one page: each costs as many index entries as it has terminals."""
+
+States = Mapping[State, int]
+
+
+class BulkForm(CommandForm):
+    """The same, for many terminals."""
+
+    terminals: Annotated[list[TerminalId], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+def ask(session: Session, change: Change, scope: Scope, form: BulkForm) -> Bulk:
+    """The same for each terminal named, or for none where one cannot have it."""
+    asked = Bulk(
+        id=str(uuid.uuid4()), name=form.name.value, arguments=form.arguments, asked_by=change.who, asked_at=change.at
+    )
+    session.add(asked)
+    session.flush()
+    service.ask_all(session, change, scope, sorted(set(form.terminals)), form, asked.id)
+    return asked
+
+
+def newest(session: Session, scope: Scope, paging: Paging) -> Found[Bulk]:
+    """Those with a terminal in the scope, newest first."""
+    inside = exists().where(Command.bulk == Bulk.id, terminals.within(scope, Command.terminal_id))
+    query = select(Bulk) if scope.path == "/" else select(Bulk).where(inside)
+    return find(session, query, [Bulk.asked_at, Bulk.id], paging, newest_first=True)
+
+
+def get(session: Session, scope: Scope, bulk_id: str) -> Bulk:
+    """NotFound where the scope holds none of its terminals, too."""
+    progress(session, scope, [bulk_id])
+    found = session.get(Bulk, bulk_id)
+    if found is None:
+        raise _no_bulk(bulk_id)
+    return found
+
+
+def progress(session: Session, scope: Scope, bulk_ids: Sequence[str]) -> dict[str, dict[State, int]]:
+    """How many commands of each bulk are in each state. NotFound for one of which the scope holds none."""
+    query = select(Command.bulk, Command.state, func.count()).where(
+        Command.bulk.in_(bulk_ids), terminals.within(scope, Command.terminal_id)
+    )
+    counted: dict[str, dict[State, int]] = {}
+    for bulk, state, count in session.execute(query.group_by(Command.bulk, Command.state)):
+        counted.setdefault(str(bulk), {})[State(state)] = count
+    for each in bulk_ids:
+        if each not in counted:
+            raise _no_bulk(each)
+    return counted
+
+
+def ended(states: States) -> int:
+    """How many have come to an end; `unknown` counts: its time is over, and a later word may still replace it."""
+    return sum(count for state, count in states.items() if state not in OPEN)
+
+
+def cancel(session: Session, change: Change, scope: Scope, bulk_id: str) -> int:
+    """Call back what no terminal was given yet; how many that were. Conflict where there is none."""
+    get(session, scope, bulk_id)
+    waiting = (Command.bulk == bulk_id, Command.state == State.QUEUED, Command.given_at.is_(None))
+    called_back = session.execute(
+        update(Command)
+        .where(*waiting, terminals.within(scope, Command.terminal_id))
+        .values(state=State.CANCELLED.value, settled_at=change.at)
+        .execution_options(synchronize_session=False)
+    ).rowcount  # type: ignore[attr-defined]  # a cursor's result has it
+    if not called_back:
+        raise Conflict("Each of them was given to its terminal, or has ended.", code="bulk_given")
+    note(session, change, "command.cancel_bulk", bulk_id, commands=called_back)
+    return int(called_back)
+
+
+def _no_bulk(bulk_id: str) -> NotFound:
+    return NotFound(f"There is no bulk of commands {bulk_id}.", code="no_bulk", id=bulk_id)
