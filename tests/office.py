@@ -1,7 +1,7 @@
 """The cloud's HTTP side over a real socket, on either database, with an account of each role; no broker, no ingest."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from cloud.accounts import service as accounts
 from cloud.accounts.service import Role
-from cloud.api import Cloud
+from cloud.api import Cloud, no_timeseries
 from cloud.app import create_app
 from cloud.audit.service import Change
 from cloud.clock import to_us, utc_now
@@ -24,6 +24,7 @@ from cloud.database import create_engine_for, transaction
 from cloud.schema import upgrade
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from cloud.timeseries.port import Timeseries
 from tests.process import HOST, free_port, wait_until
 
 PASSWORD = "correct-horse-9"
@@ -97,14 +98,16 @@ def settings_for(folder: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def open_office(folder: Path, database_url: str, **more: Any) -> Iterator[Office]:
+def open_office(
+    folder: Path, database_url: str, timeseries: Callable[[], Timeseries] = no_timeseries, **more: Any
+) -> Iterator[Office]:
     """The application on a free port, until the block ends."""
     settings = settings_for(folder, database_url=database_url, **more)
     engine = create_engine_for(database_url)
     upgrade(engine)
     port = free_port()
     office = Office(FastAPI(), engine, settings, f"http://{HOST}:{port}")
-    office.app = create_app(settings, engine=engine, clock=office.now)
+    office.app = create_app(settings, engine=engine, clock=office.now, timeseries=timeseries)
     _hire(office)
     config = uvicorn.Config(office.app, host=HOST, port=port, log_config=None, ws="none")
     server = uvicorn.Server(config)

@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 RAISED = Counter("roomlink_alarms_raised", "Alarms raised, those that came back among them.")
 CLEARED = Counter("roomlink_alarms_cleared", "Alarms cleared, those that became part of a group among them.")
-ACTIVE = Gauge("roomlink_alarms_active", "Alarms that are not cleared.", ["severity"])
+ACTIVE = Gauge("roomlink_alarms_active", "Alarms that are not cleared, by `severity`.", ["severity"])
 TURN_SECONDS = Histogram(
     "roomlink_alarms_turn_seconds",
     "Time of one turn of the evaluator.",

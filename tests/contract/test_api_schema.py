@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import schemathesis
@@ -19,6 +20,7 @@ from cloud.app import create_app
 from cloud.clock import from_us
 from cloud.database import create_engine_for
 from cloud.settings import Settings
+from cloud.timeseries.memory import MemoryTimeseries
 from tests.enrolment import found_authority
 from tests.office import JSON, PASSWORD, Office, open_office
 
@@ -34,9 +36,9 @@ EXAMPLES = 12
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """The API over SQLite."""
-    folder = tmp_path_factory.mktemp("office")
-    with open_office(folder, f"sqlite:///{folder}/ledger.db") as office:
+    """The API over SQLite, with time series that answer."""
+    folder, series = tmp_path_factory.mktemp("office"), MemoryTimeseries(ZoneInfo("UTC"))
+    with open_office(folder, f"sqlite:///{folder}/ledger.db", lambda: series) as office:
         found_authority(office.engine, office.settings, office.now())
         yield office
 

@@ -227,7 +227,7 @@ def test_quarantine_shows_bytes_that_cannot_act_and_discards_with_a_reason(stack
 def test_health_is_drawn_with_its_hole_and_its_table_behind_a_button(stack: Stack, visitor: Visitor) -> None:
     page = visitor.go("/terminals/kiosk-302-a")
     health = page.locator("[data-slot=health]")
-    expect(health.get_by_role("img")).to_have_count(4)
+    expect(health.get_by_role("img")).to_have_count(5)
     assert health.locator("figure").first.locator("polyline").count() == 2
     health.locator("summary").first.click()
     expect(health.get_by_role("table").first).to_be_visible()

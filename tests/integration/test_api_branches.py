@@ -1,6 +1,7 @@
 """Accounts that are bound to a branch, over HTTP: they see and do nothing of another branch, nor what concerns all."""
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +74,9 @@ def things() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("method", "path"), things())
 def test_a_thing_of_another_branch_is_not_there(bound: Bound, method: str, path: str) -> None:
-    for name, value in (ids_of(bound.there) | {"start": "20260101T000000Z", "sha256": "0" * 64}).items():
+    for name, value in (ids_of(bound.there) | {"start": "20260101T000000Z", "command_id": str(uuid.uuid4())}).items():
         path = path.replace(f"{{{name}}}", value)
-    answer = bound.ask(method, path.removeprefix("/api/v1"), headers=etag(1))
+    answer = bound.ask(method, path.removeprefix("/api/v1"), headers=etag(1), params={"metric": "cpu_percent"})
     assert answer.status_code == 404, (path, answer.text)
 
 

@@ -94,7 +94,7 @@ def test_accounts_and_tokens_are_managed_without_a_default_password(migrated: Ru
     assert migrated("user", "disable", "ben").returncode == 0
     assert migrated("user", "disable", "anna").returncode == 2
     listed = migrated("user", "list").stdout
-    assert listed == "anna\tadmin\tenabled\nben\tviewer\tdisabled\n"
+    assert listed == "anna\tadmin\tenabled\t-\nben\tviewer\tdisabled\t-\n"
     secret = migrated("token", "add", "anna", "--name", "probe", "--days", "3").stdout.strip()
     assert secret.startswith("rlt_")
     token_id = migrated("token", "list").stdout.split("\t")[0]

@@ -57,6 +57,7 @@ def test_no_metric_grows_with_the_fleet() -> None:
         "became",
         "kind",
         "mark",
+        "severity",
         "state",
     }
 
