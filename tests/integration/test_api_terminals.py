@@ -259,7 +259,7 @@ def test_terminals_are_found_by_room_kind_and_number(office: Office, settled: JS
 def test_mosquittos_password_file_follows_and_keeps_foreign_users(tmp_path: Path) -> None:
     path = tmp_path / "passwords"
     path.write_text(f"monitor:{hash_password('x')}\n")
-    more = {"mosquitto_password_file": path, "mqtt_password": "cloud-secret"}
+    more: JSON = {"mosquitto_password_file": path, "mqtt_password": "cloud-secret"}
     with open_office(tmp_path, f"sqlite:///{tmp_path}/ledger.db", **more) as office:
         made = office.terminal(None)
         assert made["broker_users"] == "written"
