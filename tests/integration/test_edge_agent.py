@@ -78,7 +78,13 @@ def test_agent_appears_takes_its_twin_and_says_farewell(kiosk: Kiosk, cloud: Mqt
     assert isinstance(birth, Birth)
     desired = Desired(version=(1, 5), language="en", health_every_s=5.0)
     cloud.publish(f"roomlink/v1/{TERMINAL}/down/desired", encode(desired), retain=True)
-    in_force = {"language": "en", "health_every_s": "5", "resend_timeout_s": "20"}
+    in_force = {
+        "language": "en",
+        "health_every_s": "5",
+        "resend_timeout_s": "20",
+        "maintenance": "off",
+        "volume": "100",
+    }
     said = Reported(version=(1, 5), applied=True, settings=in_force)
     assert decode_reported(bytes(cloud.receive().payload)) == said
     assert kiosk.process.stop(signal.SIGTERM) == 0
