@@ -50,7 +50,7 @@ def nothing_stored(bulk: Bulk, places: Mapping[str, Place], now: int) -> dict[st
     """Those that are online and of whom nothing was stored for longer than their health samples are apart."""
     rows = bulk.rows(
         "SELECT t.id, t.presence_at, MAX(s.last_stored_at) FROM terminals t LEFT JOIN streams s ON s.terminal_id = t.id "
-        "WHERE t.enabled AND t.presence = 'online' AND t.presence_at < ? GROUP BY t.id, t.presence_at "
+        "WHERE t.enabled AND t.replaced_by IS NULL AND t.presence = 'online' AND t.presence_at < ? GROUP BY t.id, t.presence_at "
         "HAVING COALESCE(MAX(s.last_stored_at), 0) < ?",
         (now - QUIET_FROM_US, now - QUIET_FROM_US),
     )

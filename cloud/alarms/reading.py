@@ -84,10 +84,11 @@ def rules(bulk: Bulk) -> list[Rule]:
 
 
 def places(bulk: Bulk) -> dict[str, Place]:
-    """Of every enabled terminal."""
+    """Of every terminal in service: enabled, and not replaced by another."""
     rows = bulk.rows(
-        "SELECT t.id, t.kind, t.room_id, r.organisation_id, o.path, t.settings FROM terminals t "
-        "LEFT JOIN rooms r ON r.id = t.room_id LEFT JOIN organisations o ON o.id = r.organisation_id WHERE t.enabled"
+        "SELECT t.id, t.kind, t.room_id, r.organisation_id, o.path, COALESCE(t.twin_settings, t.settings) FROM terminals t "
+        "LEFT JOIN rooms r ON r.id = t.room_id LEFT JOIN organisations o ON o.id = r.organisation_id "
+        "WHERE t.enabled AND t.replaced_by IS NULL"
     )
     return {
         row[0]: Place(row[0], row[1], row[2] or "", row[3] or "", row[4] or "",

@@ -83,7 +83,7 @@ def in_rooms(session: Session, room_ids: Sequence[str]) -> dict[str, list[tuple[
 
 
 def count(session: Session, scope: Scope, room_id: str | None = None, kind: str | None = None) -> int:
-    """How many enabled terminals there are, in a room or of a kind where one is named."""
-    query = select(func.count()).select_from(Terminal).where(Terminal.enabled, rooms.within(scope, Terminal.room_id))
+    """How many terminals are in service, in a room or of a kind where one is named."""
+    query = select(func.count()).select_from(Terminal).where(IN_SERVICE, rooms.within(scope, Terminal.room_id))
     wanted = {Terminal.room_id: room_id, Terminal.kind: kind}
     return session.scalar(query.where(*(column == value for column, value in wanted.items() if value is not None))) or 0

@@ -186,10 +186,12 @@ def test_a_terminal_in_maintenance_raises_nothing_until_it_is_back(watch: Watch)
     assert watch.active() == [HOT_ALARM]
 
 
-def test_a_disabled_terminal_has_no_alarms(watch: Watch) -> None:
+@pytest.mark.parametrize("out", ["enabled = ?", "replaced_by = ?"])
+def test_a_terminal_that_is_disabled_or_replaced_has_no_alarms(watch: Watch, out: str) -> None:
     heat(watch)
     assert watch.active() == [HOT_ALARM]
-    watch.run("UPDATE terminals SET enabled = ? WHERE id = ?", [(False, "kiosk-1")])
+    value = "kiosk-2" if "replaced" in out else False
+    watch.run(f"UPDATE terminals SET {out} WHERE id = ?", [(value, "kiosk-1")])
     watch.run("UPDATE counters SET value = value + 1 WHERE name = ?", [("twin_inputs",)])
     watch.turn(1)
     assert watch.active() == []
