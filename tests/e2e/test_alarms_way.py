@@ -1,7 +1,6 @@
 """An operator makes a rule; a real kiosk without a page raises it; a browser that opens the page clears it, by a real sample."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +9,10 @@ from playwright.sync_api import Browser, Page, expect
 from cloud.console.words import Language, Words
 from tests.e2e.chromium import axe_faults, chromium
 from tests.e2e.console_stack import browsing
+from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
 
-PICTURES = Path(__file__).parents[2] / "var" / "alarms-way"
+keep = keeper("alarms-way")
 COMES_MS = 90_000  # the first sample after the twin came is a minute after the start
 NAME = "大厅没有画面"
 
@@ -28,11 +28,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 def make_rule(page: Page, words: Words, room_id: str) -> None:

@@ -1,7 +1,6 @@
 """An operator presses Identify in the console; the kiosk's own page shows it; the console says done, by the terminal's word."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +9,10 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from cloud.console.words import Language, Words
 from tests.e2e.chromium import axe_faults, chromium, layout_faults
 from tests.e2e.console_stack import Visitor, browsing
+from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
 
-PICTURES = Path(__file__).parents[2] / "var" / "commands-way"
+keep = keeper("commands-way")
 COMES_MS = 30_000
 PORTRAIT: ViewportSize = {"width": 1080, "height": 1920}
 
@@ -37,11 +37,6 @@ def kiosk(whole: Whole, browser: Browser) -> Iterator[Page]:
     expect(page.locator("body")).to_have_attribute("data-screen", "waiting", timeout=COMES_MS)
     yield page
     context.close()
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 def signed_in(whole: Whole, visitor: Visitor) -> Page:

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from cloud.certificates import authority
 from cloud.console.words import Language, Words
 from tests.e2e.chromium import axe_faults, chromium
 from tests.e2e.console_stack import Stack, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
+from tests.e2e.pictures import keeper
 from tests.enrolment import CLAIMS, Device, found_authority
 from tests.office import settings_for
 
-PICTURES = Path(__file__).parents[2] / "var" / "certificates"
+keep = keeper("certificates")
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
 from cloud.commands.models import Bulk, Command
@@ -12,8 +12,9 @@ from cloud.database import transaction
 from tests.e2e.chromium import axe_faults, chromium
 from tests.e2e.console_stack import Stack, running_stack, visiting
 from tests.e2e.console_town import BULK, send_commands
+from tests.e2e.pictures import keeper
 
-PICTURES = Path(__file__).parents[2] / "var" / "commands"
+keep = keeper("commands")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 def asked(stack: Stack, name: str) -> list[Command]:

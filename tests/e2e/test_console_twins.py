@@ -1,18 +1,18 @@
 """Many terminals from a file, and one in the place of another, from the button to what the pages say afterwards."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from cloud.console.words import Language, Words
 from tests.e2e.chromium import axe_faults, chromium
 from tests.e2e.console_pages import busy_stack
 from tests.e2e.console_stack import Stack, visiting
+from tests.e2e.pictures import keeper
 
-PICTURES = Path(__file__).parents[2] / "var" / "console-twins"
+keep = keeper("console-twins")
 LOOKS = [(Language.ENGLISH, "light", 1440), (Language.CHINESE, "dark", 390)]
 
 
@@ -26,11 +26,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

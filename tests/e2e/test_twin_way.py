@@ -1,7 +1,6 @@
 """An operator changes a setting in the browser; the real agent applies it and says so; the console shows both side by side."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +9,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from cloud.console.words import Language, Words
 from tests.e2e.chromium import axe_faults, chromium
 from tests.e2e.console_stack import Visitor, browsing
+from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
 
-PICTURES = Path(__file__).parents[2] / "var" / "twin-way"
+keep = keeper("twin-way")
 COMES_MS = 60_000
 LOOKS = [(Language.ENGLISH, "light", 1440, "45"), (Language.CHINESE, "dark", 390, "35")]
 
@@ -27,11 +27,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 def signed_in(whole: Whole, visitor: Visitor, path: str) -> Page:
