@@ -18,7 +18,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.client import Client, MQTTMessageInfo, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -174,7 +174,9 @@ class Terminal:
                 hear, payload = self.send, b""
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 hear(payload)
-        self.publish("state", compact({"v": 1, "event": "death", **self.named, "reason": "stopped"}), retain=True)
+        farewell = compact({"v": 1, "event": "death", **self.named, "reason": "stopped"})
+        # Closed with the PUBACK unread, the socket is reset, and the broker may miss the DISCONNECT.
+        self.publish("state", farewell, retain=True).wait_for_publish(5)
         self.client.disconnect()
 
     def down(self, _: bytes) -> None:
@@ -186,11 +188,11 @@ class Terminal:
         self.must_ask = True
         self.send()
 
-    def publish(self, channel: str, payload: bytes, retain: bool = False, expires_s: int = 3600) -> None:
+    def publish(self, channel: str, payload: bytes, retain: bool = False, expires_s: int = 3600) -> MQTTMessageInfo:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if not retain:
             properties.MessageExpiryInterval = expires_s
-        self.client.publish(f"{self.base}/up/{channel}", payload, 1, retain, properties)
+        return self.client.publish(f"{self.base}/up/{channel}", payload, 1, retain, properties)
 
     def send(self, _: bytes = b"") -> None:
         timeout_s, state = self.options["resend_timeout_s"], self.outbox.state
