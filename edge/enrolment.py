@@ -123,7 +123,7 @@ def _unreachable(url: str, error: Exception) -> str:
     if "expired" in text or "not yet valid" in text:
         now = datetime.now(UTC)
         return (
-            f"The certificate of {url} is not good at {now:%Y-%m-%d %H:%M} UTC, which this machine takes for now. "
+            f"The certificate of {url} is not good at {now:%Y-%m-%d %H:%M} UTC, the time of this machine. "
             "Set the clock, and try again."
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:

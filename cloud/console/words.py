@@ -55,7 +55,7 @@ class Words:
     zone: ZoneInfo
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text of `key`, with `{placeholders}` filled. KeyError when there is none."""
+        """The text of `key`, with its `{names}` filled. KeyError when there is none."""
         texts = catalogue(self.language)
         text = texts.get(f"{key}_one", texts[key]) if values.get("n") == 1 else texts[key]
         shown = {name: self.number(value) if isinstance(value, int) else value for name, value in values.items()}

@@ -91,7 +91,7 @@ class Line:
     def _judge(self, bulk: Bulk, readings: Sequence[Reading]) -> tuple[dict[str, TerminalFacts], list[Verdict]]:
         """The terminals that are known, and a verdict on each reading of theirs.
 
-        What seems to be signed by no key of its terminal is judged again by keys that are asked for now: a terminal that was
+        What seems to be signed by no key of its terminal is judged again by keys that are looked up at once: a terminal that was
         claimed or renewed within TERMINAL_FRESH_S would wait ten minutes for nothing.
         """
         ids = {each.delivery.terminal for each in readings}
