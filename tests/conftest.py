@@ -27,8 +27,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL; make a database of your own in it with `create_database`."""
-    server = PostgresServer()
+    """A running PostgreSQL; make a database of your own in it with `create_database`.
+
+    It waits for no disk: here processes are killed and never machines, and what a process wrote outlives it.
+    """
+    server = PostgresServer({"fsync": "off", "full_page_writes": "off"})
     try:
         server.start()
         yield server

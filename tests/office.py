@@ -20,11 +20,11 @@ from cloud.api import Cloud, no_timeseries
 from cloud.app import create_app
 from cloud.audit.service import Change
 from cloud.clock import to_us, utc_now
-from cloud.database import create_engine_for, transaction
-from cloud.schema import upgrade
+from cloud.database import transaction
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
+from tests.ledgers import migrated
 from tests.process import HOST, free_port, wait_until
 
 PASSWORD = "correct-horse-9"
@@ -103,8 +103,7 @@ def open_office(
 ) -> Iterator[Office]:
     """The application on a free port, until the block ends."""
     settings = settings_for(folder, database_url=database_url, **more)
-    engine = create_engine_for(database_url)
-    upgrade(engine)
+    engine = migrated(database_url)
     port = free_port()
     office = Office(FastAPI(), engine, settings, f"http://{HOST}:{port}")
     office.app = create_app(settings, engine=engine, clock=office.now, timeseries=timeseries)

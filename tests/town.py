@@ -13,12 +13,11 @@ from cloud.activities.models import Activity, Occurrence
 from cloud.clock import utc_now
 from cloud.counters import Counter, Counts
 from cloud.credentials.models import Credential, IssuerKey
-from cloud.database import create_engine_for, transaction
+from cloud.database import transaction
 from cloud.journal.epoch import current_epoch
 from cloud.members.models import Member
 from cloud.organisations.models import Organisation
 from cloud.rooms.models import Room
-from cloud.schema import upgrade
 from cloud.terminals.models import Terminal, Twin
 
 ORGANISATION, ROOM, OTHER_ROOM, ACTIVITY, KEY = "org_town", "rm_302", "rm_303", "act_taichi", "0a0b0c0d"
@@ -48,13 +47,6 @@ class Town:
 def person(number: int) -> Person:
     """The `number`-th member that there may be."""
     return Person(f"mem_{number:016x}", f"{number:022d}", f"{number:016x}")
-
-
-def migrated(url: str) -> Engine:
-    """An engine on an empty ledger with the newest schema."""
-    engine = create_engine_for(url)
-    upgrade(engine)
-    return engine
 
 
 def settle(

@@ -16,8 +16,9 @@ from cloud.ingest.line import Line
 from firmware_specs.messages import Health
 from tests.alarming import Watch
 from tests.bench.stage import folder
+from tests.ledgers import migrated
 from tests.pen import Pen
-from tests.town import migrated, settle
+from tests.town import settle
 
 TERMINALS, ROUNDS = 10_000, 3
 SAMPLE_EVERY_S = 30.0

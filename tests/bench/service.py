@@ -19,9 +19,9 @@ from sqlalchemy import Engine
 from cloud.database import create_engine_for
 from demo.world import Api, World, make_world
 from tests.cloud import CloudServer
+from tests.ledgers import migrated
 from tests.process import HOST, ROOT, Process
 from tests.servers import CLOUD_USER, MosquittoServer, wait_until
-from tests.town import migrated
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from cloud.credentials.models import Credential
 from cloud.database import transaction
 from cloud.members.models import Member
 from tests.bench.payloads import Mix
+from tests.ledgers import migrated
 from tests.process import ROOT
 from tests.servers import MosquittoServer, wait_until
-from tests.town import ACTIVITY, KEY, ORGANISATION, ROOM, Town, migrated, person, settle
+from tests.town import ACTIVITY, KEY, ORGANISATION, ROOM, Town, person, settle
 
 PUBLISHERS = 2
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from cloud import schema
-from cloud.database import create_engine_for
 from tests.e2e.console_town import PASSWORD, Town, sample_attendance, sample_health, settle
+from tests.ledgers import migrated
 from tests.process import Process, free_port
 
 
@@ -28,8 +27,7 @@ class Stack:
 def running_stack(folder: Path) -> Iterator[Stack]:
     """Make the database and its town, serve it, stop it at the end."""
     address = f"sqlite:///{folder / 'roomlink.db'}"
-    engine = create_engine_for(address)
-    schema.upgrade(engine)
+    engine = migrated(address)
     town = settle(engine)
     sample_attendance(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
     sample_health(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import browsing
 from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
@@ -22,12 +22,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with running_whole(tmp_path_factory.mktemp("alarms")) as whole:
         whole.sample_often()
         yield whole
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def make_rule(page: Page, words: Words, room_id: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium, layout_faults
+from tests.e2e.chromium import axe_faults, layout_faults
 from tests.e2e.console_stack import Visitor, browsing
 from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
@@ -21,12 +21,6 @@ PORTRAIT: ViewportSize = {"width": 1080, "height": 1920}
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with running_whole(tmp_path_factory.mktemp("commands")) as whole:
         yield whole
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.chromium import chromium
 from tests.e2e.console_pages import busy_stack
 from tests.e2e.console_stack import Stack, Visitor, visiting
 from tests.e2e.console_town import PASSWORD, quarantine
@@ -17,12 +16,6 @@ from tests.e2e.console_town import PASSWORD, quarantine
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with busy_stack(tmp_path_factory.mktemp("console")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

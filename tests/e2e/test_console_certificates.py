@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from cloud.certificates import authority
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
 from tests.e2e.pictures import keeper
@@ -26,12 +26,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(folder) as stack:
         found_authority(stack.town.engine, settings_for(folder), datetime.now(UTC))
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(

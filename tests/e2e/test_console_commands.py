@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from cloud.commands.models import Bulk, Command
 from cloud.database import transaction
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, running_stack, visiting
 from tests.e2e.console_town import BULK, send_commands
 from tests.e2e.pictures import keeper
@@ -22,12 +22,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("commands")) as stack:
         send_commands(stack.town)
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def asked(stack: Stack, name: str) -> list[Command]:

@@ -17,7 +17,7 @@ from cloud.members.service import MemberForm
 from cloud.paging import Paging
 from cloud.scope import EVERYWHERE
 from cloud.terminals import service as terminals
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, Visitor, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
 
@@ -26,12 +26,6 @@ from tests.e2e.console_town import PASSWORD
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("forms")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_pages import busy_stack, pages
 from tests.e2e.console_stack import Stack, visiting
 from tests.e2e.console_town import ACTIVITIES, PEOPLE, ROOMS
@@ -62,12 +62,6 @@ TERMS = {"API", "CSV", "UTF", "GB", "RRULE", "Asia", "Shanghai", "admin", "opera
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with busy_stack(tmp_path_factory.mktemp("pages")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def foreign(page: Page, language: str) -> set[str]:

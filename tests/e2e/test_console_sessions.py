@@ -13,7 +13,7 @@ from cloud.audit import service as audit
 from cloud.clock import utc_now
 from cloud.database import transaction
 from cloud.paging import Paging
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
 
@@ -22,12 +22,6 @@ from tests.e2e.console_town import PASSWORD
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("sessions")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def actions(stack: Stack) -> list[str]:

@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, expect
 
 from cloud.database import transaction
 from cloud.terminals.models import MarkSet
-from tests.e2e.chromium import chromium
 from tests.e2e.console_stack import Stack, running_stack, visiting
 
 KIOSK = "/terminals/kiosk-302-a"
@@ -18,12 +17,6 @@ KIOSK = "/terminals/kiosk-302-a"
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("terminal")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def test_health_is_shown_over_any_span(stack: Stack, browser: Browser) -> None:

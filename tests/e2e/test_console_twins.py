@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_pages import busy_stack
 from tests.e2e.console_stack import Stack, visiting
 from tests.e2e.pictures import keeper
@@ -20,12 +20,6 @@ LOOKS = [(Language.ENGLISH, "light", 1440), (Language.CHINESE, "dark", 390)]
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with busy_stack(tmp_path_factory.mktemp("twins")) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from edge.kiosk.screen import Screen
 from edge.kiosk.views import Touch
-from tests.e2e.chromium import chromium
 from tests.kiosk import PHONES, PIN, TALK, Stage, card, code, hash_pin, twin
 
 PICTURES = Path(__file__).parents[2] / "var" / "kiosk-covered"
@@ -29,12 +28,6 @@ class Kiosk:
 
     def is_covered(self, within_s: float) -> bool:
         return self.screen.is_covered(within_s)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

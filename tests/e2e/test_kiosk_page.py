@@ -19,7 +19,7 @@ from edge.outbox import Outbox
 from edge.settings import Broker, KioskSettings, Settings
 from firmware_specs.messages import CheckIn, Desired
 from firmware_specs.wire import decode_record
-from tests.e2e.chromium import axe_faults, chromium, layout_faults
+from tests.e2e.chromium import axe_faults, layout_faults
 from tests.e2e.kiosk_states import STATES
 from tests.kiosk import PHONES, PIN, TALK, HandTwin, Stage, card, code, hash_pin, occurrence, twin
 
@@ -32,12 +32,6 @@ WATCH_SOUNDS = """
   const ramp = { setValueAtTime() {}, linearRampToValueAtTime() {} };
   window.GainNode = class { gain = ramp; connect(next) { return next; } };
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 class Shown:

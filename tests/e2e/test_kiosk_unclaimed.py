@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,19 +17,13 @@ from edge.kiosk.unclaimed import snapshot
 from edge.settings import KioskSettings, Settings, load_settings
 from firmware_specs import signing
 from tests.cloud_behind_broker import CloudBehindBroker
-from tests.e2e.chromium import axe_faults, chromium, layout_faults
+from tests.e2e.chromium import axe_faults, layout_faults
 from tests.enrolment_double import CODE, TERMINAL, EnrolmentDouble, Pki
 from tests.process import Process, free_port, wait_until
 from tests.tls_broker import TlsBroker
 
 PYTHON = "python -m edge claim URL CODE"
 SIZES = {"portrait": (1080, 1920), "landscape": (1920, 1080)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Visitor, browsing
 from tests.e2e.pictures import keeper
 from tests.e2e.whole_stack import Whole, running_whole
@@ -21,12 +21,6 @@ LOOKS = [(Language.ENGLISH, "light", 1440, "45"), (Language.CHINESE, "dark", 390
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with running_whole(tmp_path_factory.mktemp("twin")) as whole:
         yield whole
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def signed_in(whole: Whole, visitor: Visitor, path: str) -> Page:

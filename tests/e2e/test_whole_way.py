@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium, layout_faults
+from tests.e2e.chromium import axe_faults, layout_faults
 from tests.e2e.console_stack import Visitor, browsing
 from tests.e2e.whole_stack import ON_NOW, Whole, running_whole
 
@@ -37,12 +37,6 @@ RAW_KEY = re.compile(r"(?<![\w./@])[a-z_]{4,}\.(?!csv)[a-z_]{2,}(?![\w./])|\{[a-
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with running_whole(tmp_path_factory.mktemp("whole")) as whole:
         yield whole
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @dataclass

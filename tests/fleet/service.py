@@ -12,9 +12,9 @@ from typing import Self
 from cloud.database import create_engine_for
 from demo.world import Api
 from tests.cloud import CloudServer
+from tests.ledgers import migrated
 from tests.process import HOST, Process, accepts, find_program, free_port
 from tests.servers import CLOUD_USER, PostgresServer, PublishedTlsMosquitto
-from tests.town import migrated
 
 ACCOUNT = "fleet"
 

@@ -11,9 +11,10 @@ from cloud.certificates import authority
 from cloud.database import transaction
 from tests.cloud import CloudServer
 from tests.enrolment import Device, found_authority
+from tests.ledgers import migrated
 from tests.office import Office, open_office
 from tests.servers import MosquittoServer, PostgresServer
-from tests.town import TERMINALS, Town, migrated, settle
+from tests.town import TERMINALS, Town, settle
 
 Start = Callable[..., CloudServer]
 

@@ -19,7 +19,7 @@ from cloud.audit.service import Change, note
 from cloud.backup import backup, restore
 from cloud.counters import Counts, advance
 from cloud.database import create_engine_for, transaction
-from tests.town import migrated
+from tests.ledgers import migrated
 
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 WRITERS, EACH = 4, 15

@@ -17,8 +17,9 @@ from cloud.journal import projector
 from cloud.journal.epoch import current_epoch
 from firmware_specs.wire import decode_stored
 from tests.integration.town_journal import everything
+from tests.ledgers import migrated
 from tests.pen import Pen
-from tests.town import Town, migrated, person
+from tests.town import Town, person
 
 ALL = (
     "check_ins", "attendance", "fact_ids", "streams", "journal", "members", "credentials", "terminals", "twins",

@@ -28,9 +28,10 @@ from edge.outbox import Outbox
 from edge.uplink import Uplink
 from firmware_specs.messages import CheckIn, CredentialReference, Method, Outcome
 from firmware_specs.wire import decode_stored
+from tests.ledgers import migrated
 from tests.pen import Pen, now_us
 from tests.process import wait_until
-from tests.town import Person, Town, migrated, person, settle
+from tests.town import Person, Town, person, settle
 
 KIOSK = "kiosk-1"
 

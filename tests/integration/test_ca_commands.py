@@ -20,7 +20,8 @@ from cloud.certificates.authorities import pem
 from cloud.clock import utc_now
 from cloud.errors import CloudError
 from cloud.settings import load_settings
-from tests.town import migrated, settle
+from tests.ledgers import migrated
+from tests.town import settle
 
 Run = Callable[..., Result]
 PASSPHRASE = "eleven lamps in a row"

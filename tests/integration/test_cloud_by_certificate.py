@@ -9,10 +9,11 @@ from cloud.broker import Broker, Tls, context_of
 from cloud.certificates.takeover import take_over
 from cloud.errors import StartError, Unavailable
 from tests.cloud import CloudServer
+from tests.ledgers import migrated
 from tests.mqtt import MqttClient
 from tests.process import HOST, wait_until
 from tests.servers import CLOUD_USER, MutualTlsMosquitto
-from tests.town import TERMINALS, migrated, settle
+from tests.town import TERMINALS, settle
 
 KIOSK = TERMINALS[0]
 

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine
 
-from cloud import schema
 from cloud.accounts import service as accounts
 from cloud.accounts.service import Role
 from cloud.audit import naming
@@ -16,7 +15,7 @@ from cloud.audit import service as audit
 from cloud.audit.service import Change
 from cloud.console.places import branch_scope
 from cloud.console.words import Language, Words
-from cloud.database import create_engine_for, transaction
+from cloud.database import transaction
 from cloud.errors import Conflict, NotFound, Stale
 from cloud.members import service as members
 from cloud.organisations import service as organisations
@@ -29,6 +28,7 @@ from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals import fleet
 from cloud.terminals import service as terminals
 from tests.e2e.console_town import Town, settle
+from tests.ledgers import migrated
 
 CHINESE = Words(Language.CHINESE, ZoneInfo("Asia/Shanghai"))
 ENGLISH = Words(Language.ENGLISH, ZoneInfo("Asia/Shanghai"))
@@ -36,8 +36,7 @@ ENGLISH = Words(Language.ENGLISH, ZoneInfo("Asia/Shanghai"))
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine_for(f"sqlite:///{tmp_path / 'roomlink.db'}")
-    schema.upgrade(engine)
+    engine = migrated(f"sqlite:///{tmp_path / 'roomlink.db'}")
     yield engine
     engine.dispose()
 

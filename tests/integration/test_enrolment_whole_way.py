@@ -17,9 +17,9 @@ import pytest
 
 from demo.world import Api, make_world
 from tests.cloud import CloudServer
+from tests.ledgers import migrated
 from tests.process import HOST, ROOT, Process, wait_until
 from tests.servers import CLOUD_USER, PublishedTlsMosquitto
-from tests.town import migrated
 
 TERMINAL = "kiosk-1"
 EDGE = [sys.executable, "-m", "edge"]

@@ -39,9 +39,10 @@ from edge.settings import Settings
 from firmware_specs.messages import CheckIn, CredentialReference, Method, Outcome
 from firmware_specs.wire import decode_stored
 from tests.integration.town_line import count, marks, rows
+from tests.ledgers import migrated
 from tests.pen import now_us
 from tests.process import ROOT
-from tests.town import Town, migrated, person, settle
+from tests.town import Town, person, settle
 
 KIOSK, OTHER = "kiosk-1", "kiosk-2"
 

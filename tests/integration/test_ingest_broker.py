@@ -12,8 +12,9 @@ from firmware_specs.messages import StoredError
 from tests.cloud import CloudServer
 from tests.integration.conftest import Start
 from tests.integration.mqtt_kiosk import count, kiosk_of
+from tests.ledgers import migrated
 from tests.servers import MosquittoServer, PostgresServer, wait_until
-from tests.town import Town, add_member, migrated, person, settle
+from tests.town import Town, add_member, person, settle
 
 
 def test_card_shown_at_a_kiosk_is_attendance_when_the_kiosk_is_told_it_is_stored(

@@ -12,9 +12,10 @@ from cloud.attendance.models import Attendance
 from tests.cloud import CloudServer
 from tests.integration.conftest import Start
 from tests.integration.mqtt_kiosk import count, kiosk_of
+from tests.ledgers import migrated
 from tests.process import ROOT
 from tests.servers import MosquittoServer
-from tests.town import TERMINALS, Town, migrated, person, settle
+from tests.town import TERMINALS, Town, person, settle
 
 
 def test_of_several_processes_one_has_the_subscription_and_another_takes_over(

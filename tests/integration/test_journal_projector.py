@@ -19,7 +19,8 @@ from cloud.journal.projecting import Kept, Projecting
 from cloud.timeseries.memory import MemoryTimeseries
 from cloud.timeseries.port import Point, Refused, WriteResult
 from tests.integration.town_journal import CHANGE, busy_day, held_ids, ingest, pen, project, series, unreadable
-from tests.town import Town, migrated, settle
+from tests.ledgers import migrated
+from tests.town import Town, settle
 
 
 class Interrupted(MemoryTimeseries):

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from cloud.database import transaction
 from cloud.loop import STOP_WITHIN_S, Loop
 from cloud.terminals.models import Twin
+from tests.ledgers import migrated
 from tests.process import Process, free_port
-from tests.town import migrated, settle
+from tests.town import settle
 
 ENDS_WITHIN_S = 5.0
 """Two to three seconds on a machine that does nothing else."""

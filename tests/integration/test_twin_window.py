@@ -13,8 +13,8 @@ from edge.kiosk.decision import current, knows_schedule
 from firmware_specs.messages import Desired, Occurrence
 from firmware_specs.roster import read_occurrences
 from firmware_specs.wire import decode_desired
+from tests.ledgers import migrated
 from tests.office import JSON, Office
-from tests.town import migrated
 
 EPOCH = 1_000
 HOUR_US = 3_600_000_000
