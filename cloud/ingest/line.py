@@ -91,26 +91,37 @@ class Line:
     def _judge(self, bulk: Bulk, readings: Sequence[Reading]) -> tuple[dict[str, TerminalFacts], list[Verdict]]:
         """The terminals that are known, and a verdict on each reading of theirs.
 
-        What seems to be signed by no key of its terminal is judged again by keys that are looked up at once: a terminal that was
-        claimed or renewed within TERMINAL_FRESH_S would wait ten minutes for nothing.
+        Whoever seems to have signed by no key of its own is judged again by keys that are looked up at once: a terminal that was
+        claimed or renewed within TERMINAL_FRESH_S would wait ten minutes for nothing. The others' verdicts stand.
         """
         ids = {each.delivery.terminal for each in readings}
         terminals = self.lookups.terminals(bulk, ids)
-        verdicts = self._place(bulk, readings, terminals)
+        verdicts = self._place(bulk, readings, terminals, {})
         doubted = {each.delivery.terminal for each in verdicts if each.error == StoredError.BAD_SIGNATURE}
-        if doubted:
-            terminals = self.lookups.terminals(bulk, ids, anew=doubted)
-            verdicts = self._place(bulk, readings, terminals)
-        return terminals, verdicts
+        if not doubted:
+            return terminals, verdicts
+        terminals = self.lookups.terminals(bulk, ids, anew=doubted)
+        settled = [each for each in verdicts if each.delivery.terminal not in doubted]
+        taken = {each.batch.header.stream: each.after() for each in settled if each.taken}
+        again = [each for each in readings if each.delivery.terminal in doubted]
+        return terminals, [*settled, *self._place(bulk, again, terminals, taken)]
 
-    def _place(self, bulk: Bulk, readings: Sequence[Reading], terminals: Mapping[str, TerminalFacts]) -> list[Verdict]:
+    def _place(
+        self,
+        bulk: Bulk,
+        readings: Sequence[Reading],
+        terminals: Mapping[str, TerminalFacts],
+        taken: Mapping[str, Position],
+    ) -> list[Verdict]:
+        """Verdicts in the order of the readings; `taken` is where streams of others in the group are going to be."""
         known = [each for each in readings if each.delivery.terminal in terminals]
         keys: dict[str, Keys] = {}
         for delivery in (each.delivery for each in known):
             in_force = terminals[delivery.terminal].keys_at(delivery.received_at)
             if in_force is not None:
                 keys[delivery.terminal] = in_force
-        return place(known, replace(self._positions(bulk, known), keys=keys))
+        have = self._positions(bulk, known)
+        return place(known, replace(have, streams={**have.streams, **taken}, keys=keys))
 
     def _positions(self, bulk: Bulk, readings: Sequence[Reading]) -> Positions:
         """What `place` needs to know about these readings."""

@@ -48,9 +48,10 @@ def _write_changed(
 
 
 def read_standings(bulk: Bulk, terminals: set[str]) -> dict[str, Standing]:
-    """Of those that are registered."""
+    """Of those that are registered. What the birth says is read of suspects only: nobody else becomes that again."""
     rows = bulk.rows_in(
-        "SELECT id, presence, presence_at, incarnation, connection, last_heard_at, birth FROM terminals WHERE id IN",
+        "SELECT id, presence, presence_at, incarnation, connection, last_heard_at, "
+        "CASE presence WHEN 'suspect' THEN birth END FROM terminals WHERE id IN",
         sorted(terminals),
     )
     return {row[0]: Standing(Presence(row[1]), row[2], row[3], row[4], row[5], _said(row[6])) for row in rows}
