@@ -35,6 +35,8 @@ LOOK_EVERY_S: Final[Mapping[RuleKind, float]] = {
     RuleKind.REVOCATION_LIST: 60.0,
 }
 """How often is looked at what changes slowly, or takes a query over all terminals."""
+PLACES_EVERY_US: Final = 60_000_000
+"""How often is looked at what new twins say: each day all terminals get one, a hundred at a time."""
 FORGET_EVERY_S: Final = 3600.0
 FORGOTTEN_AT_ONCE: Final = 500
 
@@ -53,6 +55,8 @@ class _Known:
 
     turn: int
     inputs: int
+    twins: int
+    places_at: int
     rules: list[Rule]
     judging: Judging
     newest_at: dict[str, int]
@@ -101,7 +105,7 @@ class Evaluator:
         with transaction(self._engine, read_only=True) as session:
             bulk = Bulk.of(session)
             one_snapshot(bulk)
-            known, renewed = _renewed(bulk, known)
+            known, renewed = _renewed(bulk, known, now)
             read = self._read(session, bulk, known, until, now)
         rows = _judge(known, read, now)
         settled = self._write(known, read, rows, now, renewed)
@@ -179,11 +183,11 @@ class Evaluator:
                 bulk.run_many(f"DELETE FROM {table} WHERE {column} = ?", old)  # noqa: S608 - words of our own
 
 
-def _renewed(bulk: Bulk, known: _Known | None) -> tuple[_Known, bool]:
+def _renewed(bulk: Bulk, known: _Known | None, now: int) -> tuple[_Known, bool]:
     """What is known, read anew where it may not be so any more; and whether rules or places are not what they were."""
     progress, rules = reading.progress(bulk), reading.rules(bulk)
     if known is not None and known.turn == progress.turn:
-        if known.inputs == progress.inputs and known.rules == rules:
+        if known.inputs == progress.inputs and known.rules == rules and not _has_other_twins(bulk, known, progress, now):
             return known, False
         before: list[Rule] = known.rules
         conditions = dict(known.judging.items())
@@ -199,7 +203,15 @@ def _renewed(bulk: Bulk, known: _Known | None) -> tuple[_Known, bool]:
     if [rule for rule in rules if rule not in before]:
         for sample in following.known(bulk):
             judging.sample(sample)
-    return _Known(progress.turn, progress.inputs, rules, judging, newest_at, trail_at), True
+    return _Known(progress.turn, progress.inputs, progress.twins, now, rules, judging, newest_at, trail_at), True
+
+
+def _has_other_twins(bulk: Bulk, known: _Known, progress: Progress, now: int) -> bool:
+    """Whether twins that were made since say that terminals measure more often, or more rarely: they follow their inputs late."""
+    if known.twins == progress.twins or 0 <= now - known.places_at < PLACES_EVERY_US:
+        return False
+    known.twins, known.places_at = progress.twins, now
+    return reading.places(bulk) != known.judging.places
 
 
 def _due_trails(known: _Known, newest: Mapping[str, Sample]) -> list[Key]:

@@ -14,11 +14,12 @@ WINDOW_ECHOES_US: Final = 3600 * SECOND_US
 
 
 class Progress(NamedTuple):
-    """Up to where the journal was looked at, in which turn, and how often what terminals are and where has changed."""
+    """Up to where the journal was looked at, in which turn; how often what terminals are and where has changed; twins made."""
 
     journal_id: int
     turn: int
     inputs: int
+    twins: int
 
 
 class Window(NamedTuple):
@@ -63,7 +64,8 @@ class Active(NamedTuple):
 def progress(bulk: Bulk) -> Progress:
     """Where the last turn ended."""
     (row,) = bulk.rows(
-        "SELECT p.journal_id, p.turn, c.value FROM alarm_progress p JOIN counters c ON c.name = 'twin_inputs'"
+        "SELECT p.journal_id, p.turn, i.value, t.value FROM alarm_progress p "
+        "JOIN counters i ON i.name = 'twin_inputs' JOIN counters t ON t.name = 'twins'"
     )
     return Progress(*row)
 

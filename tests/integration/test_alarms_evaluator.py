@@ -318,6 +318,18 @@ def test_marks_versions_and_what_is_not_stored_are_looked_at(watch: Watch) -> No
     assert nothing == [("nothing_stored", "organisation", ORG, 5)] or nothing == [("nothing_stored", "all", "", 5)]
 
 
+def test_a_terminal_that_its_new_twin_lets_measure_rarely_is_not_said_to_store_nothing(watch: Watch) -> None:
+    """Twins follow their inputs some at a time: the evaluator has looked at the inputs long before."""
+    watch.present("asleep", "kiosk-2")
+    watch.health(cpu_percent=1.0)
+    watch.turn()
+    watch.run("UPDATE terminals SET twin_settings = ? WHERE id = ?", [('{"health_every_s": 3600}', "kiosk-1")])
+    watch.run("UPDATE counters SET value = value + 1 WHERE name = ?", [("twins",)])
+    for _ in range(4):
+        watch.turn(900)
+    assert watch.active() == []
+
+
 def test_a_disk_that_fills_is_seen_days_before(watch: Watch) -> None:
     watch.present("asleep", "kiosk-2")
     for hour in range(0, 60, 3):
