@@ -90,6 +90,7 @@ class Evaluator:
         """Once around; the seconds until the next."""
         if not self._is_mine():
             self._known = None
+            _tell_active({})  # another process tells them
             return EVERY_S
         with metrics.TURN_SECONDS.time():
             known, self._known = self._known, None  # kept only if this turn succeeds
@@ -268,8 +269,9 @@ def _save(bulk: Bulk, judging: Judging) -> None:
 
 
 def _count_active(bulk: Bulk) -> None:
-    counts: dict[str, int] = dict(
-        bulk.rows("SELECT severity, COUNT(*) FROM alarms WHERE cleared_at IS NULL GROUP BY severity")
-    )
+    _tell_active(dict(bulk.rows("SELECT severity, COUNT(*) FROM alarms WHERE cleared_at IS NULL GROUP BY severity")))
+
+
+def _tell_active(counts: Mapping[str, int]) -> None:
     for severity in Severity:
         metrics.ACTIVE.labels(severity.value).set(counts.get(severity.value, 0))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from cloud.alarms import events, service
 from cloud.alarms.evaluating import Evaluator
@@ -126,6 +127,16 @@ def test_a_process_without_the_lease_does_nothing(watch: Watch) -> None:
     watch.sample("kiosk-1", HOT)
     Evaluator(watch.engine, lambda: watch.now, lambda: False).turn()
     assert watch.rows("SELECT COUNT(*) FROM newest_health") == [(0,)]
+
+
+def test_a_process_that_has_lost_the_lease_does_not_go_on_telling_how_many_are_active(watch: Watch) -> None:
+    mine = [True]
+    watch.evaluator = Evaluator(watch.engine, lambda: watch.now, lambda: mine[0])
+    heat(watch)
+    assert REGISTRY.get_sample_value("roomlink_alarms_active", {"severity": "warning"}) == 1
+    mine[0] = False
+    watch.turn()
+    assert REGISTRY.get_sample_value("roomlink_alarms_active", {"severity": "warning"}) == 0
 
 
 def test_what_comes_back_within_minutes_is_the_same_alarm_and_stays_acknowledged(watch: Watch) -> None:
