@@ -134,9 +134,11 @@ def _candidates(
                 near.setdefault(rule_id, []).append(Due(terminal, member.since_at, condition.value, member.alarm_id))
             continue
         fell_at = situation.fell_at(place, condition)
-        if fell_at is None or (condition.active and not situation.is_fresh(rule, place, condition)):
+        if fell_at is None:
             settled.held_back = True
             continue
+        if condition.active and not situation.is_fresh(rule, place, condition):
+            continue  # until a new sample comes: time does not make it fresher
         (due if condition.active else near).setdefault(rule_id, []).append(Due(terminal, fell_at, condition.value))
     return due, near
 
@@ -159,7 +161,7 @@ def _raise(
         for joining in grouped.joined:
             _note_joining(writing, rule_id, joining)
         for raising in grouped.raised:
-            before = cleared.get((rule_id, raising.reach, raising.place_id))
+            before = cleared.pop((rule_id, raising.reach, raising.place_id), None)  # it comes back once
             _note_raising(writing, situation.judging.rules[rule_id], raising, before)
 
 

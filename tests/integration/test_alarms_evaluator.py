@@ -168,6 +168,16 @@ def test_old_samples_of_a_terminal_that_was_away_raise_nothing(watch: Watch) -> 
     assert watch.active() == [HOT_ALARM]
 
 
+def test_an_old_sample_that_raises_nothing_does_not_make_every_turn_write(watch: Watch) -> None:
+    for age_s in (90_000, 89_000, 88_000):
+        watch.sample("kiosk-1", HOT, age_s)
+    watch.turn()
+    turns = watch.rows("SELECT turn FROM alarm_progress")
+    watch.turn(2)
+    watch.turn(2)
+    assert watch.rows("SELECT turn FROM alarm_progress") == turns
+
+
 @pytest.mark.parametrize("presence", ["offline", "suspect"])
 def test_an_absence_is_raised_after_five_minutes_and_clears_when_it_is_back(watch: Watch, presence: str) -> None:
     watch.present(presence, "kiosk-1")
@@ -239,6 +249,21 @@ def test_a_rooms_power_cut_is_one_alarm_though_its_wills_come_apart(watch: Watch
     watch.present("offline", "kiosk-9-0")
     watch.turn(301)
     assert watch.active() == [("absence", "room", "rm_more_7", 3), ("absence", "terminal", "kiosk-9-0", 1)]
+
+
+def test_two_groups_of_one_turn_are_not_both_the_alarm_that_comes_back(watch: Watch) -> None:
+    watch.add_terminals(20, 4)
+    watch.turn()
+    everybody = [f"kiosk-7-{place}" for place in range(4)]
+    watch.present("offline", *everybody)
+    watch.turn(301)
+    watch.present("online", *everybody)
+    watch.turn(10)
+    watch.present("offline", *everybody[:2])
+    watch.now += timedelta(seconds=200)
+    watch.present("offline", *everybody[2:])
+    watch.turn(301)
+    assert sorted(watch.rows("SELECT times, members FROM alarms")) == [(1, 2), (2, 2)]
 
 
 def test_terminals_with_alarms_of_their_own_are_taken_into_the_group(watch: Watch) -> None:
