@@ -20,6 +20,8 @@ from cloud.alarms.raising import Settled, Situation
 from cloud.alarms.reading import Progress, Window
 from cloud.alarms.rules import Place, Rule, RuleKind, Severity
 from cloud.alarms.service import KEPT_DAYS
+from cloud.alarms.trails import DAY_US
+from cloud.alarms.windows import KEPT_DAYS as WINDOWS_KEPT_DAYS
 from cloud.bulk import Bulk, Row
 from cloud.clock import Clock, to_us
 from cloud.database import transaction
@@ -172,16 +174,20 @@ class Evaluator:
         return settled
 
     def _forget(self) -> None:
-        """Cleared alarms that are too old, a part at a time."""
+        """Cleared alarms and windows that are too old; of alarms some each turn, until none is left."""
         if time.monotonic() < self._forget_due_s:
             return
         self._forget_due_s = time.monotonic() + FORGET_EVERY_S
-        before = to_us(self._clock()) - KEPT_DAYS * 86_400_000_000
+        now = to_us(self._clock())
         with transaction(self._engine) as session:
             bulk = Bulk.of(session)
+            before = now - KEPT_DAYS * DAY_US
             old = bulk.rows("SELECT id FROM alarms WHERE cleared_at < ? LIMIT ?", (before, FORGOTTEN_AT_ONCE))
             for table, column in (("alarm_events", "alarm_id"), ("alarm_members", "alarm_id"), ("alarms", "id")):
                 bulk.run_many(f"DELETE FROM {table} WHERE {column} = ?", old)  # noqa: S608 - words of our own
+            bulk.run("DELETE FROM maintenance_windows WHERE ends_at < ?", (now - WINDOWS_KEPT_DAYS * DAY_US,))
+        if len(old) == FORGOTTEN_AT_ONCE:
+            self._forget_due_s = 0.0
 
 
 def _renewed(bulk: Bulk, known: _Known | None, now: int) -> tuple[_Known, bool]:

@@ -28,6 +28,8 @@ from cloud.terminals.service import TerminalId
 LONGEST: Final = timedelta(days=30)
 MOST_WINDOWS: Final = 500
 """Windows that are not over."""
+KEPT_DAYS: Final = 90
+"""So long one that is over is kept: until then its room, its organisation cannot be deleted. The audit keeps it for ever."""
 
 
 class WindowForm(Form):

@@ -5,11 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
 from cloud.alarms import events, service
 from cloud.alarms.evaluating import Evaluator
-from cloud.alarms.service import KEPT_DAYS, AcknowledgeForm
+from cloud.alarms.service import AcknowledgeForm
 from cloud.audit.service import Change
 from cloud.clock import to_us
 from cloud.database import transaction
@@ -129,16 +128,6 @@ def test_a_process_without_the_lease_does_nothing(watch: Watch) -> None:
     assert watch.rows("SELECT COUNT(*) FROM newest_health") == [(0,)]
 
 
-def test_a_process_that_has_lost_the_lease_does_not_go_on_telling_how_many_are_active(watch: Watch) -> None:
-    mine = [True]
-    watch.evaluator = Evaluator(watch.engine, lambda: watch.now, lambda: mine[0])
-    heat(watch)
-    assert REGISTRY.get_sample_value("roomlink_alarms_active", {"severity": "warning"}) == 1
-    mine[0] = False
-    watch.turn()
-    assert REGISTRY.get_sample_value("roomlink_alarms_active", {"severity": "warning"}) == 0
-
-
 def test_what_comes_back_within_minutes_is_the_same_alarm_and_stays_acknowledged(watch: Watch) -> None:
     watch.present("offline", "kiosk-1")
     watch.turn(301)
@@ -166,16 +155,6 @@ def test_old_samples_of_a_terminal_that_was_away_raise_nothing(watch: Watch) -> 
     watch.sample("kiosk-1", HOT)
     watch.turn()
     assert watch.active() == [HOT_ALARM]
-
-
-def test_an_old_sample_that_raises_nothing_does_not_make_every_turn_write(watch: Watch) -> None:
-    for age_s in (90_000, 89_000, 88_000):
-        watch.sample("kiosk-1", HOT, age_s)
-    watch.turn()
-    turns = watch.rows("SELECT turn FROM alarm_progress")
-    watch.turn(2)
-    watch.turn(2)
-    assert watch.rows("SELECT turn FROM alarm_progress") == turns
 
 
 @pytest.mark.parametrize("presence", ["offline", "suspect"])
@@ -354,18 +333,6 @@ def test_marks_versions_and_what_is_not_stored_are_looked_at(watch: Watch) -> No
     assert nothing == [("nothing_stored", "organisation", ORG, 5)] or nothing == [("nothing_stored", "all", "", 5)]
 
 
-def test_a_terminal_that_its_new_twin_lets_measure_rarely_is_not_said_to_store_nothing(watch: Watch) -> None:
-    """Twins follow their inputs some at a time: the evaluator has looked at the inputs long before."""
-    watch.present("asleep", "kiosk-2")
-    watch.health(cpu_percent=1.0)
-    watch.turn()
-    watch.run("UPDATE terminals SET twin_settings = ? WHERE id = ?", [('{"health_every_s": 3600}', "kiosk-1")])
-    watch.run("UPDATE counters SET value = value + 1 WHERE name = ?", [("twins",)])
-    for _ in range(4):
-        watch.turn(900)
-    assert watch.active() == []
-
-
 def test_a_disk_that_fills_is_seen_days_before(watch: Watch) -> None:
     watch.present("asleep", "kiosk-2")
     for hour in range(0, 60, 3):
@@ -400,15 +367,3 @@ def test_events_are_read_on_by_cursor(watch: Watch) -> None:
         rest = events.after(session, first[-1].id)
         none = events.after(session, rest[-1].id)
     assert [[each.kind for each in part] for part in (first, rest, none)] == [["raised"], ["cleared"], []]
-
-
-def test_cleared_alarms_are_forgotten_after_a_year_and_a_month(watch: Watch) -> None:
-    heat(watch)
-    watch.sample("kiosk-1", COOL)
-    watch.turn(1)
-    (old,) = watch.rows("SELECT id FROM alarms")
-    watch.now += timedelta(days=KEPT_DAYS + 1)
-    watch.restart()
-    watch.turn()
-    for table, column in (("alarms", "id"), ("alarm_members", "alarm_id"), ("alarm_events", "alarm_id")):
-        assert watch.rows(f"SELECT COUNT(*) FROM {table} WHERE {column} = ?", old) == [(0,)]
