@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import ColumnElement, func, or_, select, true, update
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from cloud.alarms.checking import USED, faults_of
-from cloud.alarms.models import AlarmRule
+from cloud.alarms.models import AlarmCondition, AlarmProgress, AlarmRule, AlarmTrail
 from cloud.alarms.rules import Compare, RuleKind, Severity
 from cloud.audit.service import Change, note, state
 from cloud.database import new_id, next_version
@@ -119,7 +120,9 @@ def create(session: Session, change: Change, scope: Scope, form: RuleForm) -> Al
 
 
 def edit(session: Session, change: Change, scope: Scope, rule_id: str, version: int, form: RuleForm) -> AlarmRule:
-    """Replace what it is; alarms of it stay where its condition still holds."""
+    """Replace what it is; alarms of it stay where its condition still holds. One that asks something else begins anew."""
+    if _asks_else(session, rule_id, form):
+        _begin_anew(session, rule_id)
     rule = get(session, scope, rule_id, to_edit=True)
     before = state(rule, _FIELDS)
     next_version(rule, version)
@@ -133,6 +136,7 @@ def edit(session: Session, change: Change, scope: Scope, rule_id: str, version: 
 
 def delete(session: Session, change: Change, scope: Scope, rule_id: str, version: int) -> None:
     """Its alarms clear; what is told of them keeps the rule's name."""
+    _begin_anew(session, rule_id)
     rule = get(session, scope, rule_id, to_edit=True)
     next_version(rule, version)
     before = state(rule, _FIELDS)
@@ -143,6 +147,23 @@ def delete(session: Session, change: Change, scope: Scope, rule_id: str, version
 
 
 _FIELDS: Final = tuple(name for name in RuleForm.model_fields if name != "everywhere")
+
+
+def _asks_else(session: Session, rule_id: str, form: RuleForm) -> bool:
+    """Whether what is known of its conditions is about something else than the form asks."""
+    asked = select(AlarmRule.kind, AlarmRule.metric, AlarmRule.compare, AlarmRule.mark).where(AlarmRule.id == rule_id)
+    now = session.execute(asked).one_or_none()
+    return now is not None and tuple(now) != (form.kind, form.metric, form.compare, form.mark)
+
+
+def _begin_anew(session: Session, rule_id: str) -> None:
+    """Forget its conditions and trails. The evaluator's turn that is under way is refused, and the next one reads all again.
+
+    Before the rule's row is locked: the evaluator, too, has its own row first.
+    """
+    session.execute(update(AlarmProgress).values(turn=AlarmProgress.turn + 1))
+    session.execute(sql_delete(AlarmCondition).where(AlarmCondition.rule_id == rule_id))
+    session.execute(sql_delete(AlarmTrail).where(AlarmTrail.rule_id == rule_id))
 
 
 def _values(form: RuleForm) -> dict[str, Any]:

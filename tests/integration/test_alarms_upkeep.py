@@ -1,17 +1,23 @@
 """The evaluator over time: what it looks at again, what it does not write, tell or keep, and what begins anew."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from cloud.alarms import evaluating
+from cloud.alarms import evaluating, ruling
 from cloud.alarms.evaluating import Evaluator
+from cloud.alarms.ruling import RuleForm
 from cloud.alarms.service import KEPT_DAYS
 from cloud.alarms.windows import KEPT_DAYS as WINDOWS_KEPT_DAYS
+from cloud.audit.service import Change
 from cloud.clock import to_us
+from cloud.database import transaction
+from cloud.errors import Unavailable
+from cloud.scope import EVERYWHERE
 from tests.alarming import ROOM, Watch
-from tests.integration.test_alarms_evaluator import COOL, HOT, heat, rule
+from tests.integration.test_alarms_evaluator import COOL, HOT, HOT_ALARM, heat, rule
 from tests.town import Town
 
 
@@ -53,6 +59,72 @@ def test_an_old_sample_that_raises_nothing_does_not_make_every_turn_write(watch:
     watch.turn(2)
     watch.turn(2)
     assert watch.rows("SELECT turn FROM alarm_progress") == turns
+
+
+def edited(watch: Watch, what: str, **more: object) -> None:
+    """An operator replaces a rule of this metric by another of the same id."""
+    rule_id = rule(watch, what)
+    with transaction(watch.engine) as session:
+        version = ruling.get(session, EVERYWHERE, rule_id).version
+        form = RuleForm.model_validate({"name": "changed", "compare": "above", "everywhere": True, **more})
+        ruling.edit(session, Change("anna", watch.now), EVERYWHERE, rule_id, version, form)
+
+
+def test_a_rule_that_asks_for_another_metric_does_not_judge_it_by_the_values_of_the_first(watch: Watch) -> None:
+    watch.present("asleep", "kiosk-1", "kiosk-2")
+    edited(watch, "cpu_percent", kind="rate", metric="network_errors", level=6000)
+    for _ in range(4):
+        watch.health(network_errors=5.0, uptime_s=1e6)
+        watch.turn(300)
+    edited(watch, "network_errors", kind="rate", metric="uptime_s", level=6000)
+    for later_s in (300, 600, 900):
+        watch.health(network_errors=5.0, uptime_s=1e6 + later_s)
+        watch.turn(300)
+    assert watch.active() == []
+
+
+def test_an_alarm_of_a_rule_that_asks_something_else_now_clears_though_no_sample_says_so(watch: Watch) -> None:
+    heat(watch)
+    edited(watch, "temperature_c", kind="threshold", metric="camera_fps", level=900)
+    watch.turn(2)
+    assert watch.active() == []
+
+
+def test_an_alarm_stays_where_only_the_level_of_its_rule_is_another(watch: Watch) -> None:
+    heat(watch)
+    edited(watch, "temperature_c", kind="threshold", metric="temperature_c", level=70)
+    watch.turn(2)
+    assert (watch.active(), watch.events()) == ([HOT_ALARM], ["raised"])
+
+
+def test_a_turn_under_way_does_not_keep_what_an_edit_has_just_made_forget(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.sample("kiosk-1", HOT)
+    write = watch.evaluator._write
+
+    def overtaken(*arguments: Any) -> Any:
+        edited(watch, "temperature_c", kind="threshold", metric="camera_fps", level=900)
+        return write(*arguments)
+
+    monkeypatch.setattr(watch.evaluator, "_write", overtaken)
+    with pytest.raises(Unavailable):
+        watch.evaluator.turn()
+    monkeypatch.undo()
+    watch.turn(2)
+    assert watch.rows("SELECT rule_id FROM alarm_conditions") == []
+
+
+def test_nothing_is_kept_of_a_rule_that_is_taken_away(watch: Watch) -> None:
+    edited(watch, "cpu_percent", kind="rate", metric="uptime_s", level=6000)
+    watch.health(uptime_s=7.0)
+    watch.turn()
+    rule_id = rule(watch, "uptime_s")
+    assert watch.rows("SELECT rule_id FROM alarm_trails WHERE rule_id = ?", [rule_id])
+    with transaction(watch.engine) as session:
+        ruling.delete(session, Change("anna", watch.now), EVERYWHERE, rule_id, 2)
+    watch.turn(2)
+    assert watch.rows("SELECT rule_id FROM alarm_trails WHERE rule_id = ?", [rule_id]) == []
 
 
 def test_cleared_alarms_are_forgotten_after_a_year_and_a_month(watch: Watch) -> None:
