@@ -40,7 +40,10 @@ class Replaced:
 def replace(
     session: Session, change: Change, scope: Scope, terminal_id: str, version: int, form: ReplaceForm
 ) -> Replaced:
-    """Conflict where the old one was replaced before, or the new one cannot take its place; Invalid for its settings."""
+    """Conflict where the old one was replaced before, or the new one cannot take its place; Invalid for its settings.
+
+    Who is of a branch names a new id: a terminal without a room is in the scope of everything only.
+    """
     old = service.get(session, scope, terminal_id, to_edit=True)
     if old.replaced_by is not None:
         raise Conflict(f"It was replaced by {old.replaced_by} already.", code="replaced_already", by=old.replaced_by)
@@ -65,9 +68,11 @@ def _replacement(
 ) -> tuple[Terminal, str | None]:
     new = session.get(Terminal, new_id, with_for_update=True)
     if new is None:
-        form = NewTerminalForm(id=new_id, kind=Kind(old.kind), profile=old.profile, settings={})
+        form = NewTerminalForm(id=new_id, kind=Kind(old.kind), profile=old.profile, room_id=old.room_id)
         made = service.register(session, change, scope, form)
         return made.terminal, made.password
+    if not service.standings(session, scope, [new_id]):
+        raise Conflict(f"There is a terminal {new_id} already.", code="terminal_exists", id=new_id)
     if new.id == old.id or new.replaced_by is not None or not new.enabled:
         raise Conflict(f"{new.id} cannot take its place: it is out of service.", code="replacement_out", by=new.id)
     if new.kind != old.kind:

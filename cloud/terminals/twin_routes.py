@@ -87,7 +87,8 @@ def replace_terminal(
 ) -> ReplacedView:
     """Put another terminal in its place: that gets its room, its own settings and its staff PIN; both keep their histories.
 
-    The other one is registered already and has no room, or its id is new and it is registered with this.
+    The other one is registered already and has no room, or its id is new and it is registered with this. An account of a
+    branch names a new id: a terminal without a room is of no branch.
     """
     with cloud.writing() as session:
         done = replacing.replace(session, cloud.change(by), by.scope, terminal_id, if_match, form)

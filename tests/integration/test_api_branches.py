@@ -163,6 +163,25 @@ def test_a_terminal_without_a_room_is_for_admins_of_all(bound: Bound) -> None:
     assert "a room of your branch" in answer.json()["detail"]
 
 
+def test_a_branch_replaces_a_terminal_by_a_new_one_and_by_none_that_is_not_its_own(bound: Bound) -> None:
+    office, room = bound.office, ids_of(bound.here)["room_id"]
+    old = bound.ask("POST", "/terminals", json={"id": "kiosk-of-branch", "room_id": room}).json()["terminal"]
+    spare = office.terminal(None)["terminal"]["id"]
+
+    def replace(by: str) -> Any:
+        body = {"by": by, "reason": "its screen is broken"}
+        return bound.ask("POST", f"/terminals/{old['id']}/replace", json=body, headers=etag(1))
+
+    for by in (spare, bound.there.terminal_id):
+        refused = replace(by)
+        assert (refused.status_code, refused.json()["detail"]) == (409, f"There is a terminal {by} already.")
+    with office.client() as client:
+        assert client.get(f"/api/v1/terminals/{spare}").json()["room_id"] is None
+    done = replace("kiosk-of-branch-b")
+    assert done.status_code == 200, done.text
+    assert done.json()["replacement"]["room_id"] == room
+
+
 def test_an_organisation_that_binds_accounts_is_not_deleted(bound: Bound) -> None:
     office = bound.office
     empty = office.organisation()
