@@ -76,9 +76,14 @@ def marks(session: Session, terminal_id: str, before: Before | None, limit: int)
 
 
 def twins(session: Session, terminal_id: str, before: Before | None, limit: int) -> list[Told]:
-    """Its twins, each compared with the one before it."""
+    """Its twins, each compared with the one before it; by their numbers, which rise with the time: along the index, and not
+    through all documents that the terminal ever had."""
     query = select(Twin).where(Twin.terminal_id == terminal_id)
-    rows = newest(session, query, Twin.created_at, Twin.number, before, limit + 1)
+    if before is not None and before.key is not None:
+        query = query.where(Twin.number < before.key)
+    elif before is not None:
+        query = query.where(Twin.created_at <= before.at if before.with_at else Twin.created_at < before.at)
+    rows = session.scalars(query.order_by(Twin.number.desc()).limit(limit + 1)).all()
     documents: list[dict[str, Any]] = [json.loads(row.document) for row in rows]
     parts = [_differing(new, old) for new, old in pairwise(documents)] + [[]]
     return [Told(row.epoch, row.number, row.created_at, part) for row, part in zip(rows, parts, strict=False)][:limit]

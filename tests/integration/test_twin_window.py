@@ -7,6 +7,7 @@ from sqlalchemy import event, select
 
 from cloud.activities.service import ActivityForm
 from cloud.database import transaction
+from cloud.terminals import history
 from cloud.terminals.models import TwinFile
 from cloud.terminals.twin import LONGEST_OPENING, current_twin, file_of, renew_twins
 from edge.kiosk.decision import current, knows_schedule
@@ -96,7 +97,10 @@ def test_newest_twins_are_found_along_the_index_however_many_there_were(tmp_path
     with transaction(engine, read_only=True) as session:
         current_twin(session, "kiosk-1")
         file_of(session, "kiosk-1", "0" * 64)
-        for query in [each for each in asked if "FROM twins" in each]:
+        history.twins(session, "kiosk-1", None, 8)
+        queries = [each for each in asked if "FROM twins" in each]
+        assert len(queries) == 3
+        for query in queries:
             steps = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("kiosk-1", 1, 0)).all()
             assert [step[3] for step in steps] == [
                 "SEARCH twins USING INDEX ix_twins_terminal_id_number (terminal_id=?)"
