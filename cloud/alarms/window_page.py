@@ -189,6 +189,6 @@ def _time_fields(view: View, start: datetime) -> Markup:
 def _local(view: View, text: str) -> datetime:
     """A day and a time of the page's zone."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=view.zone)
+        return dialogs.instant(text, view.zone)
     except ValueError:
         raise refuse(view.words, "window.bad_time") from None

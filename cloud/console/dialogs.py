@@ -1,7 +1,9 @@
 """Dialogs: a form over the page, with what was refused above its fields. Enter sends it, Escape closes it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from nicegui import ui
@@ -140,6 +142,17 @@ def filled(form: type[F], **values: Any) -> F:
     except ValidationError as error:
         faults = faults_of(error.errors(include_input=False, include_url=False))
         raise Invalid("The form is not right.", faults, code="form") from None
+
+
+def instant(text: str, zone: ZoneInfo) -> datetime:
+    """The day and time of a field, on a clock of `zone`, in UTC, so that spans have their true length where clocks change.
+
+    Of a time that such a clock shows twice it is the first. ValueError for what is none.
+    """
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
 
 
 def same(view: View, typed: str, name: str) -> None:

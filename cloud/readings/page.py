@@ -134,7 +134,7 @@ class HealthPanel:
     def _local(self, text: str) -> datetime:
         """A time as the browser's field gives it."""
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=self.view.zone)
+            return dialogs.instant(text, self.view.zone)
         except ValueError:
             raise refuse(self.view.words, "readings.no_time") from None
 
