@@ -39,9 +39,8 @@ async def measured(view: View, terminal_id: str) -> Markup:
     """A panel of its newest sample, with its time; nothing where there is none, or the store is away."""
     words, now = view.words, view.now
     try:
-        newest = await view.read(
-            lambda session, scope: service.newest(session, scope, view.cloud.timeseries, terminal_id, now)
-        )
+        await view.read(lambda session, scope: service.measured_by(session, scope, terminal_id))
+        newest = await view.in_thread(lambda: service.newest(view.cloud.timeseries, terminal_id, now))
     except Unavailable:
         newest = None
     if newest is None:
@@ -71,10 +70,9 @@ class HealthPanel:
         view, words, planned = self.view, self.view.words, self._plan()
         among = None if self.everything else FIRST
         try:
-            found = await view.read(
-                lambda session, scope: service.readings(
-                    session, scope, view.cloud.timeseries, self.terminal_id, planned, among
-                )
+            known = await view.read(lambda session, scope: service.measured_by(session, scope, self.terminal_id))
+            found = await view.in_thread(
+                lambda: service.readings(view.cloud.timeseries, self.terminal_id, planned, known, among)
             )
             content = _charts(words, found, planned)
         except Unavailable:

@@ -58,7 +58,8 @@ def get_readings(
     until = until_at or cloud.clock()
     planned = service.plan(from_at or max(EPOCH, until - timedelta(hours=1)), until)
     with cloud.reading() as session:
-        found = service.reading(session, by.scope, cloud.timeseries, terminal_id, planned, metric)
+        known = service.measured_by(session, by.scope, terminal_id)
+    found = service.reading(cloud.timeseries, terminal_id, planned, known, metric)
     return ReadingsView(
         metric=metric,
         unit=found.told.unit,

@@ -1,7 +1,8 @@
 """A terminal's measurements over any span: as few points as a chart can show, from raw points or from hours or days.
 
 Promises that an answer has at most MOST_POINTS points whatever the span, and that a store that is away is said to be away.
-Called by the routes and the page of this feature.
+Called by the routes and the page of this feature: first in a transaction for what the terminal measures, then outside of it for
+that, so that a store that does not answer holds no connection to the ledger.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,43 +95,34 @@ def measured(profile: str) -> Mapping[str, Metric]:
     return profiles.load(profile if profile in profiles.NAMES else "kiosk").telemetry
 
 
+def measured_by(session: Session, scope: Scope, terminal_id: str) -> Mapping[str, Metric]:
+    """What this terminal measures. NotFound outside the scope."""
+    return measured(terminals.get(session, scope, terminal_id).profile)
+
+
 def readings(
-    session: Session,
-    scope: Scope,
     series: Callable[[], Timeseries],
     terminal_id: str,
     planned: Plan,
+    known: Mapping[str, Metric],
     among: Sequence[str] | None = None,
 ) -> list[Readings]:
-    """Of what its profile measures (`among` these, in their order) all that there are points of.
-
-    NotFound outside the scope; Unavailable while the store is away.
-    """
-    known = measured(terminals.get(session, scope, terminal_id).profile)
+    """Of what it measures (`among` these, in their order) all that there are points of. Unavailable while the store is away."""
     names = list(known) if among is None else [name for name in among if name in known]
     return [each for each in _read(series, terminal_id, planned, known, names) if each.points]
 
 
 def reading(
-    session: Session,
-    scope: Scope,
-    series: Callable[[], Timeseries],
-    terminal_id: str,
-    planned: Plan,
-    metric: str,
+    series: Callable[[], Timeseries], terminal_id: str, planned: Plan, known: Mapping[str, Metric], metric: str
 ) -> Readings:
-    """One metric, also where there are no points of it. Invalid for one that its profile does not name."""
-    known = measured(terminals.get(session, scope, terminal_id).profile)
+    """One metric, also where there are no points of it. Invalid for one that it does not measure."""
     if metric not in known:
         raise _unfit("query.metric", f"is not measured by this terminal; it measures {', '.join(known)}", "no_metric")
     return _read(series, terminal_id, planned, known, [metric])[0]
 
 
-def newest(
-    session: Session, scope: Scope, series: Callable[[], Timeseries], terminal_id: str, now: datetime
-) -> Latest | None:
-    """Its newest sample of the last NEWEST_WITHIN. NotFound outside the scope; Unavailable while the store is away."""
-    terminals.get(session, scope, terminal_id)
+def newest(series: Callable[[], Timeseries], terminal_id: str, now: datetime) -> Latest | None:
+    """Its newest sample of the last NEWEST_WITHIN. Unavailable while the store is away."""
     with _asking():
         return series().latest(Measurement.HEALTH, [terminal_id], now - NEWEST_WITHIN).get(terminal_id)
 

@@ -16,7 +16,7 @@ from cloud.console.words import Words
 from cloud.paging import Paging
 from cloud.scope import Scope
 from cloud.timeline import service, telling
-from cloud.timeline.service import Sort, Timeline
+from cloud.timeline.service import Kept, Sort, Timeline
 
 PATH = "/terminals/{terminal_id}/timeline"
 SHOWN = Paging(8)
@@ -59,11 +59,12 @@ async def read(view: View, terminal_id: str, paging: Paging = SHOWN, sort: Sort 
     """A page of events."""
     series, now = view.cloud.timeseries, view.now
 
-    def reading(session: Session, scope: Scope) -> Known:
-        found = service.timeline(session, scope, series, now, terminal_id, paging, sort=sort)
-        return Known(found, naming.names(session, [event.row for event in found.events if event.row is not None]))
+    def reading(session: Session, scope: Scope) -> tuple[Kept, Names]:
+        kept = service.kept(session, scope, series, now, terminal_id, paging, sort=sort)
+        return kept, naming.names(session, kept.rows)
 
-    return await view.read(reading)
+    kept, names = await view.read(reading)
+    return Known(await view.in_thread(lambda: service.timeline(kept)), names)
 
 
 def panel_of(view: View, terminal_id: str, known: Known) -> Markup:

@@ -41,6 +41,7 @@ def get_timeline(
 ) -> TimelineView:
     """Connections, twins, commands, marks, check-ins as counts per hour, and what people did to it; the newest first."""
     with cloud.reading() as session:
-        found = service.timeline(session, by.scope, cloud.timeseries, cloud.clock(), terminal_id, pages, sort=sort)
-        items = [EventView.model_validate(event) for event in found.events]
-        return TimelineView(items=items, next_cursor=found.next_cursor, missing=list(found.missing))
+        kept = service.kept(session, by.scope, cloud.timeseries, cloud.clock(), terminal_id, pages, sort=sort)
+    found = service.timeline(kept)
+    items = [EventView.model_validate(event) for event in found.events]
+    return TimelineView(items=items, next_cursor=found.next_cursor, missing=list(found.missing))

@@ -1,7 +1,8 @@
 """What happened at one terminal: several lists, each newest first, merged into one that is read page by page.
 
 Promises that a list that cannot be asked now (the time series) leaves the others readable and is named, and that no event
-names a member. A new list is one more `Source` in `SOURCES`. Called by the routes and pages of this feature.
+names a member. A new list is one more `Source` in `SOURCES`. Called by the routes and pages of this feature: `kept` in a
+transaction, `timeline` outside of it, so that a store that does not answer holds no connection to the ledger.
 """
 
 import base64
@@ -11,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -24,16 +26,20 @@ from cloud.timeline import sources
 from cloud.timeline.sources import Asked, Event, Sort
 from cloud.timeseries.port import Timeseries, TimeseriesError
 
-__all__ = ["SOURCES", "Event", "Sort", "Timeline", "timeline"]
+__all__ = ["SOURCES", "Event", "Kept", "Sort", "Timeline", "kept", "timeline"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A list of events. `name` is for ever: cursors hold it, and it orders what happened at one time."""
+    """A list of events. `name` is for ever: cursors hold it, and it orders what happened at one time.
+
+    One of the `series` is read when the transaction is over.
+    """
 
     name: str
     sort: Sort
     read: Callable[[Asked, Before | None, int], Sequence[Event]]
+    series: bool = False
 
 
 SOURCES: Final = (
@@ -44,7 +50,7 @@ SOURCES: Final = (
     Source("ended", Sort.COMMAND, sources.ended),
     Source("mark", Sort.MARK, sources.marks),
     Source("quarantine", Sort.MARK, sources.quarantine),
-    Source("check_in", Sort.CHECK_IN, sources.check_ins),
+    Source("check_in", Sort.CHECK_IN, sources.check_ins, series=True),
     Source("audit", Sort.AUDIT, sources.audit),
 )
 
@@ -65,8 +71,26 @@ class Timeline:
 _Place = tuple[datetime, str, int | str]
 """Where an event stands: its time, its source, its key there."""
 
+_List = list[tuple[_Place, Event]]
 
-def timeline(
+
+@dataclass(frozen=True)
+class Kept:
+    """What the ledger gave for a page of `limit` after a place, and what to ask the series for."""
+
+    asked: Asked
+    sort: Sort | None
+    after: _Place | None
+    limit: int
+    lists: Sequence[_List]
+
+    @property
+    def rows(self) -> list[Any]:
+        """Entries of the audit among it, of which some come onto the page."""
+        return [event.row for each in self.lists for _, event in each if event.row is not None]
+
+
+def kept(
     session: Session,
     scope: Scope,
     series: Callable[[], Timeseries],
@@ -75,28 +99,39 @@ def timeline(
     paging: Paging,
     *,
     sort: Sort | None = None,
-) -> Timeline:
-    """Newest first. NotFound outside the scope; Invalid for a foreign cursor."""
+) -> Kept:
+    """The lists of the ledger. NotFound outside the scope; Invalid for a foreign cursor."""
     asked = Asked(session, terminals.get(session, scope, terminal_id).id, now, series)
     after = None if paging.cursor is None else _read(paging.cursor)
-    lists: list[list[tuple[_Place, Event]]] = []
+    lists = [_list(source, asked, after, paging.limit) for source in _wanted(sort, series=False)]
+    return Kept(asked, sort, after, paging.limit, lists)
+
+
+def timeline(known: Kept) -> Timeline:
+    """All lists as one, newest first."""
+    lists = list(known.lists)
     missing: list[Sort] = []
-    for source in SOURCES:
-        if sort is None or source.sort is sort:
-            try:
-                found = source.read(asked, _before(source, after), paging.limit + 1)
-            except (TimeseriesError, Unavailable):
-                missing.append(source.sort)
-            else:
-                lists.append([((event.at, source.name, event.key), event) for event in found])
-    merged = _merged(lists)
-    page = [next_one for _, next_one in zip(range(paging.limit + 1), merged, strict=False)]
-    more = len(page) > paging.limit
-    page = page[: paging.limit]
+    for source in _wanted(known.sort, series=True):
+        try:
+            lists.append(_list(source, known.asked, known.after, known.limit))
+        except (TimeseriesError, Unavailable):
+            missing.append(source.sort)
+    page = list(islice(_merged(lists), known.limit + 1))
+    more = len(page) > known.limit
+    page = page[: known.limit]
     return Timeline([event for _, event in page], _write(page[-1][0]) if more else None, missing)
 
 
-def _merged(lists: Sequence[Sequence[tuple[_Place, Event]]]) -> Iterator[tuple[_Place, Event]]:
+def _wanted(sort: Sort | None, *, series: bool) -> list[Source]:
+    return [each for each in SOURCES if each.series is series and sort in {None, each.sort}]
+
+
+def _list(source: Source, asked: Asked, after: _Place | None, limit: int) -> _List:
+    found = source.read(asked, _before(source, after), limit + 1)
+    return [((event.at, source.name, event.key), event) for event in found]
+
+
+def _merged(lists: Sequence[_List]) -> Iterator[tuple[_Place, Event]]:
     """Two sources differ by name, so keys are never compared with those of another."""
     return heapq.merge(*lists, key=lambda each: each[0][:2], reverse=True)
 

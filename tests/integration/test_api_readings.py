@@ -72,10 +72,9 @@ def test_only_metrics_with_points_are_read_for_a_page_in_the_order_asked_for(
     sample(series, kiosk, start)
     planned = service.plan(start, office.now())
     with transaction(office.engine, read_only=True) as session:
-        found = service.readings(session, EVERYWHERE, lambda: series, kiosk, planned)
-        some = service.readings(
-            session, EVERYWHERE, lambda: series, kiosk, planned, ("outbox_depth", "cpu_percent", "x")
-        )
+        known = service.measured_by(session, EVERYWHERE, kiosk)
+    found = service.readings(lambda: series, kiosk, planned, known)
+    some = service.readings(lambda: series, kiosk, planned, known, ("outbox_depth", "cpu_percent", "x"))
     assert [each.metric for each in found] == ["cpu_percent", "outbox_depth"]
     assert [each.metric for each in some] == ["outbox_depth", "cpu_percent"]
 
@@ -88,8 +87,25 @@ def test_store_that_is_away_is_said_to_be_away(office: Office, kiosk: str) -> No
         answer = client.get(f"/api/v1/terminals/{kiosk}/readings", params={"metric": "cpu_percent"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     planned = service.plan(office.now() - timedelta(hours=1), office.now())
-    with transaction(office.engine, read_only=True) as session, pytest.raises(Unavailable):
-        service.reading(session, EVERYWHERE, away, kiosk, planned, "cpu_percent")
+    with pytest.raises(Unavailable):
+        service.reading(away, kiosk, planned, service.measured("kiosk"), "cpu_percent")
+
+
+@pytest.mark.parametrize("path", ["readings?metric=cpu_percent", "timeline"])
+def test_no_connection_to_the_ledger_is_held_while_the_store_is_asked(office: Office, kiosk: str, path: str) -> None:
+    """A store that answers late would else take all of them, and ingest would wait for one."""
+    held: list[str] = []
+
+    def asked() -> MemoryTimeseries:
+        held.append(office.engine.pool.status())
+        raise TimeseriesUnavailable("it is slow")
+
+    before = office.app.state.cloud
+    office.app.state.cloud = replace(before, timeseries=asked)
+    with office.client(Role.VIEWER) as client:
+        client.get(f"/api/v1/terminals/{kiosk}/{path}")
+    office.app.state.cloud = before
+    assert ["Checked out connections: 0" in each for each in held] == [True]
 
 
 @pytest.mark.parametrize(
