@@ -36,7 +36,7 @@ def register(shell: Shell) -> None:
     async def listing(
         view: View, state: str = "", severity: str = "", acknowledged: str = "", cursor: str = ""
     ) -> None:
-        wanted = _Filter(
+        wanted = Filter(
             AlarmState.CLEARED if state == AlarmState.CLEARED else AlarmState.ACTIVE,
             Severity(severity) if severity in set(Severity) else None,
             acknowledged == "no",
@@ -62,11 +62,19 @@ def register(shell: Shell) -> None:
 
 
 @dataclass(frozen=True)
-class _Filter:
+class Filter:
+    """What a list was asked for."""
+
     state: AlarmState
     severity: Severity | None
     only_open: bool
     cursor: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As an address says it, but for the page; empty is what is shown unasked."""
+        state = "" if self.state is AlarmState.ACTIVE else self.state
+        return {"state": state, "severity": self.severity or "", "acknowledged": "no" if self.only_open else ""}
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class _Known:
     names: Names
 
 
-def _read(session: Session, scope: Scope, wanted: _Filter) -> _Known:
+def _read(session: Session, scope: Scope, wanted: Filter) -> _Known:
     """Active ones by severity, as many as a page may hold; cleared ones page by page."""
     asked = Wanted(wanted.state, False if wanted.only_open else None, wanted.severity)
     paging = (
@@ -117,13 +125,11 @@ def _head(view: View, active: int) -> Markup:
     return head(view, words("nav.alarms"), count=words.number(active), beside=beside)
 
 
-def _filters(words: Words, wanted: _Filter) -> Markup:
+def _filters(words: Words, wanted: Filter) -> Markup:
     """AlarmState, severity, and whether somebody knows of it; each keeps the others."""
 
     def to(text: str | Markup, current: bool, **changed: str) -> Markup:
-        now = {"state": "" if wanted.state is AlarmState.ACTIVE else wanted.state, "severity": wanted.severity or "",
-               "acknowledged": "no" if wanted.only_open else ""}  # fmt: skip
-        return tag("a", text, href=lists.address(PATH, **(now | changed)), class_="rl-btn",
+        return tag("a", text, href=lists.address(PATH, **(wanted.query | changed)), class_="rl-btn",
                    aria_current="true" if current else None)  # fmt: skip
 
     states = [
@@ -137,7 +143,7 @@ def _filters(words: Words, wanted: _Filter) -> Markup:
     return tag("div", groups, class_="rl-row rl-tools")
 
 
-def _listing(view: View, known: _Known, wanted: _Filter) -> Markup:
+def _listing(view: View, known: _Known, wanted: Filter) -> Markup:
     words = view.words
     searched = wanted.severity is not None or wanted.only_open
     if wanted.state is AlarmState.CLEARED:
@@ -145,7 +151,7 @@ def _listing(view: View, known: _Known, wanted: _Filter) -> Markup:
             return lists.nothing(
                 words, searched, words("alarm.none_cleared"), words("alarm.none_cleared_more", n=KEPT_DAYS)
             )
-        pager = lists.pager(words, PATH, wanted.cursor, known.next_cursor, state=wanted.state, severity=wanted.severity)
+        pager = lists.pager(words, PATH, wanted.cursor, known.next_cursor, **wanted.query)
         return join(table_of(view, known.lines, known.names, words("alarm.cleared")), pager)
     if known.lines:
         active = table_of(view, known.lines, known.names, words("alarm.active"))
