@@ -79,10 +79,9 @@ class Judging:
             if before is not None and rule.kind is RuleKind.NOTHING_STORED and found.since_at > before.since_at:
                 before = None  # something was stored in between: it began anew
             after = step(rule, before, at, holds=True, value=found.value, since_at=found.since_at)
-            if before is None or after is None or replace(after, seen_at=before.seen_at) != before:
-                self._put((rule.id, terminal), after)
+            self._put_seen((rule.id, terminal), before, after)
         for terminal in [each for each in known if each not in holding]:
-            self._put((rule.id, terminal), step(rule, known[terminal], at, holds=False))
+            self._put_seen((rule.id, terminal), known[terminal], step(rule, known[terminal], at, holds=False))
 
     def about(self, terminal: str) -> list[Rule]:
         """The sampled rules that are about a terminal."""
@@ -103,6 +102,11 @@ class Judging:
         for rule_id, found in self._by_rule.items():
             for terminal, condition in found.items():
                 yield (rule_id, terminal), condition
+
+    def _put_seen(self, key: Key, before: Condition | None, after: Condition | None) -> None:
+        """That it was only looked at once more is not kept: it would be written for every terminal at every look."""
+        if before is None or after is None or replace(after, seen_at=before.seen_at) != before:
+            self._put(key, after)
 
     def _put(self, key: Key, condition: Condition | None) -> None:
         rule_id, terminal = key

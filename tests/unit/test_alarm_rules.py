@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,19 @@ def test_a_look_that_finds_the_same_changes_nothing() -> None:
         judging.look(GONE, {"kiosk-1": Holding(0)}, second * SECOND_US)
         assert bool(judging.changed) == (second == 1)
         judging.changed.clear()
+
+
+def test_while_it_is_well_but_not_for_long_enough_a_look_changes_nothing() -> None:
+    rule = replace(GONE, clear_for_s=60)
+    judging = Judging([rule], PLACES, {})
+    judging.look(rule, {"kiosk-1": Holding(0)}, 300 * SECOND_US)
+    judging.changed.clear()
+    for second in (301, 303, 359):
+        judging.look(rule, {}, second * SECOND_US)
+        assert bool(judging.changed) == (second == 301)
+        judging.changed.clear()
+    judging.look(rule, {}, 361 * SECOND_US)
+    assert judging.get(rule.id, "kiosk-1") is None
 
 
 @pytest.mark.parametrize(
