@@ -30,15 +30,17 @@ def register(shell: Shell) -> None:
 
 
 class _Import(ImportView):
-    """Terminals. What the first pass found wrong, the second leaves out."""
+    """Terminals. What the first pass found wrong, the second leaves out; where it found nothing, the second takes all or none."""
 
     page = "import_terminals"
     rules = 5
     to = "/terminals"
+    only_good = False
 
     def begins(self, report: Report) -> Markup | None:
         """Also beside problems: then for the good rows only."""
         n = report.created + report.updated
+        self.only_good = report.problem_count > 0
         if not report.problem_count:
             return super().begins(report)
         return button(self.words("begin_good", n=n), "import", disabled=not n)
@@ -52,9 +54,9 @@ class _Import(ImportView):
         return await self.view.read(check)
 
     async def written(self, path: Path, report: Report) -> Report:
-        """What was shown to be good."""
+        """What was shown to be good. Invalid where all of it was, and is not any more: nothing is left out unseen."""
 
         def apply(session: Session, change: Change, scope: Scope) -> Report:
-            return importing.apply(session, change, scope, path, report, only_good=True)
+            return importing.apply(session, change, scope, path, report, only_good=self.only_good)
 
         return await self.view.write(Role.ADMIN, apply)

@@ -1,13 +1,26 @@
 """Import of terminals: every mistake with row, column and sentence; all or nothing, or only the good; and out again."""
 
+import asyncio
 import csv
 import io
 import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from cloud.accounts.service import Role
+from cloud.audit.service import Change
+from cloud.console.words import Language, Words
+from cloud.csv_reading import Report
+from cloud.database import transaction
+from cloud.errors import Invalid
+from cloud.scope import EVERYWHERE
+from cloud.terminals import import_page
 from tests.office import JSON, Office, etag
 
 IMPORT = "/api/v1/terminals/import"
@@ -122,3 +135,20 @@ def test_ten_thousand_with_mistakes_are_all_refused_or_the_good_ones_taken_and_g
     again = send(office, out).json()
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, len(table))
     assert get(office, "mass-00000").status_code == 404
+
+
+def test_a_row_that_is_wrong_since_all_were_shown_to_be_good_keeps_the_file_out(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id\nimp-shown\nImp-Wrong\n")
+
+    async def write(_role: Role, apply: Callable[..., Report]) -> Report:
+        with transaction(office.engine) as session:
+            return apply(session, Change("test", office.now()), EVERYWHERE)
+
+    view: Any = SimpleNamespace(words=Words(Language.ENGLISH, ZoneInfo("UTC")), write=write)
+    page = import_page._Import(view)
+    page.begins(Report(rows=2, created=2))
+    with pytest.raises(Invalid):
+        asyncio.run(page.written(tmp_path / "t.csv", Report()))
+    assert get(office, "imp-shown").status_code == 404
+    page.begins(Report(rows=2, created=1, problem_count=1))
+    assert asyncio.run(page.written(tmp_path / "t.csv", Report())).created == 1
