@@ -86,9 +86,8 @@ def list_alarms(session: Session, scope: Scope, paging: Paging, wanted: Wanted) 
     if wanted.rule_id is not None:
         query = query.where(Alarm.rule_id == wanted.rule_id)
     if wanted.terminal_id is not None:
-        query = query.where(
-            Alarm.id.in_(select(AlarmMember.alarm_id).where(AlarmMember.terminal_id == wanted.terminal_id))
-        )
+        of_it = select(AlarmMember.alarm_id).where(AlarmMember.terminal_id == wanted.terminal_id, _member_within(scope))
+        query = query.where(Alarm.id.in_(of_it))
     return find(session, query, [Alarm.raised_at, Alarm.id], paging, newest_first=True)
 
 

@@ -149,6 +149,7 @@ def test_nobody_sees_alarms_of_another_branch_nor_acts_beyond_the_own(office: Of
         assert [each.terminal_id for each in service.members(session, here, alarm, Paging()).rows] == [
             place["terminal"]
         ]
+        assert service.list_alarms(session, here, Paging(), Wanted(terminal_id=other)).rows == []
         session.rollback()
 
 
