@@ -10,7 +10,7 @@ import binascii
 import heapq
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -111,9 +111,11 @@ def timeline(known: Kept) -> Timeline:
     """All lists as one, newest first."""
     lists = list(known.lists)
     missing: list[Sort] = []
+    full = list(islice(_merged(lists), known.limit, known.limit + 1))
+    asked = replace(known.asked, since=full[0][1].at) if full else known.asked
     for source in _wanted(known.sort, series=True):
         try:
-            lists.append(_list(source, known.asked, known.after, known.limit))
+            lists.append(_list(source, asked, known.after, known.limit))
         except (TimeseriesError, Unavailable):
             missing.append(source.sort)
     page = list(islice(_merged(lists), known.limit + 1))

@@ -21,7 +21,8 @@ from cloud.timeseries.port import Measurement, Timeseries, Where
 
 HOUR: Final = timedelta(hours=1)
 LOOKS_BACK: Final = (timedelta(days=2), timedelta(days=60), timedelta(days=800))
-"""How far back from its place a page looks for hours with check-ins: no further than the first that gives enough of them."""
+"""How far back from its place a page looks for hours with check-ins: no further than the first that gives enough of them, nor
+than the other lists fill the page."""
 
 
 class Sort(StrEnum):
@@ -53,12 +54,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Asked:
-    """Whose events, when that is asked, and where they are kept."""
+    """Whose events, when that is asked, and where they are kept. What is older than `since` has no place on the page."""
 
     session: Session
     id: str
     now: datetime
     series: Callable[[], Timeseries]
+    since: datetime = EPOCH
 
 
 def presence(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
@@ -137,10 +139,11 @@ def quarantine(asked: Asked, before: Before | None, limit: int) -> Sequence[Even
 def check_ins(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
     """Check-ins of any outcome, counted by the hour; `heads` are those that came in."""
     until = history.until_hour(before) or history.hour_of(asked.now) + HOUR
-    where = Where(terminals=[asked.id])
+    where, least = Where(terminals=[asked.id]), history.hour_of(asked.since)
     found: list[Event] = []
-    for back in LOOKS_BACK:
-        hours = asked.series().series(Measurement.ATTENDANCE, "heads", max(until - back, EPOCH), until, HOUR, where)
+    for back in LOOKS_BACK if least < until else ():
+        start = max(until - back, least)
+        hours = asked.series().series(Measurement.ATTENDANCE, "heads", start, until, HOUR, where)
         found = [
             Event(
                 hour.start_at,
@@ -151,7 +154,7 @@ def check_ins(asked: Asked, before: Before | None, limit: int) -> Sequence[Event
             )
             for hour in reversed(hours)
         ]
-        if len(found) >= limit:
+        if len(found) >= limit or start == least:
             break
     return found[:limit]
 

@@ -19,7 +19,7 @@ from cloud.scope import EVERYWHERE
 from cloud.terminals.models import MarkSet, PresenceChange, Terminal, Twin
 from cloud.timeline import service as timelines
 from cloud.timeseries.memory import MemoryTimeseries
-from cloud.timeseries.port import Measurement, Point, TimeseriesUnavailable
+from cloud.timeseries.port import Bucket, Measurement, Point, TimeseriesUnavailable
 from tests.office import JSON, Office
 
 HOUR = timedelta(hours=1)
@@ -182,3 +182,24 @@ def test_time_series_that_fails_is_named(office: Office, kiosk: str) -> None:
     with transaction(office.engine, read_only=True) as session:
         kept = timelines.kept(session, EVERYWHERE, away, EPOCH, kiosk, Paging(5))
     assert timelines.timeline(kept).missing == ["check_in"]
+
+
+@pytest.mark.parametrize(("limit", "days"), [(3, 7), (50, 800)])
+def test_time_series_is_asked_no_further_back_than_the_other_lists_fill_the_page(
+    office: Office, kiosk: str, limit: int, days: int
+) -> None:
+    starts: list[datetime] = []
+
+    class Noting(MemoryTimeseries):
+        def series(self, *asked: Any, **more: Any) -> list[Bucket]:
+            starts.append(asked[2])
+            return super().series(*asked, **more)
+
+    now = office.now()
+    for number in range(1, 5):
+        connect(office, kiosk, number, now - (9 - number) * timedelta(days=1))
+    with transaction(office.engine, read_only=True) as session:
+        noting = Noting(ZoneInfo("UTC"))
+        kept = timelines.kept(session, EVERYWHERE, lambda: noting, now, kiosk, Paging(limit))
+    timelines.timeline(kept)
+    assert abs(now - min(starts) - timedelta(days=days)) < 2 * HOUR
