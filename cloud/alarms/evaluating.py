@@ -194,7 +194,11 @@ def _renewed(bulk: Bulk, known: _Known | None, now: int) -> tuple[_Known, bool]:
     """What is known, read anew where it may not be so any more; and whether rules or places are not what they were."""
     progress, rules = reading.progress(bulk), reading.rules(bulk)
     if known is not None and known.turn == progress.turn:
-        if known.inputs == progress.inputs and known.rules == rules and not _has_other_twins(bulk, known, progress, now):
+        if (
+            known.inputs == progress.inputs
+            and known.rules == rules
+            and not _has_other_twins(bulk, known, progress, now)
+        ):
             return known, False
         before: list[Rule] = known.rules
         conditions = dict(known.judging.items())
