@@ -158,7 +158,7 @@ def renew(
 
 
 def hold(session: Session, change: Change, terminal_id: str, *, held: bool) -> None:
-    """Keep a terminal that was disabled from the broker, or let it in again: with `terminals.enable`, in one transaction.
+    """Keep a terminal that was disabled from the broker, or let it in again; called by `terminals.enabling` only.
 
     While it is held its certificates are on the list, though not revoked; and its session will be cut.
     """

@@ -15,7 +15,7 @@ from cloud.errors import Conflict
 from cloud.forms import Form, Sentence
 from cloud.scope import Scope
 from cloud.templates import merging
-from cloud.terminals import service
+from cloud.terminals import enabling, service
 from cloud.terminals.models import Terminal
 from cloud.terminals.service import Kind, NewTerminalForm, TerminalId
 
@@ -54,7 +54,7 @@ def replace(
     new.room_id, new.settings, new.replaces = old.room_id, dict(old.settings), old.id
     old.replaced_by, old.replaced_at = new.id, change.at
     if form.disable:
-        old.enabled = False
+        enabling.put(session, change, old, enabled=False)
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "terminal.replace", old.id, by=new.id, reason=form.reason, disabled=form.disable)

@@ -6,12 +6,11 @@ from fastapi import Path, Query, Response
 from pydantic import Field, computed_field
 
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
-from cloud.certificates import service as certificates
 from cloud.errors import NotFound
 from cloud.forms import InstantUs, Search
 from cloud.rooms.service import RoomId
 from cloud.security import Admin, ConfirmedAdmin, Operator, TerminalCredentials, Viewer
-from cloud.terminals import broker_users, service, twin
+from cloud.terminals import broker_users, enabling, service, twin
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.service import PIN_HASH, Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
 
@@ -194,9 +193,7 @@ def _stand(
     cloud: TheCloud, by: Admin, terminal_id: str, version: int, response: Response, *, enabled: bool
 ) -> StandingView:
     with cloud.writing() as session:
-        change = cloud.change(by)
-        terminal = service.enable(session, change, by.scope, terminal_id, version, enabled=enabled)
-        certificates.hold(session, change, terminal_id, held=not enabled)
+        terminal = enabling.enable(session, cloud.change(by), by.scope, terminal_id, version, enabled=enabled)
         view = TerminalView.model_validate(terminal)
     set_etag(response, view.version)
     return StandingView(terminal=view, broker_users=broker_users.publish(cloud))

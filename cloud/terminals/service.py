@@ -277,23 +277,6 @@ def shut_out(session: Session, terminal: Terminal) -> None:
         advance(session, Counts.TWIN_INPUTS)
 
 
-def enable(
-    session: Session, change: Change, scope: Scope, terminal_id: str, version: int, *, enabled: bool
-) -> Terminal:
-    """A disabled terminal's password opens nothing; what it still holds waits until it is enabled again."""
-    terminal = get(session, scope, terminal_id, to_edit=True)
-    if terminal.enabled == enabled and terminal.version == version:
-        return terminal
-    next_version(terminal, version)
-    before = state(terminal, ("enabled",))
-    terminal.enabled = enabled
-    session.flush()
-    advance(session, Counts.TWIN_INPUTS)
-    action = "terminal.enable" if enabled else "terminal.disable"
-    note(session, change, action, terminal_id, before=before, enabled=enabled)
-    return terminal
-
-
 def authenticate(session: Session, terminal_id: str, name: str, password: str) -> Terminal:
     """The terminal `name` asking for what is `terminal_id`'s. Unauthenticated, or Forbidden for another's."""
     terminal = session.get(Terminal, name)

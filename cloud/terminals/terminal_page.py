@@ -12,7 +12,6 @@ from cloud.accounts.service import Role
 from cloud.alarms import panel as alarms
 from cloud.audit.service import Change
 from cloud.certificates import page as certificates
-from cloud.certificates.service import hold
 from cloud.commands import page as commands
 from cloud.commands import upload_panel
 from cloud.console import dialogs, facts
@@ -40,7 +39,7 @@ from cloud.overview.positions import NOT_COUNTED, StreamStanding
 from cloud.readings import page as readings
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, history, replace_dialog, service, terminal_form, twin_table
+from cloud.terminals import broker_users, enabling, history, replace_dialog, service, terminal_form, twin_table
 from cloud.terminals.models import Terminal
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
@@ -220,9 +219,10 @@ class _Page:
                     disable, intro=words("terminal.disable_more"), danger=True)  # fmt: skip
 
     async def _stand(self, enabled: bool) -> None:
+        version = self.known.terminal.version
+
         def stand(session: Session, change: Change, scope: Scope) -> None:
-            service.enable(session, change, scope, self.id, self.known.terminal.version, enabled=enabled)
-            hold(session, change, self.id, held=not enabled)
+            enabling.enable(session, change, scope, self.id, version, enabled=enabled)
 
         await self.view.write(Role.ADMIN, stand, confirmed=not enabled)
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))

@@ -25,8 +25,7 @@ from cloud.paging import Paging
 from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE, Scope
-from cloud.terminals import fleet
-from cloud.terminals import service as terminals
+from cloud.terminals import enabling, fleet
 from tests.e2e.console_town import Town, settle
 from tests.ledgers import migrated
 
@@ -100,7 +99,7 @@ def test_the_audit_says_what_was_so_before_and_what_is_now(town: Town) -> None:
         rooms.edit(session, change, EVERYWHERE, room.id, room.version, form)
         extra = rooms.create(session, change, EVERYWHERE, form.model_copy(update={"number": "999"}))
         rooms.delete(session, change, EVERYWHERE, extra.id, 1)
-        terminals.enable(session, change, EVERYWHERE, "kiosk-302-a", 1, enabled=False)
+        enabling.enable(session, change, EVERYWHERE, "kiosk-302-a", 1, enabled=False)
     with transaction(town.engine, read_only=True) as session:
         entries = {each.action: each for each in audit.entries(session, Paging(200)).rows}
         names = naming.names(session, entries.values())

@@ -24,7 +24,9 @@ from cloud.keybox import KeyBox
 from cloud.loop import Loop
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
+from cloud.terminals import enabling, replacing
 from cloud.terminals import service as terminals
+from cloud.terminals.replacing import ReplaceForm
 from firmware_specs.messages import StoredError
 from tests.enrolment import add_intermediate, found_authority
 from tests.integration.conftest import Start
@@ -78,8 +80,7 @@ class Hall:
         change = Change("test", utc_now() + self.shift)
         with transaction(self.engine) as session:
             version = terminals.get(session, EVERYWHERE, terminal).version
-            terminals.enable(session, change, EVERYWHERE, terminal, version, enabled=enabled)
-            service.hold(session, change, terminal, held=not enabled)
+            enabling.enable(session, change, EVERYWHERE, terminal, version, enabled=enabled)
 
     def revoked(self) -> list[set[int]]:
         """What the broker reads: the serials of each list."""
@@ -256,6 +257,17 @@ def test_a_disabled_terminal_is_held_on_the_list_and_cut_until_it_is_enabled(hal
     hall.stand(KIOSK, enabled=True)
     running.turn()
     assert (hall.revoked(), hall.cuts) == ([set()], [KIOSK])
+
+
+def test_a_terminal_that_is_replaced_and_shut_out_at_once_is_held_and_cut_like_any_disabled_one(hall: Hall) -> None:
+    held = hall.certify(KIOSK)
+    running = hall.keeper()
+    running.turn()
+    form = ReplaceForm(by="kiosk-new", reason="its screen is broken", disable=True)
+    with transaction(hall.engine) as session:
+        replacing.replace(session, Change("test", utc_now()), EVERYWHERE, KIOSK, 1, form)
+    running.turn()
+    assert (hall.revoked(), hall.cuts) == ([{held}], [KIOSK])
 
 
 def test_what_has_ended_leaves_the_list(hall: Hall) -> None:
