@@ -17,7 +17,7 @@ SECONDS = Histogram(
     "roomlink_http_request_seconds", "Time until an answer of the HTTP API began, by `route`.", ["route"]
 )
 TERMINALS = Gauge(
-    "roomlink_terminals", "Enabled terminals, by `state` of presence; looked up at each scrape.", ["state"]
+    "roomlink_terminals", "Terminals in service, by `state` of presence; looked up at each scrape.", ["state"]
 )
 SERIES_WAITING = Gauge(
     "roomlink_projector_waiting_batches",

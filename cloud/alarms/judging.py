@@ -49,7 +49,7 @@ class Judging:
                 self._put(key, None)
 
     def place(self, terminal: str) -> Place | None:
-        """Where it stands; None for one that is not registered or not enabled."""
+        """Where it stands; None for one that is not registered or not in service."""
         return self.places.get(terminal) if terminal else CLOUD
 
     def sample(self, sample: Sample) -> None:

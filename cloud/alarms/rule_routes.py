@@ -46,7 +46,7 @@ class RuleView(View):
 
 
 class MatchingView(View):
-    """How many enabled terminals a rule is about, of all that you see."""
+    """How many terminals in service a rule is about, of all that you see."""
 
     terminals: int
     of: int

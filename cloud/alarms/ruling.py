@@ -64,7 +64,7 @@ class RuleForm(Form):
 
 @dataclass(frozen=True)
 class Matching:
-    """How many enabled terminals a rule is about, of how many there are in the scope."""
+    """How many terminals in service a rule is about, of how many there are in the scope."""
 
     terminals: int
     of: int

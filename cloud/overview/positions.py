@@ -15,6 +15,8 @@ from cloud.clock import from_us, to_us
 from cloud.ingest.reconcile import Reconciled, reconcile
 from cloud.journal import comparison
 from cloud.journal.models import Cursor, JournalBatch, Stream
+from cloud.scope import Scope
+from cloud.terminals import fleet
 
 NOT_COUNTED: Final = "–"
 """Shown in the place of a number that nobody has counted."""
@@ -142,9 +144,10 @@ def waiting_by_terminal(session: Session, terminal_ids: list[str]) -> dict[str, 
     return {terminal: (through, max(said - through, 0)) for terminal, through, said in session.execute(query)}
 
 
-def waiting_longest(session: Session, before: datetime) -> tuple[str, datetime, int] | None:
-    """(terminal, last stored, how many terminals) of those that have records and stored none since `before`."""
-    stuck = (Stream.said_through > Stream.through, Stream.last_stored_at < to_us(before), _is_newest())
+def waiting_longest(session: Session, scope: Scope, before: datetime) -> tuple[str, datetime, int] | None:
+    """(terminal, last stored, how many terminals) of those in service that have records and stored none since `before`."""
+    inside = fleet.is_in_service(scope, Stream.terminal_id)
+    stuck = (inside, Stream.said_through > Stream.through, Stream.last_stored_at < to_us(before), _is_newest())
     first = session.execute(
         select(Stream.terminal_id, Stream.last_stored_at).where(*stuck).order_by(Stream.last_stored_at).limit(1)
     ).first()

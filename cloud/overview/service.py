@@ -93,7 +93,7 @@ class Pulse:
 
     @property
     def terminals(self) -> int:
-        """All that are enabled."""
+        """All that are in service."""
         return sum(count for _, count in self.presence)
 
 
@@ -172,7 +172,7 @@ def _troubles(
     if away:
         since = min((each.presence_at for each in away if each.presence_at), default=None)
         found.append(Trouble("away", away[0].id, since=since, count=dict(fleet.presence).get("offline", 1)))
-    waiting = positions.waiting_longest(session, now - QUIET)
+    waiting = positions.waiting_longest(session, scope, now - QUIET)
     if waiting is not None:
         terminal_id, since_at, count = waiting
         found.append(Trouble("nothing_stored", terminal_id, since=since_at, count=count))

@@ -18,6 +18,7 @@ from cloud.credentials import service as credentials
 from cloud.members import service as members
 from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
+from cloud.terminals.fleet import IN_SERVICE
 from cloud.terminals.models import PreparedFile, RosterKey, Terminal, TwinFile
 from firmware_specs import roster as contract
 from firmware_specs.file_messages import RosterEntry
@@ -129,7 +130,7 @@ def _is_due(kept: PreparedFile | None, epoch: int, changes: int, now: datetime, 
 
 
 def _roots(session: Session) -> list[str]:
-    room_ids = session.scalars(select(Terminal.room_id).where(Terminal.enabled).distinct())
+    room_ids = session.scalars(select(Terminal.room_id).where(IN_SERVICE).distinct())
     ids = rooms.organisation_ids(session, (room_id for room_id in room_ids if room_id is not None))
     return sorted({organisations.ancestors(path)[0] for path in organisations.paths(session, ids).values()})
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
@@ -25,6 +26,11 @@ class Fleet:
 
     presence: tuple[tuple[str, int], ...]
     heard_at: datetime | None
+
+
+def is_in_service(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one in service in the scope."""
+    return column.in_(select(Terminal.id).where(IN_SERVICE, rooms.within(scope, Terminal.room_id)))
 
 
 def summary(session: Session, scope: Scope) -> Fleet:

@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
+from cloud.terminals.fleet import IN_SERVICE
 from cloud.terminals.models import Terminal, Twin
 
 
 def know_issuer_key(session: Session, key_id: str) -> bool:
-    """Whether every enabled terminal has put a twin into force that holds this issuer key; true where there is none."""
-    reports = session.execute(select(Terminal.id, Terminal.reported).where(Terminal.enabled)).all()
+    """Whether every terminal in service has put a twin into force that holds this issuer key; true where there is none."""
+    reports = session.execute(select(Terminal.id, Terminal.reported).where(IN_SERVICE)).all()
     return all(_holds(session, terminal, reported or {}, key_id) for terminal, reported in reports)
 
 

@@ -30,6 +30,7 @@ from cloud.rooms.service import RoomId
 from cloud.scope import EVERYWHERE, Scope
 from cloud.templates import merging
 from cloud.templates.merging import Given
+from cloud.terminals.fleet import IN_SERVICE
 from cloud.terminals.models import Terminal
 from firmware_specs.topics import RESERVED_IDS
 
@@ -162,8 +163,8 @@ def list_terminals(
 def ids_for_commands(
     session: Session, scope: Scope, at_most: int, *, kind: Kind | None = None, presence: str | None = None
 ) -> list[str]:
-    """The enabled ones' ids, in order, at most so many."""
-    query = select(Terminal.id).where(rooms.within(scope, Terminal.room_id), Terminal.enabled)
+    """The ids of those in service, in order, at most so many."""
+    query = select(Terminal.id).where(rooms.within(scope, Terminal.room_id), IN_SERVICE)
     wanted = {Terminal.kind: kind, Terminal.presence: presence}
     query = query.where(*(column == value for column, value in wanted.items() if value is not None))
     return list(session.scalars(query.order_by(Terminal.id).limit(at_most)))
