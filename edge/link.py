@@ -103,6 +103,8 @@ class Link:
         self._connect_at_s = 0.0
         self._failures = 0
         self._sync_wanted = self._birth_wanted = False
+        self._farewell: int | None = None
+        self._leaving = False
 
     def want_birth(self) -> None:
         """What the birth says has changed: give it out again, under the same connection; callable from any thread."""
@@ -218,10 +220,12 @@ class Link:
         self._granted = reasons[0]
 
     def _on_publish(
-        self, _client: Client, _data: object, _mid: int, reason: ReasonCode, _got: Properties | None
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _got: Properties | None
     ) -> None:
         if reason.is_failure:
             log.warning("the broker refused a message: %s", reason)
+        if mid == self._farewell:
+            self.leave()
 
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _got: Properties | None
@@ -271,13 +275,16 @@ class Link:
         if reported is not None:
             self._publish(Channel.REPORTED, reported, retain=True)
 
-    def _publish(self, channel: Channel, payload: bytes, *, retain: bool = False, expires_s: int | None = None) -> None:
+    def _publish(
+        self, channel: Channel, payload: bytes, *, retain: bool = False, expires_s: int | None = None
+    ) -> int | None:
+        """The packet's identifier; None without a connection."""
         if self._client is None:
-            return
+            return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_s is not None:
             properties.MessageExpiryInterval = expires_s
-        self._client.publish(topic(self.address.terminal, channel), payload, 1, retain, properties)
+        return self._client.publish(topic(self.address.terminal, channel), payload, 1, retain, properties).mid
 
     def _handle_arrived(self, now_s: float) -> None:
         while self._arrived:
@@ -323,15 +330,27 @@ class Link:
         self._connect_at_s = now_s + self._chance.uniform(window_s / 4, window_s)
 
     def farewell(self, reason: str = "stopped") -> None:
-        """Say that one goes, and disconnect: the will does not fire. `drained` says when it has been sent."""
+        """Say that one goes, and disconnect once the broker has it: the will does not fire. `is_gone` says when that is done.
+
+        Closed with the PUBACK unread, a socket is reset (RFC 1122, 4.2.2.13), and the broker may miss the DISCONNECT.
+        """
         if self._client is not None and self.is_connected:
-            self._publish(Channel.STATE, encode(self._death(reason)), retain=True)
+            self._farewell = self._publish(Channel.STATE, encode(self._death(reason)), retain=True)
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Disconnect whether the broker has answered the farewell or not."""
+        if self._client is not None and not self._leaving:
+            self._leaving = True
             self._client.disconnect()
 
     @property
-    def drained(self) -> bool:
-        """Whether nothing waits to be sent any more."""
-        return self._client is None or self._client.socket() is None or not self._client.want_write()
+    def is_gone(self) -> bool:
+        """Whether the connection has ended, or its end has been sent."""
+        if self._client is None or self._client.socket() is None:
+            return True
+        return self._leaving and not self._client.want_write()
 
     def fail(self, now_s: float) -> None:
         """After an error that nobody foresaw: begin again with a new connection."""

@@ -19,6 +19,8 @@ from edge.link import Link
 log = logging.getLogger(__name__)
 
 FAREWELL_WITHIN_S: Final = 2.0
+"""How long the broker may take to answer a farewell: a network that is gone holds up no stop for longer."""
+LEAVE_WITHIN_S: Final = 0.5
 AT_ONCE: Final = 16
 """Links served in one turn, the longest due first: each that connects holds up the thread for its handshake, and what the broker
 has answered to the others must be read before they give up."""
@@ -64,7 +66,7 @@ class Links:
         self._farewell = reason
         self._stopping.set()
         self._call()
-        self._thread.join(FAREWELL_WITHIN_S + 15.0)
+        self._thread.join(FAREWELL_WITHIN_S + LEAVE_WITHIN_S + 15.0)
         self._selector.close()
         self._hears.close()
         if self._calls is not None:
@@ -157,10 +159,17 @@ class Links:
                 self._selector.unregister(descriptor)
 
     def _say_farewell(self) -> None:
-        until_s = time.monotonic() + FAREWELL_WITHIN_S
         for link in self._links:
             link.farewell(self._farewell)
-        while time.monotonic() < until_s and not all(link.drained for link in self._links):
+        self._let_go(FAREWELL_WITHIN_S)
+        for link in self._links:
+            link.leave()
+        self._let_go(LEAVE_WITHIN_S)
+
+    def _let_go(self, within_s: float) -> None:
+        """Serve the sockets until all links are gone, no longer than that."""
+        until_s = time.monotonic() + within_s
+        while time.monotonic() < until_s and not all(link.is_gone for link in self._links):
             for link in self._links:
                 self._watch(link)
             for key, events in self._selector.select(0.1):

@@ -1,6 +1,7 @@
 """One link in its darker hours: refused, silent, cut, taken over, told nonsense; and what it leaves behind."""
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from edge.clock import Clock
 from edge.errors import OutboxReadOnly
 from edge.link import Address, Link
-from edge.links import Links
+from edge.links import FAREWELL_WITHIN_S, LEAVE_WITHIN_S, Links
 from edge.outbox import Outbox
 from edge.twin import TwinStore
 from edge.uplink import Uplink
@@ -183,6 +184,31 @@ def test_birth_stays_retained_and_the_farewell_replaces_it(broker: MosquittoServ
     last = retained_state(broker)
     assert isinstance(last, Death)
     assert last.reason == "stopped"
+
+
+def test_farewell_of_a_terminal_whose_broker_is_slow_is_its_last_word(broker: MosquittoServer, outbox: Outbox) -> None:
+    """It hangs up after the answer: closed before it, the socket would be reset under the broker, and the will be sent."""
+    terminal = Terminal(broker.port, outbox)
+    assert wait_until(terminal.connected)
+    broker.process.signal(signal.SIGSTOP)
+    stopping = threading.Thread(target=terminal.stop)
+    stopping.start()
+    stopping.join(FAREWELL_WITHIN_S / 2)
+    waited = stopping.is_alive()
+    broker.process.signal(signal.SIGCONT)
+    stopping.join()
+    last = retained_state(broker)
+    assert (waited, isinstance(last, Death) and last.reason) == (True, "stopped")
+
+
+def test_network_that_is_gone_holds_up_a_stop_no_longer_than_its_bound(broker: MosquittoServer, outbox: Outbox) -> None:
+    with Relay(broker.port) as relay:
+        terminal = Terminal(relay.port, outbox)
+        assert wait_until(terminal.connected)
+        relay.deaf.set()
+        started_s = time.monotonic()
+        terminal.stop()
+        assert FAREWELL_WITHIN_S <= time.monotonic() - started_s < FAREWELL_WITHIN_S + LEAVE_WITHIN_S + 1
 
 
 def retained_state(broker: MosquittoServer) -> Birth | Death:
