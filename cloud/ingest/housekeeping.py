@@ -64,10 +64,9 @@ class Housekeeping:
         written = self._write_states()
         for terminal, stream in written.waiting.items():
             self._tell(terminal, stream)
-        self._twins.answer(written)
-        more_links, more_twins, more_commands = self._link(), self._renew_twins(), self._commands.turn()
+        more = [self._twins.answer(written), self._link(), self._renew_twins(), self._commands.turn()]
         self._every("silence", SILENCE_EVERY_S, self._suspect_silent)
-        return 0.0 if more_links or more_twins or more_commands else EVERY_S
+        return 0.0 if any(more) else EVERY_S
 
     def _write_states(self) -> Written:
         heard = self._board.take()

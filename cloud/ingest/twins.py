@@ -21,16 +21,21 @@ Publish = Callable[[str, bytes], bool]
 AT_ONCE = 10
 """Twins made in one turn: some ten ms each, in which SQLite has no other writer and the service does not stop."""
 
+ANSWERED_AT_ONCE = 200
+"""Twins read and published in one turn, 64 KiB each at most: after a broker's restart all terminals are born at once."""
+
 log = structlog.get_logger(__name__)
 
 
 class TwinPush:
-    """What was sent to whom. Bounded by the number of terminals; an entry is two integers."""
+    """What was sent to whom, who is owed a twin, and who reported another one than may be theirs. Bounded by the number of
+    terminals; an entry is an id and two integers. Documents are read a page at a time."""
 
     def __init__(self, engine: Engine, clock: Clock, publish: Publish) -> None:
         self._engine, self._clock, self._publish = engine, clock, publish
         self._sent: dict[str, tuple[int, int]] = {}
         self._owed: set[str] = set()
+        self._doubtful: dict[str, tuple[int, int]] = {}
 
     def renew(self) -> bool:
         """Make and publish what is due, AT_ONCE at most; whether some may be left."""
@@ -44,25 +49,34 @@ class TwinPush:
         with transaction(self._engine, read_only=True) as session:
             return has_due(session, epoch, now)
 
-    def answer(self, written: Written) -> None:
-        """After births and reports: publish to those that may be without their present twin."""
+    def answer(self, written: Written) -> bool:
+        """After births and reports: publish to those that may be without their present twin, ANSWERED_AT_ONCE at most;
+        whether more can be published at once."""
         for terminal in written.born:
             self._sent.pop(terminal, None)
         self._owed |= written.born
-        doubtful = {terminal: version for terminal, version in written.reported.items() if terminal not in self._sent}
-        if not self._owed and not doubtful:
-            return
+        self._doubtful |= {each: version for each, version in written.reported.items() if each not in self._sent}
+        page = sorted(self._owed | self._doubtful.keys())[:ANSWERED_AT_ONCE]
+        if not page:
+            return False
         with transaction(self._engine, read_only=True) as session:
-            twins = [twin for each in sorted(self._owed | doubtful.keys()) if (twin := current_twin(session, each))]
-        has = {each for each in twins if doubtful.get(each.terminal_id) == (each.epoch, each.number)}
+            twins = [twin for each in page if (twin := current_twin(session, each))]
+        doubtful = {each: self._doubtful.pop(each, None) for each in page}
+        owed = self._owed.intersection(page)
+        self._owed -= owed
+        has = {each for each in twins if doubtful[each.terminal_id] == (each.epoch, each.number)}
         self._sent |= {each.terminal_id: (each.epoch, each.number) for each in has}
-        owed, self._owed = self._owed, set()
-        self._send(each for each in twins if each not in has or each.terminal_id in owed)
+        went = self._send(each for each in twins if each not in has or each.terminal_id in owed)
+        return went and bool(self._owed or self._doubtful)
 
-    def _send(self, twins: Iterable[Twin]) -> None:
+    def _send(self, twins: Iterable[Twin]) -> bool:
+        """Whether all could be sent; the others are owed."""
+        refused: set[str] = set()
         for twin in twins:
             if self._publish(twin.terminal_id, twin.document.encode()):
                 self._sent[twin.terminal_id] = (twin.epoch, twin.number)
                 log.info("twin_sent", terminal=twin.terminal_id, epoch=twin.epoch, number=twin.number)
             else:
-                self._owed.add(twin.terminal_id)
+                refused.add(twin.terminal_id)
+        self._owed |= refused
+        return not refused

@@ -17,7 +17,7 @@ from cloud.ingest import standings
 from cloud.ingest.commanding import CommandPush
 from cloud.ingest.housekeeping import Housekeeping
 from cloud.ingest.models import CheckIn
-from cloud.ingest.state import StateBoard, StateMessage
+from cloud.ingest.state import StateBoard, StateMessage, Written
 from cloud.ingest.twins import TwinPush
 from cloud.terminals.models import Terminal
 from firmware_specs.presence_messages import Birth
@@ -25,7 +25,7 @@ from firmware_specs.wire import encode
 from tests.integration.mqtt_kiosk import presence
 from tests.integration.town_line import count, ingest, pen, rows
 from tests.pen import now_us
-from tests.town import Town, add_member, person
+from tests.town import TERMINALS, Town, add_member, person
 
 MINUTE_US = 60_000_000
 
@@ -80,6 +80,44 @@ def test_what_was_heard_before_the_broker_was_lost_makes_nobody_online(town: Tow
     board.hear_live("kiosk-1", clock.now_us + 1)
     house.turn()
     assert presence(town) == "online"
+
+
+def test_twins_that_are_owed_are_read_and_published_by_pages(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud.ingest.twins.ANSWERED_AT_ONCE", 1)
+    sent: list[str] = []
+    away = [True]
+
+    def publish(terminal: str, _payload: bytes) -> bool:
+        if not away[0]:
+            sent.append(terminal)
+        return not away[0]
+
+    push = TwinPush(town.engine, utc_now, publish)
+    assert not push.answer(Written(frozenset(TERMINALS)))  # the broker takes nothing: later, and not at once again
+    away[0] = False
+    assert push.answer(Written())
+    assert sent == ["kiosk-1"]
+    assert not push.answer(Written())
+    assert sent == ["kiosk-1", "kiosk-2"]
+    assert not push.answer(Written())
+
+
+def test_terminals_that_report_an_old_twin_are_answered_by_pages_too(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.ingest.twins.ANSWERED_AT_ONCE", 1)
+    sent: list[str] = []
+
+    def publish(terminal: str, _payload: bytes) -> bool:
+        sent.append(terminal)
+        return True
+
+    push = TwinPush(town.engine, utc_now, publish)
+    old = {terminal: (version[0], 0) for terminal, version in town.twins.items()}
+    assert push.answer(Written(reported=old | {"kiosk-1": town.twins["kiosk-1"]}))
+    assert sent == []
+    assert not push.answer(Written())
+    assert sent == ["kiosk-2"]
 
 
 @pytest.mark.parametrize(("health_every_s", "after"), [(60.0, "suspect"), (3600.0, "online")])
