@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from cloud.accounts import sessions
 from cloud.accounts.service import Principal
-from cloud.accounts.sessions import Limits
+from cloud.accounts.sessions import Limits, Origin
 from cloud.audit.service import Change
 from cloud.clock import Clock
 from cloud.database import transaction
@@ -84,6 +84,27 @@ class Cloud:
         return Limits(
             timedelta(hours=self.settings.session_hours), timedelta(minutes=self.settings.session_idle_minutes)
         )
+
+    def sign_in(self, name: str, password: str, origin: Origin) -> str | None:
+        """A new session's secret for the cookie; None when name or password is wrong. TooOften after too many failures.
+
+        Two short writes around a slow look at the password, during which others can write: SQLite has one writer at a time.
+        """
+        now = self.clock()
+        with self.writing() as session:
+            attempt = sessions.begin_sign_in(session, name, origin.address, now)
+        right = attempt.is_right(password)
+        with self.writing() as session:
+            return sessions.sign_in(session, attempt, origin, now, self.session_limits, right=right)
+
+    def confirm(self, by: Principal, password: str) -> bool:
+        """Take the password again, for five minutes; False when it is wrong. TooOften and Forbidden as sessions say."""
+        change = self.change(by)
+        with self.writing() as session:
+            attempt = sessions.begin_confirmation(session, change, by)
+        right = attempt.is_right(password)
+        with self.writing() as session:
+            return sessions.confirm(session, change, by, attempt, right=right)
 
     def note_use(self, by: Principal) -> None:
         """A person has just used the session; when it cannot be written now, it is at the next use."""

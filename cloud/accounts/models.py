@@ -68,7 +68,8 @@ class ApiToken(Base):
 
 
 class SignInFailure(Base):
-    """A failed sign-in of the last quarter of an hour, by name and by address; older rows are swept."""
+    """A failed sign-in of the last quarter of an hour, or one that is being looked at, by name and by address; older rows are
+    swept."""
 
     __tablename__ = "sign_in_failures"
     __table_args__ = (Index("ix_sign_in_failures_key_at", "key", "at"),)

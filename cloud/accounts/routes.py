@@ -123,14 +123,11 @@ class NewTokenView(TokenView):
 @routes.post("/session", status_code=204, responses=problems(429))
 def sign_in(request: Request, body: SignInBody, cloud: TheCloud) -> Response:
     """Sign in: sets the session's cookie."""
-    limits = cloud.session_limits
-    password = body.password.get_secret_value()
-    with cloud.writing() as session:
-        secret = sessions.sign_in(session, body.name, password, origin_of(request), cloud.clock(), limits)
+    secret = cloud.sign_in(body.name, body.password.get_secret_value(), origin_of(request))
     if secret is None:
         raise Unauthenticated("Name or password is wrong.")
     answer = Response(status_code=204)
-    set_session(answer, secret, limits.whole, cloud.settings.public_url)
+    set_session(answer, secret, cloud.session_limits.whole, cloud.settings.public_url)
     return answer
 
 
@@ -153,9 +150,7 @@ def sign_out(request: Request, cloud: TheCloud, _by: Viewer) -> Response:
 @routes.post("/session/confirmation", status_code=204, responses=problems(429))
 def confirm_session(cloud: TheCloud, by: Viewer, body: ConfirmationBody) -> Response:
     """Type one's own password again: for five minutes this session may do what asks for it (`unconfirmed`)."""
-    with cloud.writing() as session:
-        good = sessions.confirm(session, cloud.change(by), by, body.password.get_secret_value())
-    if not good:
+    if not cloud.confirm(by, body.password.get_secret_value()):
         raise Forbidden("The password is wrong.", code="wrong_password")
     return Response(status_code=204)
 

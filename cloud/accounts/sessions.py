@@ -1,13 +1,14 @@
 """Sessions of the console: begun with name and password, used, confirmed by the password again, ended.
 
 Promises that a wrong name and a wrong password look and last the same, that guessing is slowed by name and by address over
-all processes (`sign_in_failures` is in the database), and that a session ends by itself: some time after it began, and
-some time after a person last used it. Called by the gate, the console and the routes.
+all processes, however many guess at once (`sign_in_failures` is in the database), that nobody waits for a password that is
+looked at, and that a session ends by itself: some time after it began, and some time after a person last used it. Called by
+the gate, the console and the routes.
 """
 
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -49,20 +50,41 @@ class Limits:
     idle: timedelta
 
 
-def sign_in(session: Session, name: str, password: str, origin: Origin, now: datetime, limits: Limits) -> str | None:
-    """A new session's secret for the cookie; None when name or password is wrong: commit then, too, for the count.
+@dataclass(frozen=True)
+class Attempt:
+    """A password that somebody typed: it counts as a failure, from before anybody looks at it until it has proved right."""
 
-    TooOften, without a look at the password, when this name or address failed too often of late.
-    """
+    account_id: str | None
+    password_hash: str | None
+    failures: Sequence[int]
+
+    def is_right(self, password: str) -> bool:
+        """Slow on purpose, and as slow for a name that there is not: call it outside of every transaction."""
+        good = verify_password(self.password_hash or _nobodys_hash(), password)
+        return good and self.account_id is not None
+
+
+def begin_sign_in(session: Session, name: str, address: str, now: datetime) -> Attempt:
+    """Commit, then look at the password, then `sign_in`. TooOften when this name or address failed too often of late."""
     session.execute(delete(SignIn).where(or_(SignIn.expires_at <= now, SignIn.idle_until_at <= now)))
-    keys = _check_failures(session, name, origin.address, now)
+    failures = _count_failure(session, name, address, now)
     account = session.scalar(select(Account).where(Account.name == name))
-    good = verify_password(account.password_hash if account else _nobodys_hash(), password)
-    if account is None or not good or not account.enabled:
-        session.add_all(SignInFailure(key=key, at=now) for key in keys)
-        if account is not None:  # an unknown name is not kept: people type passwords there
-            note(session, Change("-", now, origin.address), "account.sign_in_failed", account.id)
+    if account is None:
+        return Attempt(None, None, failures)
+    return Attempt(account.id, account.password_hash, failures)
+
+
+def sign_in(
+    session: Session, attempt: Attempt, origin: Origin, now: datetime, limits: Limits, *, right: bool
+) -> str | None:
+    """A new session's secret for the cookie; None, to be committed too, when name or password is wrong."""
+    account = _account_of(session, attempt)
+    if account is None:  # an unknown name is not kept: people type passwords there
         return None
+    if not right or account.password_hash != attempt.password_hash or not account.enabled:
+        note(session, Change("-", now, origin.address), "account.sign_in_failed", account.id)
+        return None
+    _forgive(session, attempt)
     secret = secrets.token_urlsafe(32)
     begun = SignIn(
         token_hash=digest(secret), id=new_id("ses"), account_id=account.id, address=origin.address,
@@ -112,19 +134,22 @@ def note_use(session: Session, by: Principal, now: datetime, idle: timedelta) ->
     session.execute(update(SignIn).where(SignIn.id == by.session_id, SignIn.used_at < now).values(values))
 
 
-def confirm(session: Session, change: Change, by: Principal, password: str) -> bool:
-    """The password again, good for five minutes; False when it is wrong: commit then, too, for the count.
-
-    It counts with the failed sign-ins. TooOften like these; Forbidden for an API token.
-    """
+def begin_confirmation(session: Session, change: Change, by: Principal) -> Attempt:
+    """The password is typed again; as `begin_sign_in`, with whose failures it counts. Forbidden for an API token."""
     if not by.by_session:
         raise Forbidden("An API token has no session whose password could be confirmed.", code="no_session")
-    keys = _check_failures(session, by.name, change.address, change.at)
+    failures = _count_failure(session, by.name, change.address, change.at)
     account = session.get_one(Account, by.account_id)
-    if not verify_password(account.password_hash, password):
-        session.add_all(SignInFailure(key=key, at=change.at) for key in keys)
-        note(session, change, "account.confirm_failed", account.id, session_id=by.session_id)
+    return Attempt(account.id, account.password_hash, failures)
+
+
+def confirm(session: Session, change: Change, by: Principal, attempt: Attempt, *, right: bool) -> bool:
+    """Good for five minutes; False, to be committed too, when it is wrong."""
+    account = _account_of(session, attempt)
+    if account is None or not right or account.password_hash != attempt.password_hash:
+        note(session, change, "account.confirm_failed", by.account_id, session_id=by.session_id)
         return False
+    _forgive(session, attempt)
     until = change.at + CONFIRMED_FOR
     session.execute(update(SignIn).where(SignIn.id == by.session_id).values(confirmed_until_at=until))
     note(session, change, "account.confirm", account.id, session_id=by.session_id)
@@ -164,11 +189,14 @@ def _lasting(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (SignIn.expires_at > now, SignIn.idle_until_at > now)
 
 
-def _check_failures(session: Session, name: str, address: str, now: datetime) -> Mapping[str, int]:
-    """The keys that a failure is counted under. TooOften when one of them has had too many."""
+def _count_failure(session: Session, name: str, address: str, now: datetime) -> Sequence[int]:
+    """Ids of what was counted. TooOften when the name or the address has had too many."""
     session.execute(delete(SignInFailure).where(SignInFailure.at < now - FAILURE_WINDOW))
-    keys = {f"name:{digest(name.casefold())}": FAILURES_BY_NAME, f"address:{network_of(address)}": FAILURES_BY_ADDRESS}
-    for key, bound in keys.items():
+    bounds = {
+        f"name:{digest(name.casefold())}": FAILURES_BY_NAME,
+        f"address:{network_of(address)}": FAILURES_BY_ADDRESS,
+    }
+    for key, bound in bounds.items():
         failures = session.scalar(select(func.count()).where(SignInFailure.key == key)) or 0
         if failures >= bound:
             raise TooOften(
@@ -176,7 +204,19 @@ def _check_failures(session: Session, name: str, address: str, now: datetime) ->
                 code="sign_ins",
                 retry_after_s=int(FAILURE_WINDOW.total_seconds()),
             )
-    return keys
+    counted = [SignInFailure(key=key, at=now) for key in bounds]
+    session.add_all(counted)
+    session.flush()
+    return [each.id for each in counted]
+
+
+def _forgive(session: Session, attempt: Attempt) -> None:
+    session.execute(delete(SignInFailure).where(SignInFailure.id.in_(attempt.failures)))
+
+
+def _account_of(session: Session, attempt: Attempt) -> Account | None:
+    """As it is now: its password may have been changed since."""
+    return None if attempt.account_id is None else session.get(Account, attempt.account_id, with_for_update=True)
 
 
 @cache

@@ -39,19 +39,15 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
         password: Annotated[str, Form()] = "",
         next: Annotated[str, Form()] = "/",  # noqa: A002
     ) -> Response:
-        origin, limits = origin_of(request), cloud.session_limits
         preferences, wanted = preferences_of(request), local_path(next)
         try:
-            with cloud.writing() as session:
-                secret = sessions.sign_in(
-                    session, name[:MAX_NAME], password[: accounts.MAX_PASSWORD], origin, cloud.clock(), limits
-                )
+            secret = cloud.sign_in(name[:MAX_NAME], password[: accounts.MAX_PASSWORD], origin_of(request))
         except TooOften:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.too_often", 429)
         if secret is None:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.wrong", 401)
         answer = RedirectResponse(wanted, 303)
-        set_session(answer, secret, limits.whole, cloud.settings.public_url)
+        set_session(answer, secret, cloud.session_limits.whole, cloud.settings.public_url)
         return answer
 
     @routes.post("/sign-out")

@@ -93,8 +93,7 @@ class View:
         def confirming() -> bool:
             with self.cloud.reading() as session:
                 by = self._now_signed_in(session, Role.VIEWER)
-            with self.cloud.writing() as session:
-                return sessions.confirm(session, self.cloud.change(by), by, password)
+            return self.cloud.confirm(by, password)
 
         return await _in_thread(confirming)
 

@@ -1,13 +1,15 @@
 """Sessions on each database: seen and ended by people, over after a while, confirmed by the password, guessed at in vain."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from cloud.accounts import sessions
+from cloud.accounts import service, sessions
 from cloud.accounts.service import Role
 from cloud.guard import COOKIE
 from tests.office import JSON, PASSWORD, Office, etag
@@ -199,6 +201,66 @@ def test_guessing_in_a_stolen_session_is_stopped_like_guessing_at_the_sign_in(of
     assert tried(office, "stolen").status_code == 429
     with later(office, sessions.FAILURE_WINDOW + timedelta(seconds=1)):
         assert tried(office, "stolen").status_code == 204
+
+
+def while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Something happens during each look at a password."""
+    look = service.verify_password
+
+    def looking(hashed: str, password: str) -> bool:
+        good = look(hashed, password)
+        do()
+        return good
+
+    monkeypatch.setattr("cloud.accounts.sessions.verify_password", looking)
+
+
+def test_others_write_while_a_password_is_looked_at(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    hired(office, "patient")
+    names = iter(f"made meanwhile {n}" for n in range(3))
+    with signed_in(office, "patient") as client:
+        while_it_is_looked_at(monkeypatch, lambda: office.organisation(name=next(names)))
+        assert tried(office, "patient").status_code == 204
+        assert tried(office, "patient", "a wrong password").status_code == 401
+        assert client.post(CONFIRMATION, json={"password": PASSWORD}).status_code == 204
+    with pytest.raises(StopIteration):
+        next(names)
+
+
+def test_a_password_that_is_changed_while_the_old_one_is_looked_at_opens_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = hired(office, "changing")
+
+    def change() -> None:
+        with office.client() as admin:
+            body = {"password": "quite-another-password"}
+            admin.patch(f"/api/v1/accounts/{account['id']}", json=body, headers=etag(1))
+
+    while_it_is_looked_at(monkeypatch, change)
+    assert tried(office, "changing").status_code == 401
+    assert tried(office, "changing", "quite-another-password").status_code == 204
+
+
+def test_guesses_that_are_made_at_once_are_counted_before_anybody_looks_at_them(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hired(office, "besieged")
+    monkeypatch.setattr(sessions, "FAILURES_BY_NAME", 3)
+    full, looks = threading.Event(), threading.Semaphore(0)
+
+    def wait() -> None:
+        looks.release()
+        assert full.wait(20)
+
+    while_it_is_looked_at(monkeypatch, wait)
+    with ThreadPoolExecutor(3) as crowd:
+        first = [crowd.submit(tried, office, "besieged", "a guess") for _ in range(3)]
+        assert all(looks.acquire(timeout=20) for _ in range(3))
+        late = tried(office, "besieged").status_code
+        full.set()
+        assert [each.result().status_code for each in first] == [401] * 3
+    assert late == 429
 
 
 @pytest.mark.parametrize(
