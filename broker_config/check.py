@@ -1,7 +1,8 @@
 """Tries the broker's rules from outside, as a terminal would, and says of each whether it is kept and what to do if not.
 
-Promises to write only to throw-away topics (`…/up/check-…`, `…/down/check-…`) of the terminals whose certificates it was given,
-and of a terminal that does not exist; retains nothing. Run by `python -m broker_config check`.
+Promises to write only to throw-away topics (`…/up/check-…`, `…/down/check-…`) of the terminals whose certificates it was given
+and of a terminal that does not exist, and nothing, without a payload, to `…/up/state`, which everybody passes over; retains
+nothing. Run by `python -m broker_config check`.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from broker_config.probe import WITHIN_S, Ask, Probe, RefusedError
-from firmware_specs.topics import PREFIX
+from firmware_specs.topics import PREFIX, Channel
 
 MAX_PACKET_BYTES: Final = 1_048_576
 MAX_KEEPALIVE_S: Final = 600
@@ -141,6 +142,11 @@ def throwaway(terminal: str, direction: str) -> str:
     return f"{PREFIX}/{terminal}/{direction}/check-{secrets.token_hex(6)}"
 
 
+def state_of(pair: Pair) -> str:
+    """A topic that the terminal may write; without a payload, and not retained, it tells nobody anything."""
+    return f"{PREFIX}/{pair.terminal}/{Channel.STATE}"
+
+
 def is_refused(ask: Ask) -> bool:
     """Whether nobody gets in so."""
     try:
@@ -188,16 +194,23 @@ def writes_only_below_its_own_up(broker: Broker) -> bool:
     return not taken and not _delivers_to_the_other(broker)
 
 
+def writes_named_topics_only(broker: Broker) -> bool:
+    """Beside those of the contract, and below them."""
+    others = [throwaway(broker.own.terminal, "up"), f"{state_of(broker.own)}/check"]
+    with broker.terminal() as probe:
+        return not any(probe.may_publish(topic) for topic in others)
+
+
 def reads_only_below_its_own_down(broker: Broker) -> bool:
     """Subscribes to all that is not its own, and listens while it and the other terminal speak."""
     own = broker.own.terminal
     with broker.terminal() as probe:
         for topic in ("#", "$SYS/#", f"{PREFIX}/+/up/#", f"{PREFIX}/{own}/up/#", f"$share/check/{PREFIX}/+/up/#"):
             probe.subscribe(topic)
-        probe.may_publish(throwaway(own, "up"))
+        probe.may_publish(state_of(broker.own), b"")
         if broker.other is not None:
             with broker.terminal(broker.other) as speaker:
-                speaker.may_publish(throwaway(broker.other.terminal, "up"))
+                speaker.may_publish(state_of(broker.other), b"")
         return not probe.receives()
 
 

@@ -28,7 +28,7 @@ def _refuses_revoked(broker: Broker) -> bool | None:
 
 def _writes_its_own(broker: Broker) -> bool:
     with broker.terminal() as probe:
-        return probe.may_publish(check.throwaway(broker.own.terminal, "up"))
+        return probe.may_publish(check.state_of(broker.own), b"")
 
 
 def _keeps_strangers_from_the_clouds_listener(broker: Broker) -> bool | None:
@@ -71,7 +71,7 @@ RULES: Final = (
         check.ties_client_ids,
     ),
     Rule(
-        "a terminal writes below its own up/",
+        "a terminal writes its own up/state",
         "Set `use_identity_as_username true`, and `acl_file` to terminals.acl.",
         _writes_its_own,
     ),
@@ -79,6 +79,11 @@ RULES: Final = (
         "a terminal writes nowhere else",
         "Set `acl_file` to terminals.acl, unchanged, on the terminals' listener.",
         check.writes_only_below_its_own_up,
+    ),
+    Rule(
+        "a terminal writes no topic below its own up/ that the contract does not name",
+        "Name each topic in `acl_file`, as terminals.acl does, and not up/#: retained messages would be kept without end.",
+        check.writes_named_topics_only,
     ),
     Rule(
         "a terminal is delivered nothing but what lies below its own down/",

@@ -7,7 +7,7 @@ plain and on loopback. Its files are written here, so that a test can give it an
 from pathlib import Path
 
 from tests.enrolment_double import Pki
-from tests.process import HOST, Process, Server, accepts, find_program, free_port
+from tests.process import HOST, ROOT, Process, Server, accepts, find_program, free_port
 
 
 class TlsBroker(Server):
@@ -26,7 +26,7 @@ class TlsBroker(Server):
 
     def use(self, certificate: tuple[Path, Path]) -> None:
         rules = self._folder / "terminals.acl"
-        rules.write_text("pattern write roomlink/v1/%u/up/#\npattern read roomlink/v1/%u/down/#\n")
+        rules.write_text((ROOT / "broker_config" / "mosquitto" / "terminals.acl").read_text("utf-8"))
         rules.chmod(0o600)
         (self._folder / "mosquitto.conf").write_text(
             "user root\nper_listener_settings true\nlog_type all\n"

@@ -72,6 +72,7 @@ WEAKNESSES: dict[str, tuple[dict[str, str], set[str]]] = {
         {"acl_file /mosquitto/config/terminals.acl": ""},
         {
             "a terminal writes nowhere else",
+            "a terminal writes no topic below its own up/ that the contract does not name",
             "a terminal is delivered nothing but what lies below its own down/",
             "a will outside the own subtree is dropped",
         },
@@ -120,10 +121,18 @@ def test_each_weakness_is_found_and_nothing_else(tmp_path: Path, changes: dict[s
 TOO_WIDE: dict[str, tuple[str, set[str]]] = {
     "writes everywhere": (
         "pattern read roomlink/v1/%u/down/#\npattern write roomlink/#\n",
-        {"a terminal writes nowhere else", "a will outside the own subtree is dropped"},
+        {
+            "a terminal writes nowhere else",
+            "a terminal writes no topic below its own up/ that the contract does not name",
+            "a will outside the own subtree is dropped",
+        },
+    ),
+    "writes anything below its own up/": (
+        "pattern write roomlink/v1/%u/up/#\npattern read roomlink/v1/%u/down/#\n",
+        {"a terminal writes no topic below its own up/ that the contract does not name"},
     ),
     "reads everywhere": (
-        "pattern write roomlink/v1/%u/up/#\npattern read #\n",
+        "pattern write roomlink/v1/%u/up/state\npattern read #\n",
         {"a terminal is delivered nothing but what lies below its own down/"},
     ),
 }
@@ -147,9 +156,11 @@ def test_list_that_the_broker_could_not_read_is_found(tmp_path: Path) -> None:
 def test_missing_access_file_is_found_with_one_certificate_alone(tmp_path: Path) -> None:
     with prepared(tmp_path, {"acl_file /mosquitto/config/terminals.acl": ""}) as server:
         done = run(arguments(server, alone=True))
-    assert {"a terminal writes nowhere else", "a terminal is delivered nothing but what lies below its own down/"} == (
-        broken(done)
-    )
+    assert broken(done) == {
+        "a terminal writes nowhere else",
+        "a terminal writes no topic below its own up/ that the contract does not name",
+        "a terminal is delivered nothing but what lies below its own down/",
+    }
 
 
 def test_broker_without_tls_is_found_and_the_rest_not_tried(tmp_path: Path) -> None:

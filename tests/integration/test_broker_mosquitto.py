@@ -62,6 +62,8 @@ def cloud(server: MosquittoServer) -> Iterator[MqttClient]:
         up(FAR, "state"),
         down(FAR),
         down(NEAR),
+        up(NEAR, "anything"),
+        up(NEAR, "records/anything"),
         f"roomlink/v1/{NEAR}",
         "roomlink/v2/kiosk-1/up/records",
         "elsewhere",
@@ -132,6 +134,20 @@ def test_will_outside_the_own_subtree_is_accepted_and_dropped(server: MosquittoS
     terminal(server, NEAR, will=(up(FAR, "state"), b"died", True)).cut()
     terminal(server, NEAR, will=(up(NEAR, "state"), FENCE, False)).cut()
     assert cloud.receive_until(FENCE) == []
+
+
+def test_broker_keeps_no_retained_message_of_a_terminal_but_those_of_the_contract(
+    server: MosquittoServer, near: MqttClient, far: MqttClient, cloud: MqttClient
+) -> None:
+    """Mosquitto bounds no number of retained messages: a terminal that could name topics could fill its memory and disk."""
+    near.publish(up(NEAR, "state"), b"born", retain=True)
+    for leaf in ("anything", "state/anything", "reported/1"):
+        near.publish(up(NEAR, leaf), b"kept for ever", retain=True)
+    near.close()
+    terminal(server, NEAR, will=(up(NEAR, "will"), b"kept for ever", True)).cut()
+    cloud.subscribe("roomlink/v1/+/up/#")
+    far.publish(up(FAR), FENCE)
+    assert [message.payload for message in cloud.receive_until(FENCE)] == [b"born"]
 
 
 def test_terminal_in_the_clouds_shared_group_swallows_messages(

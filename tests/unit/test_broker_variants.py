@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker_config.watch import FILES
+from firmware_specs.topics import PREFIX, Channel
 from tests.process import ROOT
 
 MOSQUITTO = ROOT / "broker_config" / "mosquitto"
@@ -124,6 +125,12 @@ def test_emqx_allows_what_mosquitto_allows_and_denies_the_rest() -> None:
     assert found[-1] == ("deny", "all", "all", ["#"])
     assert found[2] == ("deny", f'{{username, "{CLOUD}"}}', "all", ["#"])  # before the rules for terminals
     assert hocon(EMQX / "emqx.conf")["authorization.no_match"] == "deny"
+
+
+def test_terminals_may_write_exactly_the_topics_of_the_contract() -> None:
+    upward = {f"{PREFIX}/%u/{channel}" for channel in Channel if channel.startswith("up/")}
+    written = {topic for action, topic in mosquitto_rules("terminals.acl", "pattern") if action == "publish"}
+    assert written == upward
 
 
 def test_emqx_ties_name_and_client_id_to_the_certificate_where_terminals_come_in() -> None:
