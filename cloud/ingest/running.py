@@ -51,6 +51,7 @@ class Ingest:
                 Channel.STATE: self._hear_state,
                 Channel.REPORTED: self._hear_reported,
             },
+            clock=clock,
         )
         twins = TwinPush(engine, clock, self.subscriber.publish_desired)
         commands = CommandPush(engine, clock, self.subscriber.publish_command)

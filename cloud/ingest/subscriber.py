@@ -16,17 +16,19 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cloud.broker import Broker, client_for
+from cloud.clock import Clock, to_us, utc_now
 from cloud.ingest import metrics
 from cloud.ingest.line import Answer
 from firmware_specs.errors import TopicError
 from firmware_specs.messages import Stored, StoredError
 from firmware_specs.topics import PREFIX, Channel, check_terminal_id, every
-from firmware_specs.wire import encode
+from firmware_specs.wire import decode_command, encode
 
 Hear = Callable[[str, bytes, bool], None]
 """Takes terminal, payload and whether it is a retained copy. Must not block."""
 
 KEEPALIVE_S: Final = 30
+SECOND_US: Final = 1_000_000
 BUSY_AFTER_S: Final = 10.0
 """A terminal that found no slot free comes back after one to three of these."""
 ANSWERED: Final = 50_000
@@ -38,8 +40,10 @@ log = structlog.get_logger(__name__)
 class Subscriber:
     """One connection to the broker, made again by itself whenever it is lost."""
 
-    def __init__(self, broker: Broker, *, client_id: str, hears: Mapping[Channel, Hear]) -> None:
-        self._broker, self._hears = broker, hears
+    def __init__(
+        self, broker: Broker, *, client_id: str, hears: Mapping[Channel, Hear], clock: Clock = utc_now
+    ) -> None:
+        self._broker, self._hears, self._clock = broker, hears, clock
         self._by_channel: Mapping[str, Hear] = {str(channel): hear for channel, hear in hears.items()}
         self._answered: dict[str, int] = {}
         self._answered_lock = threading.Lock()  # every worker answers, each in a thread of its own
@@ -99,10 +103,8 @@ class Subscriber:
         """Publish a command at QoS 1 that is worth nothing after `expires_s`; False as for twins."""
         if not self.connected.is_set():
             return False
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.MessageExpiryInterval = expires_s
         topic = f"{PREFIX}/{terminal}/{Channel.COMMANDS}"
-        return self._client.publish(topic, payload, 1, properties=properties).rc == 0
+        return self._client.publish(topic, payload, 1, properties=_expiring(expires_s)).rc == 0
 
     def _on_message(self, _client: Client, _user: Any, message: MQTTMessage) -> None:
         """By hand and not by paho's filters, which cost more than all else here."""
@@ -120,7 +122,21 @@ class Subscriber:
         if reason.is_failure:
             log.error("broker_refused", reason=reason.getName())
             return
+        self._send_again(client)
         client.subscribe([(every(channel), 1) for channel in self._hears])
+
+    def _send_again(self, client: Client) -> None:
+        """What the broker has not acknowledged, each command with what is left of its time. Left to paho, it would go with its
+        whole expiry, and a terminal whose clock is not synced would act late (firmware_specs/README.md, 7)."""
+        now = to_us(self._clock())
+        for message in client.drop_out_messages():
+            properties = message.properties
+            if hasattr(properties, "MessageExpiryInterval"):  # commands only
+                left_s = (decode_command(bytes(message.payload)).deadline_at - now) // SECOND_US
+                if left_s < 1:
+                    continue
+                properties = _expiring(left_s)
+            client.publish(message.topic, message.payload, message.qos, message.retain, properties)
 
     def _on_subscribe(self, _client: Client, _user: Any, _message: int, reasons: Any, _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -136,6 +152,12 @@ class Subscriber:
             log.warning("broker_lost", reason=reason.getName())
             self.on_lost()
         self.connected.clear()
+
+
+def _expiring(seconds: int) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = seconds
+    return properties
 
 
 def _send_at_once(_client: Client, _user: Any, connected: Any) -> None:

@@ -24,6 +24,7 @@ from firmware_specs.wire import decode_state, encode
 from tests.cloud_behind_broker import CloudBehindBroker
 from tests.mqtt import MqttClient
 from tests.process import HOST, free_port
+from tests.relay import Relay
 from tests.servers import CLOUD_USER, MosquittoServer, wait_until
 
 TERMINAL = "kiosk-1"
@@ -254,46 +255,3 @@ def test_batch_larger_than_the_brokers_packets_is_split(outbox: Outbox, tmp_path
         terminal.stop()
         assert max(len(payload) for payload in cloud.double.payloads) < 8192
         assert tries(outbox) == 1
-
-
-class Relay:
-    """Passes bytes between a terminal and a broker; while `deaf`, it drops them and leaves the connections open."""
-
-    def __init__(self, to_port: int) -> None:
-        self.deaf = threading.Event()
-        self._to_port = to_port
-        self._server = socket.create_server((HOST, free_port()))
-        self.port: int = self._server.getsockname()[1]
-        self._sockets: list[socket.socket] = [self._server]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                far = socket.create_connection((HOST, self._to_port))
-                self._sockets += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    thread = threading.Thread(target=self._pass, args=(source, sink))
-                    self._threads.append(thread)
-                    thread.start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                if not self.deaf.is_set():
-                    sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> "Relay":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for opened in self._sockets:
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-            opened.close()
-        for thread in self._threads:
-            thread.join()
