@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from cloud.bulk import Bulk
-from cloud.ingest import alarm, metrics, presence_log
+from cloud.ingest import alarm, metrics, presence_log, reported_log
 from cloud.ingest.report_loop import ReportLoops
 from cloud.ingest.standings import read_standings, write_standings
 from cloud.terminals import presence
@@ -225,9 +225,11 @@ def _write_reported(
             read[terminal] = decode_reported(payload), at
         except DecodeError as error:
             log.warning("reported_unreadable", terminal=terminal, wrong=str(error))
-    rows = [(each.model_dump_json(), at, terminal) for terminal, (each, at) in read.items() if terminal in known]
+    theirs = {terminal: each for terminal, each in read.items() if terminal in known}
+    reported_log.note(bulk, theirs)
+    rows = [(each.model_dump_json(), at, terminal) for terminal, (each, at) in theirs.items()]
     bulk.run_many("UPDATE terminals SET reported = ?, reported_at = ? WHERE id = ?", rows)
-    return {terminal: each.version for terminal, (each, _) in read.items() if terminal in known}
+    return {terminal: each.version for terminal, (each, _) in theirs.items()}
 
 
 def _read(each: StateMessage) -> Birth | Death | None:

@@ -1,4 +1,4 @@
-"""What a terminal's histories say: its presence, its marks, the twins that it was given. For its timeline.
+"""What a terminal's histories say: its presence, its marks, the twins that it was given and reported. For its timeline.
 
 Reads only; the caller has asked whether the terminal is in the scope. Rows come newest first, bounded by the caller's limit.
 """
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cloud.clock import from_us, to_us
 from cloud.paging import Before, newest
-from cloud.terminals.models import MarkSet, PresenceChange, Terminal, Twin
+from cloud.terminals.models import MarkSet, PresenceChange, ReportedTwin, Twin
 from cloud.terminals.presence_changes import HOUR_US
 
 IN_STEP: Final = frozenset({"version", "occurrences_until"})
@@ -41,16 +41,6 @@ class Told:
     number: int
     at: datetime
     parts: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Reported:
-    """What a terminal says of the twin that it was given last."""
-
-    at: datetime
-    applied: bool
-    version: Sequence[int]
-    problems: Sequence[str]
 
 
 def presence(session: Session, terminal_id: str, before: Before | None, limit: int) -> Sequence[PresenceChange]:
@@ -89,13 +79,10 @@ def twins(session: Session, terminal_id: str, before: Before | None, limit: int)
     return [Told(row.epoch, row.number, row.created_at, part) for row, part in zip(rows, parts, strict=False)][:limit]
 
 
-def reported(session: Session, terminal_id: str) -> Reported | None:
-    """The newest; those before are not kept."""
-    at, says = session.execute(select(Terminal.reported_at, Terminal.reported).where(Terminal.id == terminal_id)).one()
-    if at is None or says is None:
-        return None
-    problems = [str(each)[:PROBLEM] for each in says.get("problems", ())]
-    return Reported(at, bool(says.get("applied")), list(says.get("version") or ()), problems)
+def reported(session: Session, terminal_id: str, before: Before | None, limit: int) -> Sequence[ReportedTwin]:
+    """What it said of the twins that it was given, where that was something new."""
+    query = select(ReportedTwin).where(ReportedTwin.terminal_id == terminal_id)
+    return newest(session, query, ReportedTwin.at, ReportedTwin.number, before, limit)
 
 
 def hour_of(at: datetime) -> datetime:

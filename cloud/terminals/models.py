@@ -83,6 +83,25 @@ class MarkSet(Base):
     mark: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
+class ReportedTwin(Base):
+    """A line of a terminal's history of reported twins (`cloud.ingest.reported_log`), written by ingest: at most KEPT of each.
+
+    `changed` names the settings in force that were others in the report before it.
+    """
+
+    __tablename__ = "reported_twins"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(Instant)
+    twin_epoch: Mapped[int] = mapped_column(BigInteger)
+    twin_number: Mapped[int] = mapped_column(BigInteger)
+    applied: Mapped[bool]
+    problems: Mapped[list[str]] = mapped_column(JsonText)
+    changed: Mapped[list[str]] = mapped_column(JsonText)
+
+
 class Twin(Base):
     """A desired twin as it was published, kept for ever: a late record counts for the room of its twin."""
 

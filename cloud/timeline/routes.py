@@ -39,7 +39,7 @@ def get_timeline(
     pages: Pages,
     sort: Annotated[Sort | None, Query(description="Only events of this sort.")] = None,
 ) -> TimelineView:
-    """Connections, twins, commands, marks, check-ins as counts per hour, and what people did to it; the newest first."""
+    """Connections, alarms, twins, commands, marks, check-ins as counts per hour, and what people did to it; the newest first."""
     with cloud.reading() as session:
         kept = service.kept(session, by.scope, cloud.timeseries, cloud.clock(), terminal_id, pages, sort=sort)
     found = service.timeline(kept)

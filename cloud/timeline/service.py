@@ -48,6 +48,9 @@ SOURCES: Final = (
     Source("reported", Sort.TWIN, sources.reported),
     Source("asked", Sort.COMMAND, sources.asked_for),
     Source("ended", Sort.COMMAND, sources.ended),
+    Source("alarm", Sort.ALARM, sources.alarms),
+    Source("alarm_joined", Sort.ALARM, sources.alarms_joined),
+    Source("alarm_left", Sort.ALARM, sources.alarms_left),
     Source("mark", Sort.MARK, sources.marks),
     Source("quarantine", Sort.MARK, sources.quarantine),
     Source("check_in", Sort.CHECK_IN, sources.check_ins, series=True),
@@ -176,6 +179,6 @@ def _read(cursor: str) -> _Place:
 
 
 def _is_key(name: str, key: Any) -> bool:
-    if name in {"asked", "ended", "mark"}:
+    if name in {"asked", "ended", "mark", "alarm_joined", "alarm_left"}:
         return isinstance(key, str) and key.isascii() and key.isprintable()
     return type(key) is int and 0 <= key < 2**63

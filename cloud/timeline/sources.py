@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
+from cloud.alarms import history as alarm_history
+from cloud.alarms.history import Happened
 from cloud.audit import service as auditing
 from cloud.clock import EPOCH, to_us
 from cloud.commands import service as commands
@@ -29,6 +31,7 @@ class Sort(StrEnum):
     """What a timeline is filtered by."""
 
     CONNECTION = "connection"
+    ALARM = "alarm"
     TWIN = "twin"
     COMMAND = "command"
     MARK = "mark"
@@ -87,14 +90,20 @@ def told(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
 
 
 def reported(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
-    """The newest twin that it reported."""
-    says = history.reported(asked.session, asked.id)
-    if says is None or limit < 1:
-        return []
-    if before is not None and (says.at > before.at or (says.at == before.at and not before.with_at)):
-        return []
-    what = "applied" if says.applied else "refused"
-    return [Event(says.at, Sort.TWIN, what, 0, {"version": says.version, "problems": says.problems})]
+    """Twins that it reported, where it said something new: which version, and which settings in force are others than before.
+
+    `pending`: taken, and nothing is wrong, but its files are still on their way.
+    """
+    return [
+        Event(
+            each.at,
+            Sort.TWIN,
+            "applied" if each.applied else "refused" if each.problems else "pending",
+            each.number,
+            {"version": [each.twin_epoch, each.twin_number], "problems": each.problems, "changed": each.changed},
+        )
+        for each in history.reported(asked.session, asked.id, before, limit)
+    ]
 
 
 def asked_for(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
@@ -120,6 +129,21 @@ def ended(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
         for each in commands.ended(asked.session, asked.id, before, limit)
         if each.settled_at is not None
     ]
+
+
+def alarms(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Alarms that it was in: raised, come back, acknowledged, cleared, become part of a larger one."""
+    return [_alarm(each) for each in alarm_history.events(asked.session, asked.id, before, limit)]
+
+
+def alarms_joined(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Alarms of others that it came into."""
+    return [_alarm(each) for each in alarm_history.joined(asked.session, asked.id, before, limit)]
+
+
+def alarms_left(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
+    """Alarms of several that went on without it."""
+    return [_alarm(each) for each in alarm_history.recovered(asked.session, asked.id, before, limit)]
 
 
 def marks(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
@@ -172,3 +196,12 @@ def audit(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
         )
         for entry in auditing.of_subject(asked.session, asked.id, before, limit, without="command.")
     ]
+
+
+def _alarm(each: Happened) -> Event:
+    told = {
+        "id": each.alarm.id, "severity": each.alarm.severity, "reach": each.alarm.reach, "who": each.who,
+        "name": each.rule.name, "name_en": each.rule.name_en, "kind": each.rule.kind, "metric": each.rule.metric,
+    }  # fmt: skip
+    more = {name: each.detail.get(name) for name in ("members", "value", "why", "into")}
+    return Event(each.at, Sort.ALARM, each.what, each.key, told | more)

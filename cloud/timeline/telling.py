@@ -1,16 +1,25 @@
 """A terminal's events in words: a symbol, a sentence, when, and what more is known. Pure; called by this feature's page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+from cloud.alarms import saying
+from cloud.alarms.rules import RuleKind
 from cloud.audit import naming
 from cloud.audit.naming import Names
 from cloud.clock import from_us
 from cloud.console import widgets
+from cloud.console.markup import Content
+from cloud.console.widgets import link
 from cloud.console.words import Words
 from cloud.timeline.service import Event, Sort
 
+REPORTS: Final[Mapping[str, str]] = {"applied": "ok", "pending": "running", "refused": "bad"}
+RAISED: Final = frozenset({"raised", "reopened", "joined"})
+ALARM_STATES: Final[Mapping[str, str]] = {
+    "grouped": "linked", "cleared": "ok", "acknowledged": "accepted", "recovered": "ok",
+}  # fmt: skip
 HOUR: Final = timedelta(hours=1)
 NUMBERED: Final = frozenset({"birth", "retained", "two_devices"})
 """Causes that tell of a connection, by its number."""
@@ -48,15 +57,17 @@ def _span(words: Words, event: Event) -> str:
 
 
 def _twin(words: Words, _names: Names, event: Event) -> widgets.Event:
-    when = words.minute(event.at)
+    when, number = words.minute(event.at), str(event.detail["version"][1])
     if event.what == "told":
-        parts = [words.known(f"twin.{part}", words.known(f"field.{part}", part)) for part in event.detail["parts"]]
-        number = str(event.detail["version"][1])
-        explained = words("timeline.parts", parts=words("audit.and_short").join(parts)) if parts else None
-        return widgets.Event("sent", words("timeline.told", number=number), when, explained)
-    if event.what == "applied":
-        return widgets.Event("ok", words("timeline.applied"), when)
-    return widgets.Event("bad", words("timeline.refused"), when, " ".join(event.detail["problems"]) or None)
+        return widgets.Event("sent", words("timeline.told", number=number), when, _parts(words, event.detail["parts"]))
+    explained = " ".join(event.detail["problems"]) or _parts(words, event.detail["changed"])
+    return widgets.Event(REPORTS[event.what], words(f"timeline.{event.what}", number=number), when, explained)
+
+
+def _parts(words: Words, parts: Sequence[str]) -> str | None:
+    """Which parts of a twin, or which settings, are others than before."""
+    named = [words.known(f"twin.{part}", words.known(f"field.{part}", part)) for part in parts]
+    return words("timeline.parts", parts=words("audit.and_short").join(named)) if named else None
 
 
 def _command(words: Words, _names: Names, event: Event) -> widgets.Event:
@@ -67,6 +78,34 @@ def _command(words: Words, _names: Names, event: Event) -> widgets.Event:
     reason = known["reason"] and words.known(f"command.reason_{known['reason']}", known["reason"])
     state = words.known(f"command.state_{event.what}", event.what)
     return widgets.Event(event.what, words("timeline.ended", command=name, state=state), when, reason)
+
+
+def _alarm(words: Words, _names: Names, event: Event) -> widgets.Event:
+    """The alarm's name leads to the alarm."""
+    known = event.detail
+    name = words.either(known["name"], known["name_en"])
+    said = words(f"timeline.alarm_{event.what}", name=name, who=known["who"] or "")
+    state = saying.SYMBOLS[known["severity"]] if event.what in RAISED else ALARM_STATES[event.what]
+    title = link(f"/alarms/{known['id']}", said, class_="rl-quiet")
+    return widgets.Event(state, title, words.minute(event.at), _alarm_explained(words, event))
+
+
+def _alarm_explained(words: Words, event: Event) -> Content:
+    known = event.detail
+    if event.what == "cleared":
+        return words.maybe(f"alarm.why_{known['why']}")
+    if event.what == "grouped" and known["into"]:
+        return link(f"/alarms/{known['into']}", words("timeline.alarm_larger"))
+    if event.what not in RAISED:
+        return None
+    parts = [words(f"alarm.{known['severity']}")]
+    if known["metric"] and known["value"] is not None and known["kind"] in {RuleKind.THRESHOLD, RuleKind.RATE}:
+        parts.append(
+            f"{saying.metric_name(words, known['metric'])} {saying.value(words, known['metric'], known['value'])}"
+        )
+    if (known["members"] or 1) > 1:
+        parts.append(words("alarm.terminals", n=known["members"]))
+    return " · ".join(parts)
 
 
 def _mark(words: Words, _names: Names, event: Event) -> widgets.Event:
@@ -98,6 +137,7 @@ def _audit(words: Words, names: Names, event: Event) -> widgets.Event:
 
 _TELLING: Final[Mapping[Sort, Callable[[Words, Names, Event], widgets.Event]]] = {
     Sort.CONNECTION: _connection,
+    Sort.ALARM: _alarm,
     Sort.TWIN: _twin,
     Sort.COMMAND: _command,
     Sort.MARK: _mark,

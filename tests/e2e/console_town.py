@@ -34,7 +34,7 @@ from cloud.rooms import service as rooms
 from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE
 from cloud.terminals import service as terminals
-from cloud.terminals.models import MarkSet, PresenceChange, Terminal
+from cloud.terminals.models import MarkSet, PresenceChange, ReportedTwin, Terminal
 from cloud.terminals.service import NewTerminalForm
 from cloud.timeseries.port import Measurement, Point
 from cloud.timeseries.stores import open_store
@@ -144,6 +144,13 @@ def tell_history(session: Session, terminal_id: str, now: datetime) -> None:
             cause=cause, connection=connection, times=times, flapping=flapping, recent=recent,
         ))  # fmt: skip
     session.add(MarkSet(terminal_id=terminal_id, at=now - timedelta(minutes=340), mark="two_devices"))
+    for number, (minutes, applied, problems, changed) in enumerate(
+        [(322, False, [], []), (90, False, ["The roster cannot be fetched."], []), (80, True, [], ["language"])], 1
+    ):
+        session.add(ReportedTwin(
+            terminal_id=terminal_id, number=number, at=now - timedelta(minutes=minutes), twin_epoch=1, twin_number=40 + number,
+            applied=applied, problems=problems, changed=changed,
+        ))  # fmt: skip
 
 
 def sample_attendance(address: str, terminal_id: str) -> None:

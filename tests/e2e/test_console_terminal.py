@@ -1,15 +1,22 @@
 """A terminal's page in a browser: its health over any span, its newest sample, its timeline filtered and kept live."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from cloud.alarms.grouping import Reach
+from cloud.console.words import Language, Words
 from cloud.database import transaction
 from cloud.terminals.models import MarkSet
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, running_stack, visiting
+from tests.e2e.pictures import keeper
+from tests.past_alarms import past_alarm
 
+keep = keeper("terminal")
 KIOSK = "/terminals/kiosk-302-a"
 
 
@@ -41,6 +48,37 @@ def test_health_is_shown_over_any_span(stack: Stack, browser: Browser) -> None:
         form.locator("[name=until_at]").fill("2026-01-03T08:00")
         form.get_by_role("button", name="Show").click()
         expect(health).to_contain_text("No samples in this span")
+        assert visitor.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("language", "theme", "width"), [(Language.ENGLISH, "light", 1440), (Language.CHINESE, "dark", 390)]
+)
+def test_alarms_and_reported_settings_are_in_the_timeline_and_lead_to_the_alarm(
+    stack: Stack, browser: Browser, language: Language, theme: str, width: int
+) -> None:
+    words, now = Words(language, ZoneInfo("UTC")), datetime.now(UTC)
+    with transaction(stack.town.engine) as session:
+        began = now - timedelta(minutes=70)
+        own = {"raised": began, "acknowledged": began + timedelta(minutes=5), "cleared": began + timedelta(minutes=20)}
+        past_alarm(session, "kiosk-302-a", own)
+        past_alarm(session, "kiosk-302-a", {"raised": now - timedelta(minutes=300)}, Reach.ROOM,
+                   raised_at=now - timedelta(minutes=290), over_at=now - timedelta(minutes=280))  # fmt: skip
+    with visiting(browser, stack.url, name="viewer", language=str(language), theme=theme, width=width) as visitor:
+        page = visitor.go(f"{KIOSK}/timeline")
+        whole = page.locator("[data-slot=timeline]")
+        expect(whole).to_contain_text(words("timeline.refused", number="42"))
+        expect(whole).to_contain_text("The roster cannot be fetched.")
+        expect(whole).to_contain_text(words("timeline.applied", number="43"))
+        keep(page, f"timeline-{language}-{theme}-{width}")
+        page.get_by_role("link", name=words("timeline.sort_alarm"), exact=True).first.click()
+        name = words.either("终端离线", "Terminal offline")
+        expect(whole).to_contain_text(words("timeline.alarm_joined", name=name))
+        expect(whole).to_contain_text(words("timeline.alarm_recovered", name=name))
+        keep(page, f"timeline-alarms-{language}-{theme}-{width}")
+        assert axe_faults(page) == []
+        whole.get_by_role("link", name=words("timeline.alarm_acknowledged", name=name, who="olga")).first.click()
+        expect(page.locator("[data-slot=story]")).to_contain_text("olga")
         assert visitor.complaints == []
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.accounts.service import Role
+from cloud.alarms.grouping import Reach
 from cloud.audit.service import Change
 from cloud.clock import EPOCH, to_us
 from cloud.commands import service as commands
@@ -16,11 +17,12 @@ from cloud.database import transaction
 from cloud.ingest.models import Quarantine
 from cloud.paging import Paging
 from cloud.scope import EVERYWHERE
-from cloud.terminals.models import MarkSet, PresenceChange, Terminal, Twin
+from cloud.terminals.models import MarkSet, PresenceChange, ReportedTwin, Twin
 from cloud.timeline import service as timelines
 from cloud.timeseries.memory import MemoryTimeseries
 from cloud.timeseries.port import Bucket, Measurement, Point, TimeseriesUnavailable
-from tests.office import JSON, Office
+from tests.office import JSON, Office, hire_in
+from tests.past_alarms import past_alarm
 
 HOUR = timedelta(hours=1)
 EPOCHS = count(1)
@@ -56,18 +58,22 @@ def test_new_terminal_has_what_was_done_to_it(office: Office, kiosk: str) -> Non
     assert "address" not in event["detail"]
 
 
+def report(kiosk: str, number: int, at: datetime, **more: Any) -> ReportedTwin:
+    line = {"twin_epoch": 1, "twin_number": 2, "applied": True, "problems": [], "changed": ["language"]}
+    return ReportedTwin(terminal_id=kiosk, number=number, at=at, **line | more)
+
+
 def fill(office: Office, kiosk: str) -> datetime:
     """One event of each list, an hour apart, and two at one time; when the first was."""
     start = office.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     with transaction(office.engine) as session:
-        terminal = session.get_one(Terminal, kiosk)
         for number, document in enumerate(
             ('{"language":"zh","version":[1,1]}', '{"language":"en","version":[1,2]}'), 1
         ):
             version = (next(EPOCHS), number)
             session.add(Twin(epoch=version[0], number=version[1], terminal_id=kiosk, document=document,
                              created_at=start + number * HOUR))  # fmt: skip
-        terminal.reported_at, terminal.reported = start + 3 * HOUR, {"version": [1, 2], "applied": True, "problems": []}
+        session.add(report(kiosk, 1, start + 3 * HOUR))
         session.add(MarkSet(terminal_id=kiosk, at=start + 4 * HOUR, mark="two_devices"))
         for _ in range(3):
             session.add(Quarantine(terminal_id=kiosk, kind="payload", reason="unreadable", bytes=b"",
@@ -77,11 +83,13 @@ def fill(office: Office, kiosk: str) -> datetime:
         commands.cancel(session, Change("operator-1", start + 7 * HOUR), EVERYWHERE, command.id)
     connect(office, kiosk, 1, start + 8 * HOUR)
     connect(office, kiosk, 2, start + 8 * HOUR, presence="offline", cause="lost")
+    alarm(office, kiosk, {"raised": start + 10 * HOUR, "acknowledged": start + 11 * HOUR, "cleared": start + 12 * HOUR})
     connect(office, kiosk, 3, start + 9 * HOUR, flapping=True, times=14, cause="lost", presence="offline")
     return start
 
 
 EXPECTED = [
+    (12, "alarm", "cleared"), (11, "alarm", "acknowledged"), (10, "alarm", "raised"),
     (9, "connection", "flapping"), (8, "connection", "offline"), (8, "connection", "online"), (7, "command", "cancelled"),
     (6, "command", "asked"), (5, "mark", "quarantine"), (4, "mark", "two_devices"), (3, "twin", "applied"),
     (2, "twin", "told"), (1, "twin", "told"),
@@ -94,14 +102,14 @@ def test_lists_are_one_newest_first_however_long_a_page_is(office: Office, kiosk
     found = pages(office, kiosk, limit=limit)
     said = [((event["at"] - to_us(start)) // 3_600_000_000, event["sort"], event["what"]) for event in found[:-1]]
     assert said == EXPECTED
-    assert found[0]["detail"]["times"] == 14
-    assert found[5]["detail"] == {"count": 3, "until": to_us(start + 6 * HOUR)}
+    assert found[3]["detail"]["times"] == 14
+    assert found[8]["detail"] == {"count": 3, "until": to_us(start + 6 * HOUR)}
     assert [event["detail"]["parts"] for event in found if event["what"] == "told"] == [["language"], []]
 
 
 def test_timeline_is_filtered_by_sort(office: Office, kiosk: str) -> None:
     fill(office, kiosk)
-    for sort in ("connection", "twin", "command", "mark"):
+    for sort in ("connection", "alarm", "twin", "command", "mark"):
         events = pages(office, kiosk, sort=sort)
         assert [(event["sort"], event["what"]) for event in events] == [
             each[1:] for each in EXPECTED if each[1] == sort
@@ -113,13 +121,16 @@ def test_things_of_one_instant_are_all_told_over_pages(office: Office, kiosk: st
     at = office.now() + timedelta(days=2)
     with transaction(office.engine) as session:
         session.add_all(MarkSet(terminal_id=kiosk, at=at, mark=mark) for mark in ("broken", "fork", "too_large"))
-        session.get_one(Terminal, kiosk).reported_at = at
-        session.get_one(Terminal, kiosk).reported = {"version": [1, 1], "applied": False, "problems": ["no room"]}
+        session.add_all(
+            report(kiosk, number, at, applied=number == 2, problems=["no room"] if number == 3 else [])
+            for number in (1, 2, 3)
+        )
     for number in range(1, 4):
         connect(office, kiosk, number, at)
     found = [(event["what"], event["detail"].get("connection")) for event in pages(office, kiosk, limit=1)][:-1]
     assert found == [
-        ("refused", None), ("online", 3), ("online", 2), ("online", 1), ("too_large", None), ("fork", None), ("broken", None),
+        ("refused", None), ("applied", None), ("pending", None), ("online", 3), ("online", 2), ("online", 1),
+        ("too_large", None), ("fork", None), ("broken", None),
     ]  # fmt: skip
 
 
@@ -132,9 +143,48 @@ def test_foreign_cursor_is_refused(office: Office, kiosk: str, cursor: str) -> N
     assert (answer.status_code, answer.json()["faults"][0]["where"]) == (422, "query.cursor")
 
 
-def test_terminal_of_another_branch_is_not_there(office: Office) -> None:
+def test_terminal_of_another_branch_is_not_there(office: Office, kiosk: str) -> None:
+    tokens = hire_in(office, office.organisation()["id"])
+    with office.client(token=tokens[Role.ADMIN]) as client:
+        assert client.get(f"/api/v1/terminals/{kiosk}/timeline").status_code == 404
     with office.client(Role.VIEWER) as client:
         assert client.get("/api/v1/terminals/kiosk-nowhere/timeline").status_code == 404
+
+
+def alarm(
+    office: Office, kiosk: str, happened: dict[str, datetime], reach: Reach = Reach.TERMINAL, **member: Any
+) -> str:
+    with transaction(office.engine) as session:
+        return past_alarm(session, kiosk, happened, reach, **member)
+
+
+def test_alarm_is_told_with_its_name_and_severity_and_leads_to_itself(office: Office, kiosk: str) -> None:
+    at = office.now()
+    one = alarm(
+        office, kiosk, {"raised": at, "commented": at + HOUR, "acknowledged": at + 2 * HOUR, "grouped": at + 3 * HOUR}
+    )
+    found = pages(office, kiosk, sort="alarm", limit=1)
+    assert [event["what"] for event in found] == ["grouped", "acknowledged", "raised"]
+    assert {(event["detail"]["id"], event["detail"]["severity"]) for event in found} == {(one, "critical")}
+    assert found[0]["detail"]["into"] == "alm_larger"
+    assert found[1]["detail"]["who"] == "olga"
+    assert (found[2]["detail"]["name_en"], found[2]["detail"]["members"]) == ("Terminal offline", 1)
+
+
+def test_of_an_alarm_of_several_only_the_time_with_this_one_is_told(office: Office, kiosk: str) -> None:
+    at = office.now()
+    happened = {"raised": at, "acknowledged": at + 2 * HOUR, "cleared": at + 9 * HOUR}
+    alarm(office, kiosk, happened, Reach.ROOM, raised_at=at + HOUR, over_at=at + 3 * HOUR)
+    found = pages(office, kiosk, sort="alarm", limit=1)
+    assert [(event["what"], event["at"]) for event in found] == [
+        ("recovered", to_us(at + 3 * HOUR)), ("acknowledged", to_us(at + 2 * HOUR)), ("joined", to_us(at + HOUR)),
+    ]  # fmt: skip
+
+
+def test_an_alarm_of_several_that_began_and_ended_with_this_one_is_told_once(office: Office, kiosk: str) -> None:
+    at = office.now()
+    alarm(office, kiosk, {"raised": at, "cleared": at + HOUR}, Reach.ROOM)
+    assert [event["what"] for event in pages(office, kiosk, sort="alarm")] == ["cleared", "raised"]
 
 
 def test_time_series_that_is_away_is_named_and_the_rest_is_told(office: Office, kiosk: str) -> None:

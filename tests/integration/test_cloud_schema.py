@@ -70,6 +70,30 @@ def test_defaults_that_every_form_once_wrote_outdo_no_template(ledger_url: str) 
     engine.dispose()
 
 
+def test_what_a_terminal_reported_last_begins_its_history(ledger_url: str) -> None:
+    """Revision 0019: before it only the newest report was kept."""
+    engine = create_engine_for(ledger_url)
+    config = schema.alembic_config()
+    insert = text(
+        "INSERT INTO terminals (id, kind, profile, password_hash, mqtt_password_hash, enabled, settings, created_at, version, "
+        "reported, reported_at) VALUES (:id, 'kiosk', 'kiosk', '', '', :yes, '{}', 0, 1, :reported, :at)"
+    )
+    refused = json.dumps({"v": 1, "version": [7, 3], "applied": False, "problems": ["no room"], "settings": {}})
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0015")
+        connection.execute(insert, {"id": "kiosk-1", "yes": True, "reported": refused, "at": 42})
+        connection.execute(insert, {"id": "kiosk-2", "yes": True, "reported": None, "at": None})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        query = (
+            "SELECT terminal_id, number, at, twin_epoch, twin_number, applied, problems, changed FROM reported_twins"
+        )
+        rows = [(*row[:5], bool(row[5]), *map(json.loads, row[6:])) for row in connection.execute(text(query))]
+    assert rows == [("kiosk-1", 1, 42, 7, 3, False, ["no room"], [])]
+    engine.dispose()
+
+
 @pytest.mark.parametrize(
     ("statement", "says"),
     [

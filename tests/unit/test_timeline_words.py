@@ -62,6 +62,10 @@ def test_other_sorts_are_said_as_they_were() -> None:
     assert say(Sort.TWIN, "told", version=[1, 118], parts=["language", "room"])[1:] == (
         "Settings published, version 118", "Changed: Language, Room",
     )  # fmt: skip
+    assert say(Sort.TWIN, "applied", version=[1, 118], problems=[], changed=["language"]) == (
+        "ok", "Settings in force, version 118, by its own word", "Changed: Language",
+    )  # fmt: skip
+    assert say(Sort.TWIN, "pending", version=[1, 2], problems=[], changed=[])[::2] == ("running", "")
     assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"])[2] == "no room"
     assert say(Sort.COMMAND, "asked", command="identify", who="operator-1")[1] == "operator-1: Identify"
     assert say(Sort.COMMAND, "failed", command="reboot", reason="not_possible") == (
@@ -73,6 +77,29 @@ def test_other_sorts_are_said_as_they_were() -> None:
     assert say(Sort.CHECK_IN, "check_ins", count=38, heads=36, until=until) == (
         "linked", "38 check-ins", "2 of them repeated or refused",
     )  # fmt: skip
+
+
+def alarmed(what: str, words: Words = ENGLISH, **more: Any) -> tuple[str, str, str]:
+    known = {
+        "id": "alm_1", "severity": "warning", "reach": "terminal", "who": None, "name": "过热", "name_en": "Too hot",
+        "kind": "threshold", "metric": "temperature_c", "members": 1, "value": None, "why": None, "into": None,
+    }  # fmt: skip
+    return say(Sort.ALARM, what, words, **known | more)
+
+
+def test_alarms_are_said_with_their_name_and_lead_to_the_alarm() -> None:
+    state, title, explained = alarmed("raised", value=81.5, members=12)
+    assert state == "warn"
+    assert '<a href="/alarms/alm_1"' in title
+    assert "Too hot: alarm raised" in title
+    assert explained == "Warning · Temperature of the processor 81.5 °C · 12 terminals"
+    assert alarmed("cleared", why="well")[::2] == ("ok", "well again")
+    assert "acknowledged by olga" in alarmed("acknowledged", who="olga")[1]
+    assert "/alarms/alm_2" in alarmed("grouped", into="alm_2")[2]
+    for words, what in product(
+        (ENGLISH, CHINESE), ("raised", "reopened", "joined", "grouped", "cleared", "acknowledged", "recovered")
+    ):
+        assert "timeline." not in "".join(alarmed(what, words))
 
 
 def test_every_sort_has_words_and_a_source() -> None:
