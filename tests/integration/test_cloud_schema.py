@@ -71,7 +71,7 @@ def test_defaults_that_every_form_once_wrote_outdo_no_template(ledger_url: str) 
 
 
 def test_what_a_terminal_reported_last_begins_its_history(ledger_url: str) -> None:
-    """Revision 0019: before it only the newest report was kept."""
+    """Revision 0018: before it only the newest report was kept."""
     engine = create_engine_for(ledger_url)
     config = schema.alembic_config()
     insert = text(

@@ -1,65 +1,18 @@
 """A terminal's life with real parts: authority made by command, claimed by code, in by certificate, its batches signed and
-verified from an export, then revoked: its session cut, its certificate refused, what it sends not taken.
-
-Cloud, Mosquitto by mutual TLS and the agent are processes; the broker reads the files that the cloud publishes.
-"""
+verified from an export, then revoked: its session cut, its certificate refused, what it sends not taken."""
 
 import base64
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
-from demo.world import Api, make_world
-from tests.cloud import CloudServer
-from tests.ledgers import migrated
-from tests.process import HOST, ROOT, Process, wait_until
-from tests.servers import CLOUD_USER, PublishedTlsMosquitto
-
-TERMINAL = "kiosk-1"
-EDGE = [sys.executable, "-m", "edge"]
-
-
-@dataclass
-class Life:
-    """All parts, and the terminal's folder."""
-
-    folder: Path
-    cloud: CloudServer
-    broker: PublishedTlsMosquitto
-    api: Api
-    agent: Process = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.agent = Process(self.folder / "agent.log")
-
-    @property
-    def disk(self) -> Path:
-        return self.folder / "terminal"
-
-    def claim(self) -> subprocess.CompletedProcess[str]:
-        code = self.api.post(f"/terminals/{TERMINAL}/claim-code")["code"]
-        command = [*EDGE, "claim", self.cloud.url, code, "--data-dir", str(self.disk)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-    def start_agent(self) -> None:
-        self.agent.spawn([*EDGE, "run", "--data-dir", str(self.disk)], ready=lambda: "is running" in self.agent.log())
-
-    def presence(self) -> str:
-        return str(self.api.get(f"/terminals/{TERMINAL}")["presence"])
-
-    def stored(self) -> int:
-        return sum(each["through"] for each in self.api.pages("/streams", terminal_id=TERMINAL))
-
-    def export(self) -> Path:
-        file = self.folder / "journal.jsonl"
-        self.cloud.run("export", "journal", TERMINAL, "--to", str(file))
-        return file
+from tests.life import TERMINAL, Life, living
+from tests.process import ROOT, wait_until
 
 
 def verified(file: Path, root: Path) -> subprocess.CompletedProcess[str]:
@@ -69,44 +22,8 @@ def verified(file: Path, root: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def life(tmp_path: Path) -> Iterator[Life]:
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    migrated(url).dispose()
-    published = tmp_path / "authority"
-    broker = PublishedTlsMosquitto(tmp_path / "broker", published)
-    broker.set_user(CLOUD_USER)
-    settings = {
-        "ROOMLINK_AUTHORITY_DIR": str(published),
-        "ROOMLINK_TERMINALS_MQTT_HOST": HOST,
-        "ROOMLINK_TERMINALS_MQTT_PORT": str(broker.port),
-        "ROOMLINK_MOSQUITTO_PID_FILE": str(broker.pid_file),
-    }
-    cloud = CloudServer(tmp_path / "cloud", url, broker, settings)
-    passphrase = tmp_path / "passphrase"
-    passphrase.write_text("a passphrase of a test\n")
-    cloud.run(
-        "ca", "init", "--root", str(tmp_path / "root.p12"), "--name", "Test", "--passphrase-file", str(passphrase)
-    )
-    cloud.run("ca", "server", HOST, "--to", str(published))
-    cloud.start_waiting()
-    try:
-        assert wait_until(lambda: (published / "revoked.pem").exists() and (published / "ca.pem").exists())
-        broker.start()
-        cloud.wait_for_broker(1)
-        api = Api(cloud.url, _token(cloud))
-        make_world(api, [TERMINAL], 1, lambda _line: None)
-        life = Life(tmp_path, cloud, broker, api)
+    with living(tmp_path) as life:
         yield life
-        life.agent.kill()
-        api.close()
-    finally:
-        cloud.close()
-        broker.close()
-
-
-def _token(cloud: CloudServer) -> str:
-    cloud.run("user", "add", "test", "--role", "admin")
-    cloud.run("token", "add", "test", "--name", "test", "--role", "admin")
-    return (cloud.process.log_path.with_name("command.log").read_text()).strip().splitlines()[-1]
 
 
 def test_terminal_is_claimed_signs_what_it_sends_and_is_shut_out_when_it_is_revoked(life: Life) -> None:
