@@ -83,10 +83,15 @@ def ended(states: States) -> int:
 def cancel(session: Session, change: Change, scope: Scope, bulk_id: str) -> int:
     """Call back what no terminal was given yet; how many that were. Conflict where there is none."""
     get(session, scope, bulk_id)
-    waiting = (Command.bulk == bulk_id, Command.state == State.QUEUED, Command.given_at.is_(None))
+    waiting = (
+        Command.bulk == bulk_id, Command.state == State.QUEUED, Command.given_at.is_(None),
+        terminals.within(scope, Command.terminal_id),
+    )  # fmt: skip
+    # Locked by id, as ingest does it: or two could wait for each other.
+    session.execute(select(Command.id).where(*waiting).order_by(Command.id).with_for_update()).all()
     called_back = session.execute(
         update(Command)
-        .where(*waiting, terminals.within(scope, Command.terminal_id))
+        .where(*waiting)
         .values(state=State.CANCELLED.value, settled_at=change.at)
         .execution_options(synchronize_session=False)
     ).rowcount  # type: ignore[attr-defined]  # a cursor's result has it

@@ -6,7 +6,7 @@ housekeeping, one thread.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -47,7 +47,10 @@ log = structlog.get_logger(__name__)
 
 
 class CommandPush:
-    """What is owed to a broker that could not be reached is kept in memory; a restart gives it again at the next birth."""
+    """What is owed to a broker that could not be reached is kept in memory; a restart gives it again at the next birth.
+
+    Bound: each command once, until its deadline.
+    """
 
     def __init__(self, engine: Engine, clock: Clock, publish: Publish) -> None:
         self._engine, self._clock, self._publish = engine, clock, publish
@@ -60,15 +63,26 @@ class CommandPush:
             bulk = Bulk.of(session)
             due = bulk.rows(_DUE, (now, AT_ONCE))
             overdue = bulk.rows(_OVERDUE, (now, now - WORD_MAY_TAKE_US, AT_ONCE))
-        if due or overdue:
-            with transaction(self._engine) as session:
-                bulk = Bulk.of(session)
-                bulk.run_many(_END, [_ended(row, now) for row in overdue])
-                given = [row for row in due if bulk.run(_GIVE, (now, row[6], row[0]))]
-            self._owed += given
-        owed, self._owed = self._owed, []
+        self._end(overdue, now)
+        given = self._mark_given(due, now)
+        owed = [row for row in self._owed if row[0] not in given]  # after another birth it goes once, and not twice
+        owed, self._owed = owed + [row for row in due if row[0] in given], []
         self._owed = [row for row in owed if not self._give(row, now)]
         return len(due) == AT_ONCE or len(overdue) == AT_ONCE
+
+    def _end(self, overdue: Sequence[Row], now: int) -> None:
+        """By id, as whoever else writes to several commands: or two could wait for each other."""
+        if overdue:
+            with transaction(self._engine) as session:
+                Bulk.of(session).run_many(_END, [_ended(row, now) for row in sorted(overdue)])
+
+    def _mark_given(self, due: Sequence[Row], now: int) -> set[str]:
+        """The ids of those that may go out now; written in the same order."""
+        if not due:
+            return set()
+        with transaction(self._engine) as session:
+            bulk = Bulk.of(session)
+            return {row[0] for row in sorted(due) if bulk.run(_GIVE, (now, row[6], row[0]))}
 
     def _give(self, row: Row, now: int) -> bool:
         """Whether nothing is owed any more."""

@@ -1,15 +1,19 @@
 """Commands between ledger and terminal: given once a birth, never past their deadline, moved by the terminal's own word."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import select, text, update
 
 from cloud.audit.service import Change
 from cloud.bulk import Bulk
 from cloud.clock import Clock, utc_now
-from cloud.commands import service
+from cloud.commands import bulks, service
+from cloud.commands.bulks import BulkForm
 from cloud.commands.models import Command, CommandWordSaid
 from cloud.commands.service import CommandForm, Name
 from cloud.database import transaction
@@ -24,7 +28,10 @@ from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import decode_command, encode
 from tests.integration.mqtt_kiosk import count, presence
 from tests.pen import Pen, now_us
-from tests.town import Town
+from tests.process import wait_until
+from tests.town import TERMINALS, Town
+
+T = TypeVar("T")
 
 
 class Giver:
@@ -148,6 +155,66 @@ def test_broker_that_is_away_is_given_what_is_owed_when_it_is_back(town: Town) -
     assert state_of(town, command_id) == "sent"
     giver.away = False
     assert [given for _, given, _ in giver.turn()] == [command_id]
+
+
+def test_what_is_owed_goes_once_also_where_the_terminal_was_born_again_meanwhile(town: Town) -> None:
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    born(town, pen)
+    command_id = ask(town)
+    giver.away = True
+    giver.turn()
+    born(town, pen, connection=2)
+    giver.away = False
+    assert [given for _, given, _ in giver.turn()] == [command_id]
+
+
+def test_commands_given_together_are_written_in_the_order_in_which_ingest_locks_them(town: Town) -> None:
+    pens, giver = [Pen(each, config=town.twins[each]) for each in TERMINALS], Giver(town)
+    for pen in pens:
+        born(town, pen)
+    low, high = sorted(ask(town, pen.terminal) for pen in pens)
+    with transaction(town.engine) as session:  # the one with the higher id was asked for first
+        earlier = update(Command).where(Command.id == high)
+        session.execute(earlier.values(asked_at=utc_now() - timedelta(minutes=1)))
+    assert [given for _, given, _ in beside_ingest(town, low, high, giver.turn)] == [high, low]
+
+
+def test_commands_called_back_together_are_written_in_the_order_in_which_ingest_locks_them(town: Town) -> None:
+    change = Change("operator", utc_now())
+
+    def called_back() -> int:
+        with transaction(town.engine) as session:
+            return bulks.cancel(session, change, EVERYWHERE, bulk)
+
+    bulk, first, second = "", "", ""
+    while first <= second:  # until what lies first in the table has the higher id
+        with transaction(town.engine) as session:
+            form = BulkForm(name=Name.SYNC_NOW, arguments={}, terminals=list(TERMINALS))
+            bulk = bulks.ask(session, change, EVERYWHERE, form).id
+            its = select(Command.id).where(Command.bulk == bulk).order_by(Command.terminal_id)
+            first, second = session.scalars(its)
+    assert beside_ingest(town, second, first, called_back) == 2
+
+
+def beside_ingest(town: Town, low: str, high: str, work: Callable[[], T]) -> T:
+    """What `work` gives while ingest locks two commands, one after the other by id, as for the words of two terminals."""
+    if town.engine.dialect.name != "postgresql":
+        pytest.skip("on SQLite a writer is alone")
+    lock = select(Command.id).with_for_update()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(town.engine) as session:
+            session.execute(lock.where(Command.id == low))
+            working = pool.submit(work)
+            assert wait_until(lambda: waits_for_a_lock(town))
+            session.execute(lock.where(Command.id == high))
+        return working.result()
+
+
+def waits_for_a_lock(town: Town) -> bool:
+    """Whether somebody waits in this database."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with transaction(town.engine, read_only=True) as session:
+        return bool(session.scalar(text(query)))
 
 
 def test_terminal_that_has_gone_or_is_disabled_is_given_nothing(town: Town) -> None:
