@@ -17,6 +17,15 @@ routes = router("/terminals/{terminal_id}/uploads", "commands")
 
 TerminalPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{2,39}$")]
 CommandId = Annotated[str, Path(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+
+
+def the_terminal(cloud: TheCloud, asking: TerminalCredentials, terminal_id: TerminalPath) -> str:
+    """The terminal itself. Asked before the body is taken: a stranger's is never written to the disk."""
+    with cloud.reading() as session:
+        return terminals.authenticate(session, terminal_id, *asking).id
+
+
+TheTerminal = Annotated[str, Depends(the_terminal)]
 Body = Annotated[File, Depends(upload(uploads.MOST_BYTES))]
 BODY = {
     "requestBody": {
@@ -40,15 +49,11 @@ class UploadView(View):
 
 
 @routes.put("/{command_id}", status_code=204, responses=problems(404, 409, 413), openapi_extra=BODY)
-def send_upload(
-    cloud: TheCloud, asking: TerminalCredentials, terminal_id: TerminalPath, command_id: CommandId, body: Body
-) -> Response:
+def send_upload(cloud: TheCloud, terminal: TheTerminal, command_id: CommandId, body: Body) -> Response:
     """The screenshot or the logs that a command asks for; for the terminal itself, by HTTP Basic. 1 MiB at most, logs 256 KiB."""
-    with cloud.reading() as session:
-        terminals.authenticate(session, terminal_id, *asking)
     content = body.read_bytes()
     with cloud.writing() as session:
-        uploads.take_in(session, terminal_id, command_id, content, cloud.clock())
+        uploads.take_in(session, terminal, command_id, content, cloud.clock())
     return Response(status_code=204)
 
 

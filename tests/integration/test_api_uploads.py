@@ -1,5 +1,6 @@
 """What terminals send in on a command: only what was asked for, by themselves, bounded in size, count and age."""
 
+import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -111,6 +112,15 @@ def test_nothing_is_taken_in_that_was_not_asked_of_this_terminal(office: Office,
     assert send(office, kiosk, asked(office, kiosk, "sync_now")).status_code == 404
     assert send(office, kiosk, "00000000-0000-4000-8000-000000000000").status_code == 404
     assert listed(office, kiosk) == []
+
+
+def test_body_of_who_is_not_the_terminal_is_never_written_to_the_disk(office: Office, kiosk: JSON) -> None:
+    folder, command = office.settings.data_dir / "uploads", asked(office, kiosk)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert send(office, kiosk, command, bytes(MOST_BYTES), password="wrong").status_code == 401
+    assert not folder.exists()
+    assert send(office, kiosk, command).status_code == 204
+    assert folder.exists()
 
 
 def test_the_newest_of_each_kind_stay_and_each_for_a_week_only(office: Office, kiosk: JSON) -> None:
