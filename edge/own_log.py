@@ -51,11 +51,10 @@ def tail(data_dir: Path, lines: int, secrets: Iterable[str]) -> bytes:
     """The newest lines, redacted, oldest first, within TAIL_BYTES; empty where there are none. Raises OSError."""
     newest = file_in(data_dir)
     text = "".join(_read(each) for each in (newest.with_name(f"{newest.name}.1"), newest))
-    cut = (line[:LINE_CHARACTERS] for line in text.splitlines()[-min(lines, MOST_LINES) :])
-    wanted = redacted("\n".join(cut), secrets).splitlines()
+    wanted = redacted("\n".join(text.splitlines()[-min(lines, MOST_LINES) :]), secrets).splitlines()
     kept: list[bytes] = []
     room = TAIL_BYTES
-    for line in reversed(wanted):
+    for line in (each[:LINE_CHARACTERS] for each in reversed(wanted)):  # only now: half of a secret is not known as one
         encoded = "".join(c if c.isprintable() else " " for c in line).encode("utf-8", "replace") + b"\n"
         room -= len(encoded)
         if room < 0:

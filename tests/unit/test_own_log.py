@@ -49,6 +49,12 @@ def test_what_is_sent_in_is_bounded_in_lines_and_bytes(tmp_path: Path) -> None:
     assert max(map(len, sent.splitlines())) <= LINE_CHARACTERS
 
 
+def test_secret_where_a_long_line_is_cut_is_out_whole(tmp_path: Path) -> None:
+    secret = "correct horse battery"
+    file_in(tmp_path).write_text("a " * (LINE_CHARACTERS // 2 - 6) + secret + " and more\n")
+    assert "correct" not in tail(tmp_path, 10, [secret]).decode()
+
+
 def test_bytes_that_are_no_text_and_control_characters_do_no_harm(tmp_path: Path) -> None:
     file_in(tmp_path).write_bytes(b"a\xffb\x1b[31m\x00c\n")
     assert tail(tmp_path, 10, []).decode() == "a\ufffdb [31m c\n"
