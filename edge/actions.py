@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 HOOK_WITHIN_S: Final = 30.0
 IDENTIFY_S: Final = 30.0
-LOUDEST: Final = 100.0
+LOUDEST: Final = 100
 LONGEST_IDENTIFY_S: Final = 300.0
 
 
@@ -69,7 +69,7 @@ def set_volume(change: Callable[..., object]) -> Action:
     """How loud the page's sounds are from now on, 0 to 100; what was kept is what is told."""
 
     def run(arguments: Arguments) -> Results:
-        volume = _from_0(arguments, "volume", LOUDEST)
+        volume = _whole(arguments, "volume", 0, LOUDEST)
         _keep(change, volume=volume)
         return {"volume": str(volume)}
 
@@ -80,9 +80,9 @@ def upload_logs(read: Callable[[int], bytes], send: Callable[[str, bytes], objec
     """Send in the newest lines of the agent's own log, redacted and bounded as ``read`` gives them."""
 
     def run(arguments: Arguments) -> Results:
-        wanted = _number(arguments, "lines", lines, most)
+        wanted = _whole(arguments, "lines", 1, most, lines)
         try:
-            content = read(int(wanted))
+            content = read(wanted)
         except OSError as error:
             raise CommandFailed("error", f"The log cannot be read: {error.strerror}.") from error
         send(_where_to(arguments), content)
@@ -146,10 +146,11 @@ def _keep(change: Callable[..., object], **fields: Any) -> None:
         raise CommandFailed("not_possible", f"It cannot be kept on this disk: {error.strerror}.") from error
 
 
-def _from_0(arguments: Mapping[str, Any], name: str, most: float) -> int:
-    value = arguments.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value != int(value):
-        raise CommandFailed("bad_arguments", f"{name} must be a whole number from 0 to {most:g}.")
+def _whole(arguments: Mapping[str, Any], name: str, least: int, most: int, default: int | None = None) -> int:
+    value: Any = arguments.get(name, default)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and least <= value <= most and value == int(value)):
+        raise CommandFailed("bad_arguments", f"{name} must be a whole number from {least} to {most}.")
     return int(value)
 
 

@@ -47,8 +47,8 @@ def take(page: Page | None, hook: Sequence[str], folder: Path) -> bytes:
         raise CommandFailed("not_possible", "No screen of this terminal is open, so there is nothing to see.")
     for left in folder.glob(f"{PREFIX}*"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
-    with _covered(page), tempfile.TemporaryDirectory(dir=folder, prefix=PREFIX) as private:
-        file = Path(private) / "page.png"
+    with _covered(page), _private(folder) as private:
+        file = private / "page.png"
         _run([each.replace(FILE, str(file)).replace(URL, page.url) for each in hook])
         return _picture(file)
 
@@ -62,6 +62,17 @@ def _covered(page: Page) -> Iterator[None]:
         yield
     finally:
         page.cover(on=False)
+
+
+@contextlib.contextmanager
+def _private(folder: Path) -> Iterator[Path]:
+    """A folder of its own for the picture, gone with all that is in it."""
+    try:
+        made = tempfile.TemporaryDirectory(dir=folder, prefix=PREFIX)
+    except OSError as error:
+        raise CommandFailed("not_possible", f"A picture cannot be kept on this disk: {error.strerror}.") from error
+    with made as private:
+        yield Path(private)
 
 
 def _run(command: Sequence[str]) -> None:

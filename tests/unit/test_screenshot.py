@@ -84,6 +84,7 @@ def test_terminal_that_cannot_says_why(tmp_path: Path) -> None:
     assert "No screen" in refused(Page(pages=0), hook("pass"), tmp_path)[1]
     assert "No screen" in refused(None, hook("pass"), tmp_path)[1]
     assert "cannot be run" in refused(Page(), ["/nowhere/to/be/found", "{file}"], tmp_path)[1]
+    assert "cannot be kept on this disk" in refused(Page(), hook("pass"), tmp_path / "gone")[1]
 
 
 def test_argument_is_one_argument_and_no_shell_reads_it(tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ def test_logs_action_sends_as_many_lines_as_were_asked_for() -> None:
     act = actions.upload_logs(lambda lines: b"x\n" * lines, lambda _path, content: sent.append(content), 500, 2_000)
     assert act({"upload": "/x", "lines": 7.0}) == {"lines": "7", "bytes": "14"}
     assert act({"upload": "/x"})["lines"] == "500"
-    with pytest.raises(CommandFailed, match="lines must be"):
-        act({"upload": "/x", "lines": 2_001.0})
+    for wrong in (2_001.0, 0.5, 0.0, 1.5, True, "7"):
+        with pytest.raises(CommandFailed, match="lines must be"):
+            act({"upload": "/x", "lines": wrong})
     assert [len(each) for each in sent] == [14, 1_000]
