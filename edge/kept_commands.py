@@ -4,9 +4,16 @@ Called by the outbox, inside its transactions. Ids are kept for KEEP_US after th
 own may be years off when one comes, and right when the next does.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from firmware_specs.fields import Uuid
+
+log = logging.getLogger(__name__)
 
 TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, arguments TEXT NOT NULL,"
@@ -15,6 +22,7 @@ TABLE: Final = (
 )
 KEEP_US: Final = 40 * 86_400_000_000
 UNFINISHED: Final = ("accepted", "running")
+_ID: Final = TypeAdapter(Uuid)
 
 
 class KeptCommand(NamedTuple):
@@ -51,9 +59,11 @@ def is_known(connection: sqlite3.Connection, command_id: str) -> bool:
 
 
 def unfinished(connection: sqlite3.Connection) -> list[KeptCommand]:
-    """Those whose end was not recorded, in the order in which they came."""
+    """Those whose end was not recorded, in the order in which they came; without any whose id has rotted: no record could name
+    it, and the cloud knows none such."""
     query = "SELECT * FROM commands WHERE state IN (?, ?) ORDER BY at, id"
-    return [KeptCommand(*row) for row in connection.execute(query, UNFINISHED)]
+    found = [KeptCommand(*row) for row in connection.execute(query, UNFINISHED)]
+    return [each for each in found if _is_named(each)]
 
 
 def restore(connection: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> None:
@@ -64,3 +74,12 @@ def restore(connection: sqlite3.Connection, rows: Iterable[Sequence[object]]) ->
 def forget_all(connection: sqlite3.Connection) -> None:
     """They were given to another terminal, of whose disk this one is a copy."""
     connection.execute("DELETE FROM commands")
+
+
+def _is_named(command: KeptCommand) -> bool:
+    try:
+        _ID.validate_python(command.id)
+    except ValidationError:
+        log.warning("a kept command has an id that is none: it is left alone")
+        return False
+    return True
