@@ -78,8 +78,10 @@ class Agent:
         self._links = Links([self._link])
         self._tell_mode()
         trusted = None if self._membership is None else self._membership.cloud_context
-        self._source = HttpSource(settings.cloud_url, settings.terminal, password, settings.cloud_ca_file, trusted)
-        self._secrets = [each for each in (password,) if each]
+        self._password = self._for_files(password)
+        self._source = HttpSource(
+            settings.cloud_url, settings.terminal, self._password, settings.cloud_ca_file, trusted
+        )
         self._fetcher = Fetcher(self.twin, self._source)
         self.kiosk = self._new_kiosk() if settings.kiosk is not None else None
         self._health = HealthSampler(self.outbox, self.clock, settings.data_dir, self._measure)
@@ -150,7 +152,7 @@ class Agent:
         return screenshot.take(self.kiosk, self.settings.screenshot_hook, self.settings.data_dir)
 
     def _log(self, lines: int) -> bytes:
-        return own_log.tail(self.settings.data_dir, lines, self._secrets)
+        return own_log.tail(self.settings.data_dir, lines, [self._password()])
 
     def _send_in(self, path: str, content: bytes) -> None:
         try:
@@ -197,6 +199,13 @@ class Agent:
         self.outbox.signer = present.batch_signer()
         self._birth["versions"] = versions() | {"certificate_until": f"{present.ends_at:%Y-%m-%d}"}
         return broker_context(self.settings, present, self.clock)
+
+    def _for_files(self, at_start: str) -> Callable[[], str]:
+        """Tells the password: that of the newest claim, which counts without a restart; or another that the settings have."""
+        member = self._membership
+        if member is None or at_start not in {"", member.password()}:
+            return lambda: at_start
+        return lambda: member.password() or at_start
 
     def _wake(self) -> None:
         self._links.wake(self._link)

@@ -134,13 +134,14 @@ class Fetcher:
 
 
 class HttpSource:
-    """The cloud's files, by HTTP Basic under the terminal's id (RFC 7617). ``context`` makes the TLS context for each."""
+    """The cloud's files, by HTTP Basic under the terminal's id (RFC 7617). For each ``context`` makes the TLS context, and
+    ``password``, where it is no text, tells the present one."""
 
     def __init__(
         self,
         url: str,
         terminal: str,
-        password: str,
+        password: str | Callable[[], str],
         ca_file: Path | None = None,
         context: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -184,7 +185,8 @@ class HttpSource:
             verify = self._trusted()
         except IdentityError as error:
             raise FetchError(str(error)) from None
-        return httpx.Client(auth=(self._terminal, self._password), timeout=TIMEOUT_S, verify=verify)
+        password = self._password if isinstance(self._password, str) else self._password()
+        return httpx.Client(auth=(self._terminal, password), timeout=TIMEOUT_S, verify=verify)
 
     def _trusted(self) -> ssl.SSLContext | bool:
         if self._context is not None:

@@ -51,6 +51,13 @@ class Membership:
             return self.present().batch_signer()
         return None
 
+    def password(self) -> str:
+        """For files, as the newest claim told it; empty where that cannot be read."""
+        with suppress(IdentityError):
+            claim = identity.load_claim(self._settings.identity_dir)
+            return "" if claim is None else claim.password
+        return ""
+
     def cloud_context(self) -> ssl.SSLContext:
         """For HTTPS to the cloud; raises IdentityError, OSError."""
         return cloud_context(self._settings.cloud_ca_file, self.present(), self._clock)

@@ -1,5 +1,6 @@
 """A claimed terminal's whole agent at a real Mosquitto that knows it by its certificate alone, with clocks right and wrong."""
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -224,6 +225,29 @@ def test_damaged_identity_costs_the_connection_and_no_check_in_and_is_mended_wit
         assert wait_until(lambda: stored(agent))
         agent.stop()
     assert signing.verify(TERMINAL, header_of(cloud.double.payloads[-1]), keys_of(settings))
+
+
+@pytest.mark.parametrize(
+    ("own", "damaged", "used"),
+    [(None, False, "claimed anew"), (None, True, "claimed anew"), ("its own", False, "its own")],
+)
+def test_password_of_another_claim_counts_for_files_without_a_restart(
+    pki: Pki, tmp_path: Path, own: str | None, damaged: bool, used: str
+) -> None:
+    put_identity(tmp_path / "data", pki, 1)
+    file = tmp_path / "data" / "identity" / identity.CLAIM
+    told = Claim.model_validate_json(file.read_bytes())
+    given = {"cloud_url": "http://x.invalid"} | ({} if own is None else {"password": own})
+    settings = load_settings(None, Settings, data_dir=tmp_path / "data", **given)
+    if damaged:
+        file.write_bytes(b"{")
+        settings = settings.model_copy(update={"password": None})
+    agent = Agent(settings)
+    identity.write_private(file, told.model_copy(update={"password": "claimed anew"}).model_dump_json().encode())
+    with agent._source._client() as client:
+        (sent,) = list(client.auth.auth_flow(client.build_request("GET", "/")))  # type: ignore[union-attr]
+    agent.outbox.close()
+    assert base64.b64decode(sent.headers["Authorization"].split()[1]) == f"{TERMINAL}:{used}".encode()
 
 
 def test_doctor_looks_with_the_certificate(broker: TlsBroker, pki: Pki, tmp_path: Path) -> None:
