@@ -115,10 +115,8 @@ class _Writing:
             header = self._header(number, prev, lines)
             yield entry_line(header.stream, number, encode_batch(header, lines, self._signer), header.sent_at)
             self._batches += 1
-            number, prev = (
-                number + len(found),
-                found[-1][1],
-            )  # as it was fixed: a line that rotted spoils its own batch only
+            number += len(found)
+            prev = found[-1][1]  # as it was fixed: a line that rotted spoils its own batch only
 
     def _next(self, number: int) -> list[tuple[bytes, bytes]]:
         """The next batch's lines, each with its chain; at least one, because a record fits into any batch of ours."""
