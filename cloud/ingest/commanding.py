@@ -30,13 +30,15 @@ SECOND_US: Final = 1_000_000
 Publish = Callable[[str, bytes, int], bool]
 """Takes terminal, payload and the seconds until it expires; False when it could not be sent now."""
 
-_DUE: Final = f"""SELECT c.id, c.terminal_id, c.name, c.arguments, c.asked_at, c.deadline_at,
-t.incarnation || '/' || CAST(t.connection AS TEXT) FROM commands c JOIN terminals t ON t.id = c.terminal_id
+_BIRTH: Final = "t.incarnation || '/' || CAST(t.connection AS TEXT)"
+_IS_THERE: Final = f"""t.enabled AND t.presence IN ({",".join(f"'{each}'" for each in sorted(CONNECTED))})"""
+_DUE: Final = f"""SELECT c.id, c.terminal_id, c.name, c.arguments, c.asked_at, c.deadline_at, {_BIRTH}
+FROM commands c JOIN terminals t ON t.id = c.terminal_id
 WHERE c.settled_at IS NULL AND c.deadline_at > ? AND c.state IN ({",".join(f"'{each}'" for each in sorted(MAY_BE_GIVEN))})
-AND t.enabled AND t.presence IN ({",".join(f"'{each}'" for each in sorted(CONNECTED))})
-AND t.incarnation IS NOT NULL AND t.connection IS NOT NULL
-AND (c.given_birth IS NULL OR c.given_birth <> t.incarnation || '/' || CAST(t.connection AS TEXT))
-ORDER BY c.asked_at, c.id LIMIT ?"""  # noqa: S608 - words of our own
+AND {_IS_THERE} AND t.incarnation IS NOT NULL AND t.connection IS NOT NULL
+AND (c.given_birth IS NULL OR c.given_birth <> {_BIRTH}) ORDER BY c.asked_at, c.id LIMIT ?"""  # noqa: S608 - words of our own
+_OWED: Final = f"""SELECT c.id FROM commands c JOIN terminals t ON t.id = c.terminal_id
+WHERE c.state = '{State.SENT}' AND {_IS_THERE} AND c.given_birth = {_BIRTH} AND c.id IN"""  # noqa: S608
 _GIVE: Final = f"""UPDATE commands SET state = '{State.SENT}', given_at = COALESCE(given_at, ?), given_birth = ?
 WHERE id = ? AND settled_at IS NULL AND state IN ({",".join(f"'{each}'" for each in sorted(MAY_BE_GIVEN))})"""  # noqa: S608
 _OVERDUE: Final = """SELECT id, state, given_at FROM commands WHERE settled_at IS NULL AND
@@ -47,9 +49,8 @@ log = structlog.get_logger(__name__)
 
 
 class CommandPush:
-    """What is owed to a broker that could not be reached is kept in memory; a restart gives it again at the next birth.
-
-    Bound: each command once, until its deadline.
+    """What is owed to a broker that could not be reached is kept in memory until it is known that its terminal is there under the
+    same birth; a restart, or another birth, gives it again. Bound: each command once, until its deadline.
     """
 
     def __init__(self, engine: Engine, clock: Clock, publish: Publish) -> None:
@@ -63,11 +64,13 @@ class CommandPush:
             bulk = Bulk.of(session)
             due = bulk.rows(_DUE, (now, AT_ONCE))
             overdue = bulk.rows(_OVERDUE, (now, now - WORD_MAY_TAKE_US, AT_ONCE))
+            owed = {row[0] for row in bulk.rows_in(_OWED, [row[0] for row in self._owed])}
         self._end(overdue, now)
         given = self._mark_given(due, now)
-        owed = [row for row in self._owed if row[0] not in given]  # after another birth it goes once, and not twice
-        owed, self._owed = owed + [row for row in due if row[0] in given], []
-        self._owed = [row for row in owed if not self._give(row, now)]
+        known = [row for row in self._owed if row[0] not in given and row[5] > now]
+        goes = [row for row in known if row[0] in owed] + [row for row in due if row[0] in given]
+        self._owed = [row for row in known if row[0] not in owed]
+        self._owed += [row for row in goes if not self._give(row, now)]
         return len(due) == AT_ONCE or len(overdue) == AT_ONCE
 
     def _end(self, overdue: Sequence[Row], now: int) -> None:

@@ -168,6 +168,40 @@ def test_what_is_owed_goes_once_also_where_the_terminal_was_born_again_meanwhile
     assert [given for _, given, _ in giver.turn()] == [command_id]
 
 
+def test_what_is_owed_waits_until_it_is_known_under_which_birth_the_terminal_is_there(town: Town) -> None:
+    """It may have been born again at a broker that was away, before the cloud hears of it."""
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    born(town, pen)
+    command_id = ask(town)
+    giver.away = True
+    giver.turn()
+    with transaction(town.engine) as session:
+        standings.suspect_all(Bulk.of(session), now_us())
+    giver.away = False
+    assert giver.turn() == []
+    born(town, pen, connection=2)
+    assert [given for _, given, _ in giver.turn()] == [command_id]
+    assert giver.turn() == []
+
+
+def test_what_is_owed_goes_to_a_terminal_that_was_connected_all_the_while(town: Town) -> None:
+    pen, giver = Pen(config=town.twins["kiosk-1"]), Giver(town)
+    born(town, pen)
+    command_id = ask(town)
+    giver.away = True
+    giver.turn()
+    with transaction(town.engine) as session:
+        standings.suspect_all(Bulk.of(session), now_us())
+    giver.away = False
+    assert giver.turn() == []
+    board = StateBoard()
+    board.hear_live(pen.terminal, now_us())
+    with transaction(town.engine) as session:
+        state.write(Bulk.of(session), board.take())
+    assert [given for _, given, _ in giver.turn()] == [command_id]
+    assert giver.turn() == []
+
+
 def test_commands_given_together_are_written_in_the_order_in_which_ingest_locks_them(town: Town) -> None:
     pens, giver = [Pen(each, config=town.twins[each]) for each in TERMINALS], Giver(town)
     for pen in pens:
