@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from tests.faults.account import are_commands_settled, is_written_onward, read_account
+from tests.faults.account import are_commands_settled, is_any_command_done, is_written_onward, read_account
 from tests.faults.checker import Findings, check
 from tests.faults.commander import Commander
 from tests.faults.draws import FAULTS, Fault, Round, copy_disk, restore_cloud
@@ -74,6 +74,8 @@ def _run(now: Round, options: argparse.Namespace, recovery_s: list[float], comma
         raise Stuck(state_of(now.stack, now.stack.kiosks))
     commander.start()
     recovery_s.extend(_round(now, number, options) for number in range(1, options.rounds + 1))
+    if not wait_until(lambda: is_any_command_done(now.stack.database_url), options.recover_within_s, every_s=0.5):
+        raise Stuck(f"no command was carried out, so nothing is known of them\n{state_of(now.stack, now.stack.kiosks)}")
     commander.stop()
     if not wait_until(lambda: are_commands_settled(now.stack.database_url), SETTLED_WITHIN_S, every_s=0.5):
         _say("some commands have no end")

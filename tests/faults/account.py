@@ -85,13 +85,23 @@ def are_commands_settled(database_url: str) -> bool:
         return False
 
 
+def is_any_command_done(database_url: str) -> bool:
+    """Whether a kiosk has carried out any command and said so."""
+    try:
+        with _reading(database_url) as connection:
+            query = "SELECT count(*) FROM commands WHERE state = 'done'"
+            return bool(connection.execute(text(query)).scalar_one() > 0)
+    except SQLAlchemyError:
+        return False
+
+
 def _commands(connection: Connection) -> Iterator[StoredCommand]:
     words: dict[str, set[str]] = defaultdict(set)
     for command, word in connection.execute(text("SELECT command_id, state FROM command_words")):
         words[command].add(word)
-    query = "SELECT id, terminal_id, name, state, settled_at IS NOT NULL FROM commands"
-    for command, kiosk, name, state, is_settled in connection.execute(text(query)):
-        yield StoredCommand(command, kiosk, name, state, bool(is_settled), frozenset(words[command]))
+    query = "SELECT id, terminal_id, name, state, settled_at IS NOT NULL, given_at IS NOT NULL FROM commands"
+    for command, kiosk, name, state, is_settled, was_given in connection.execute(text(query)):
+        yield StoredCommand(command, kiosk, name, state, bool(is_settled), frozenset(words[command]), bool(was_given))
 
 
 @contextmanager

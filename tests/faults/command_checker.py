@@ -87,6 +87,8 @@ def _check_end(each: StoredCommand, begun: Sequence[Execution], damage: Damage, 
         findings.mismatched.append(
             f"{each.kiosk}: {each.command} is {each.state}, and the kiosk said {set(each.words)}"
         )
+    if each.state == "expired" and each.was_given and "expired" not in each.words:
+        findings.mismatched.append(f"{each.kiosk}: {each.command} is expired, and was given: only its kiosk can say so")
     if each.state == "done" and not begun:
         findings.mismatched.append(f"{each.kiosk}: {each.command} is done, and nobody did it")
     if each.state in NEVER_BEGUN and begun and not any(damage.took(b.kiosk, b.at_us, 2**63) for b in begun):

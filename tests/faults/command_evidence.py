@@ -25,7 +25,8 @@ class Execution:
 
 @dataclass(frozen=True)
 class StoredCommand:
-    """One row of the cloud's commands, with the words of its terminal that are in the ledger."""
+    """One row of the cloud's commands, with the words of its terminal that are in the ledger; ``was_given``: published once at
+    least, as the cloud says itself."""
 
     command: str
     kiosk: str
@@ -33,3 +34,4 @@ class StoredCommand:
     state: str
     is_settled: bool
     words: frozenset[str]
+    was_given: bool = True

@@ -46,12 +46,21 @@ BREAKS = {
 }
 
 
+def run(*options: str) -> "subprocess.CompletedProcess[str]":
+    """The harness to its end."""
+    command = [sys.executable, "-m", "tests.faults", "--store=sqlite", f"--seed={SEED}", "--recover-within-s=20"]
+    return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+
+
+def test_harness_that_saw_no_command_carried_out_says_so() -> None:
+    ended = run("--kiosk=tests.faults.broken.hears_no_commands", "--draw=kill_broker", "--rounds=1")
+    assert ended.returncode == 1, ended.stderr
+    assert "no command was carried out" in ended.stderr
+
+
 @pytest.mark.parametrize("name", BREAKS)
 def test_harness_notices_who(name: str) -> None:
-    command = [sys.executable, "-m", "tests.faults", "--store=sqlite", f"--seed={SEED}", "--recover-within-s=20"]
-    ended = subprocess.run(
-        [*command, *BREAKS[name].options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=WITHIN_S
-    )
+    ended = run(*BREAKS[name].options)
     assert ended.stdout, ended.stderr
     result = json.loads(ended.stdout.splitlines()[-1])
     assert ended.returncode == 1, ended.stderr

@@ -52,9 +52,16 @@ def test_done_that_nobody_did_is_a_mismatch() -> None:
 
 @pytest.mark.parametrize("state", ["expired", "cancelled"])
 def test_what_was_carried_out_cannot_have_expired(state: str) -> None:
-    never = replace(STORED, state=state, words=frozenset())
+    never = replace(STORED, state=state, words=frozenset(), was_given=False)
     assert wrong(found(BEGUN, stored=never))[2] == 1
     assert wrong(found(BEGUN, stored=never, damage=Damage(taken=[Taken("kiosk-a", 250)])))[2] == 0
+
+
+def test_what_was_given_expires_by_the_terminals_word_only() -> None:
+    expired = replace(STORED, state="expired", words=frozenset())
+    assert wrong(found(stored=expired))[2] == 1
+    assert wrong(found(stored=replace(expired, words=frozenset({"expired"}))))[2] == 0
+    assert wrong(found(stored=replace(expired, was_given=False)))[2] == 0
 
 
 def test_a_terminals_last_word_must_be_the_state() -> None:
