@@ -140,8 +140,9 @@ def _manifest_of(archive: tarfile.TarFile, path: Path) -> Manifest:
         manifest = Manifest(**json.loads(_member(archive, MANIFEST).read()))
     except (_Missing, TypeError, ValueError) as error:
         raise StartError(f"{path} is no backup of Roomlink.") from error
-    if manifest.format != FORMAT:
-        raise StartError(f"{path} was made by a newer program (format {manifest.format}).")
+    if manifest.format != FORMAT or not schema.knows(manifest.revision):
+        made = f"format {manifest.format}, schema {manifest.revision}"
+        raise StartError(f"{path} was made by a newer program ({made}); install that one. Nothing was changed.")
     return manifest
 
 

@@ -39,7 +39,7 @@ def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest revision in one transaction; nothing to do is no error."""
     config = alembic_config()
     with engine.begin() as connection:
-        _refuse_newer(_revision(connection), ScriptDirectory.from_config(config))
+        _refuse_newer(_revision(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -54,7 +54,7 @@ def check_connection(connection: Connection) -> None:
     """The same, over a connection that is open already."""
     scripts = ScriptDirectory.from_config(alembic_config())
     current = _revision(connection)
-    _refuse_newer(current, scripts)
+    _refuse_newer(current)
     if current is None:
         raise StartError("The database has no tables yet; run: python -m cloud migrate")
     if current != scripts.get_current_head():
@@ -65,9 +65,13 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _refuse_newer(current: str | None, scripts: ScriptDirectory) -> None:
-    known = {script.revision for script in scripts.walk_revisions()}
-    if current is not None and current not in known:
+def knows(revision: str) -> bool:
+    """Whether this program can bring a schema of that revision up to date."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
+def _refuse_newer(current: str | None) -> None:
+    if current is not None and not knows(current):
         raise StartError(
             f"The database's schema ({current}) is newer than this program; install the newer program, "
             "or restore a backup made with this one."

@@ -1,24 +1,31 @@
 """Backup while ingest goes on, and restore, after which terminals send again what came later."""
 
+import shutil
 import tarfile
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from cloud.backup import LEDGER, MANIFEST, backup, restore
 from cloud.bulk import Bulk
+from cloud.clock import utc_now
 from cloud.database import create_engine_for, transaction
 from cloud.errors import StartError
+from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Line
 from cloud.journal import projector
 from cloud.journal.epoch import current_epoch
+from cloud.journal.projecting import Kept, Projecting
+from cloud.timeseries.duckdb_store import DuckDBTimeseries
+from cloud.timeseries.port import GroupBy, Measurement, Resolution
 from firmware_specs.wire import decode_stored
 from tests.integration.town_journal import everything
 from tests.ledgers import migrated
-from tests.pen import Pen
+from tests.pen import Pen, now_us
 from tests.town import Town, person
 
 ALL = (
@@ -90,6 +97,44 @@ def test_restore_into_an_empty_database(town: Town, tmp_path: Path, request: pyt
     restore(empty, tmp_path / "b")
     assert everything(Town(empty, town.now, {}, "", ""), ALL) == everything(town, ALL)
     empty.dispose()
+
+
+def test_days_that_are_older_than_the_journal_come_back_with_the_kept_file_of_the_series(
+    town: Town, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """With `ROOMLINK_JOURNAL_DAYS` they are nowhere else; without the file only what the journal has is made anew."""
+    kiosk = Pen(config=town.twins["kiosk-1"])
+    for number, days in ((1, 100), (2, 0)):
+        kiosk.check_in(person(number), town.occurrence)
+        at = now_us() - days * 86_400_000_000
+        assert Line(town.engine).ingest([Delivery(kiosk.terminal, kiosk.batch(number, 1), at)]).batches == 1
+    series = tmp_path / "timeseries.duckdb"
+    run_projector(town.engine, series, Kept(journal=timedelta(days=90)))
+    kept = shutil.copy2(series, tmp_path / "kept.duckdb")
+    backup(town.engine, tmp_path / "b")
+    empty = create_engine_for(_another(town, tmp_path, request))
+    restore(empty, tmp_path / "b")
+    series.unlink()
+    run_projector(empty, series, Kept())
+    assert heads_of(series, town) == 1
+    with transaction(empty) as session:
+        projector.ask_to_start_over(Bulk.of(session))
+    shutil.copy2(kept, series)
+    run_projector(empty, series, Kept())
+    assert heads_of(series, town) == 2
+    empty.dispose()
+
+
+def run_projector(engine: Engine, file: Path, kept: Kept) -> None:
+    assert Projecting(engine, utc_now, lambda: DuckDBTimeseries(file), kept).run_to_end() is not None
+
+
+def heads_of(file: Path, town: Town) -> float:
+    store = DuckDBTimeseries(file)
+    span = (town.now - timedelta(days=200), town.now + timedelta(days=2))
+    totals = store.totals(Measurement.ATTENDANCE, "heads", GroupBy.KIND, *span, resolution=Resolution.DAILY)
+    store.close()
+    return sum(each.total for each in totals)
 
 
 def _another(town: Town, tmp_path: Path, request: pytest.FixtureRequest) -> str:
