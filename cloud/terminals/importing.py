@@ -182,28 +182,29 @@ def _read(number: int, cells: Mapping[str, str], places: "_Places", report: Repo
     """A row's form; None when something is wrong, of which all is said."""
     before = report.problem_count
     kind = cells.get("kind", "").strip() or "kiosk"
+    profile = cells.get("profile", "").strip() or kind
     room = places.find(number, cells, report)
     given = _settings(cells)
     form = None
     try:
         form = NewTerminalForm.model_validate({
-            "id": cells["id"].strip(), "kind": kind, "profile": cells.get("profile", "").strip() or kind,
+            "id": cells["id"].strip(), "kind": kind, "profile": profile,
             "room_id": room and room[0], "settings": given,
         })  # fmt: skip
     except ValidationError as error:
         report.blame_form(number, error, {"room_id": "room"})
-    if form is not None:
-        _check_settings(number, form, report)
+    if form is not None or profile in merging.PROFILES:
+        _check_settings(number, profile, given, report)
     return _Good(number, form, room[1] if room else "") if form is not None and report.problem_count == before else None
 
 
-def _check_settings(number: int, form: NewTerminalForm, report: Report) -> None:
+def _check_settings(number: int, profile: str, given: Mapping[str, str | float], report: Report) -> None:
     known = merging.PROFILES
-    if form.profile not in known:
+    if profile not in known:
         says = f"there is no such profile; there are {', '.join(known)}"
         report.blame(number, "profile", says, "profile_unknown", known=", ".join(known))
         return
-    for each in misfits(merging.settings_of(form.profile), form.settings):
+    for each in misfits(merging.settings_of(profile), given):
         report.blame(number, each.name, each.says, each.code, **each.values)
 
 

@@ -28,6 +28,7 @@ from cloud.terminals.twin import renew_twins
 from tests.enrolment import (
     CLAIMS,
     OWNER,
+    RENEWALS,
     Device,
     audit,
     claimed,
@@ -35,11 +36,12 @@ from tests.enrolment import (
     listed,
     new_code,
     post,
+    renewal_of,
     renewed,
     request_for,
     revoke,
 )
-from tests.office import Office, etag, open_office
+from tests.office import JSON, Office, etag, open_office
 
 pytestmark = pytest.mark.usefixtures("enrolling")
 
@@ -134,6 +136,23 @@ def test_guesses_from_everywhere_are_stopped_too(office: Office, device: Device)
     with transaction(office.engine) as session:
         session.add_all(WrongClaim(address=f"192.0.2.{n}", at=office.now()) for n in range(GUESSES_IN_ALL))
     assert post(office, CLAIMS, {"code": code, "csr": device.csr}).status_code == 429
+
+
+def test_guesses_of_one_address_hold_up_nobody_elsewhere(office: Office, device: Device) -> None:
+    old = claimed(office, device)
+    other = Device(office.terminal(None)["terminal"]["id"], authority.new_key())
+    code = new_code(office, other.name)
+
+    def tried(path: str, body: JSON, address: str) -> int:
+        with office.client(None) as client:
+            return client.post(path, json=body, headers={"X-Forwarded-For": address}).status_code
+
+    guess = {"code": "ZZZZZZZZZZ", "csr": other.csr}
+    assert [tried(CLAIMS, guess, "192.0.2.1") for _ in range(2 * GUESSES_BY_ADDRESS)][-1] == 429
+    assert tried(RENEWALS, renewal_of(old["certificate"], device.key, device.csr), "192.0.2.1") == 201
+    assert tried(CLAIMS, guess | {"code": code}, "192.0.2.2") == 201
+    with transaction(office.engine, read_only=True) as session:
+        assert session.scalar(select(func.count()).select_from(WrongClaim)) == GUESSES_BY_ADDRESS
 
 
 def weak(name: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,13 +22,19 @@ from cloud.database import transaction
 from cloud.errors import Invalid
 from cloud.scope import EVERYWHERE
 from cloud.terminals import import_page
+from cloud.csv_reading import MAX_SHOWN
+from cloud.ingest.line import Line
 from tests.office import JSON, Office, etag
+from tests.pen import Pen
 
 IMPORT = "/api/v1/terminals/import"
 MISTAKES = 500
 ROWS = 10_000
 AT_MOST_S = 120.0
 """For 10,000 rows, on a machine with much else to do."""
+SLOWED_S = 10.0
+"""More than a check-in and a question together may ever take beside it, on such a machine."""
+MOST_BYTES = 1 << 20
 
 
 @pytest.fixture
@@ -107,6 +114,38 @@ def test_known_terminal_is_changed_and_keeps_its_pin(office: Office, place: JSON
     shown = get(office, made["id"]).json()
     assert (shown["settings"], shown["has_staff_pin"], shown["version"]) == ({"health_every_s": 30}, True, 3)
     assert send(office, text).json()["unchanged"] == 1
+
+
+def test_ten_thousand_rows_that_are_all_wrong_give_a_report_of_bounded_length_and_nothing_else(office: Office) -> None:
+    text = "\n".join(["id,room,health_every_s", *(f"Wrong {n},没有,3" for n in range(ROWS)), ""])
+    report = send(office, text, dry_run=True).json()
+    assert (report["rows"], report["problem_count"], len(report["problems"])) == (ROWS, 3 * ROWS, MAX_SHOWN)
+    began_s = time.monotonic()
+    refused = send(office, text)
+    assert (refused.status_code, len(refused.json()["faults"])) == (422, MAX_SHOWN)
+    assert f"{3 * ROWS} problems; nothing was imported" in refused.json()["detail"]
+    assert time.monotonic() - began_s < AT_MOST_S
+    assert len(refused.content) < MOST_BYTES
+    assert get(office, "wrong-1").status_code == 404
+
+
+def test_others_are_not_held_up_while_ten_thousand_are_imported(office: Office, place: JSON) -> None:
+    """Check-ins are stored and the console is answered meanwhile, on one writer (SQLite) as on many."""
+    room = place["room"]["id"]
+    pen = Pen(terminal=office.terminal(room)["terminal"]["id"])
+    rows = [f"beside-{n:05},{room},{3 if n % 100 == 0 else 30}" for n in range(ROWS)]
+    text, answers, slowest_s = "\n".join(["id,room,health_every_s", *rows, ""]), list[httpx.Response](), 0.0
+    importing = threading.Thread(target=lambda: answers.append(send(office, text, only_good=True)))
+    importing.start()
+    while importing.is_alive():
+        began_s = time.monotonic()
+        number = pen.check_in(None, None)
+        assert Line(office.engine).ingest([pen.delivery(number, 1)]).batches == 1
+        assert get(office, pen.terminal).status_code == 200
+        slowest_s = max(slowest_s, time.monotonic() - began_s)
+    assert answers[0].json()["created"] == ROWS - ROWS // 100
+    assert len(pen.lines) > 1
+    assert slowest_s < SLOWED_S
 
 
 def test_ten_thousand_with_mistakes_are_all_refused_or_the_good_ones_taken_and_go_out_again(
