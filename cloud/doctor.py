@@ -5,15 +5,20 @@ import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from cloud import schema
-from cloud.certificates import standing
+from cloud.certificates import authorities, standing
 from cloud.clock import utc_now
+from cloud.credentials import issuer_keys
 from cloud.database import create_engine_for, transaction, wait_for_database
-from cloud.errors import CloudError, StartError
+from cloud.errors import CloudError, StartError, Unavailable
+from cloud.keybox import KeyBox
 from cloud.settings import Settings, unknown_variables
 
 LOW_DISK_BYTES = 1 << 30
@@ -73,28 +78,56 @@ def _folder(settings: Settings) -> Iterator[Result]:
 
 def _key_file(settings: Settings) -> Iterator[Result]:
     path = settings.key_file()
-    if not path.exists():
+    trouble = None
+    with suppress(CloudError), _ledger(settings) as session:
+        trouble = _trouble(lambda: issuer_keys.check_box(session, KeyBox(path), utc_now()))
+    if path.exists():
+        yield _mode("key file", path)
+    elif trouble is None:
         yield Result("key file", True, f"{path} is not there yet; it is made with the first issuer key")
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    yield Result("key file", mode & 0o077 == 0, f"{path} has mode {mode:04o}; it should be 0600 (chmod 600)")
+    if trouble is not None:
+        yield Result("key file", False, f"no card can be signed: {trouble}")
 
 
 def _authority(settings: Settings) -> Iterator[Result]:
-    """Nothing where the database does not answer, which is said already."""
     path = settings.authority_key()
     if path.exists():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        yield Result("authority", mode & 0o077 == 0, f"{path} has mode {mode:04o}; it should be 0600 (chmod 600)")
+        yield _mode("authority", path)
+    lasts = timedelta(days=settings.revocation_list_days)
+    with suppress(CloudError), _ledger(settings) as session:
+        issuer = authorities.in_use(session)
+        trouble = _trouble(lambda: authorities.opened(issuer, KeyBox(path))) if issuer else None
+        if trouble is not None:
+            yield Result("authority", False, f"no list can be signed: {trouble} Or: python -m cloud ca restore FILE")
+        for well, says in standing.judge(session, settings.authority_folder(), lasts, utc_now()):
+            yield Result("authority", well, says)
+
+
+def _mode(what: str, path: Path) -> Result:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return Result(what, mode & 0o077 == 0, f"{path} has mode {mode:04o}; it should be 0600 (chmod 600)")
+
+
+def _trouble(open_key: Callable[[], object]) -> str | None:
+    """Why a key of the ledger cannot be opened under its key file."""
+    try:
+        open_key()
+    except Unavailable as error:
+        return error.sentence
+    return None
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[Session]:
+    """To read in. CloudError where it does not answer or has another schema, which `_database` has said."""
     engine = create_engine_for(settings.ledger_url())
-    with suppress(CloudError):
+    try:
         wait_for_database(engine, 0, lambda _line: None)
         schema.check(engine)
-        lasts = timedelta(days=settings.revocation_list_days)
         with transaction(engine, read_only=True) as session:
-            for well, says in standing.judge(session, settings.authority_folder(), lasts, utc_now()):
-                yield Result("authority", well, says)
-    engine.dispose()
+            yield session
+    finally:
+        engine.dispose()
 
 
 def _broker(settings: Settings) -> Iterator[Result]:

@@ -4,7 +4,7 @@ Called by `serve` and `worker`. With ROOMLINK_INGEST=apart, `serve` leaves inges
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -134,7 +134,10 @@ def keeper_of(
 
 
 def timeseries_of(settings: Settings) -> Timeseries:
-    """The store of the settings, opened."""
+    """The store of the settings, opened; the data folder is made where the store is to lie in it and there is none."""
+    if settings.timeseries_url is None:
+        with suppress(OSError):  # the store says better what is wrong with its folder
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = settings.timeseries_token
     return open_store(
         settings.series_url(), zone=settings.timeseries_zone, token=token.get_secret_value() if token else ""

@@ -119,6 +119,14 @@ def ends_at(lists: bytes) -> datetime | None:
     return min((each for each in ends if each is not None), default=None)
 
 
+def serials(lists: bytes) -> set[str]:
+    """Those of the certificates that these lists name, in hex; none of a list that cannot be read."""
+    try:
+        return {f"{each.serial_number:x}" for found in _ONE.findall(lists) for each in x509.load_pem_x509_crl(found)}
+    except ValueError:
+        return set()
+
+
 def _due(now: datetime) -> Select[IssuingAuthority]:
     old = or_(IssuingAuthority.listed_at.is_(None), IssuingAuthority.listed_at <= now - EVERY)
     to_come = IssuingAuthority.listed_at > now + CLOCKS_MAY_DIFFER  # the clock was ahead: such a list is not good yet

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, or_, select
 from sqlalchemy.orm import Session
 
+from cloud.bulk import IN_CHUNK, chunks
 from cloud.certificates import authorities, lists, publishing
 from cloud.certificates.models import Certificate
 from cloud.errors import CloudError
+from cloud.terminals import service as terminals
 
 ROTATE_BEFORE: Final = timedelta(days=180)
 """An intermediate that has less left is worth a word: its newest certificates may be good for ninety days more."""
@@ -40,6 +42,25 @@ def judge(session: Session, folder: Path, lasts: timedelta, now: datetime) -> It
     left = issuer.not_after_at - now
     yield left > ROTATE_BEFORE, f"the intermediate lasts {left.days} days; below 180: python -m cloud ca rotate"
     yield _judge_list(session, folder / publishing.REVOKED, lasts, now)
+
+
+def shut_out_since(session: Session, folder: Path) -> tuple[list[str], int]:
+    """After a restore: whom the list that was published last shuts out and the ledger does not; and how many certificates on it
+    the ledger has never known, because they were given after the backup. Nothing where there is no list that can be read.
+    """
+    try:
+        serials = lists.serials((folder / publishing.REVOKED).read_bytes())
+    except OSError:
+        return [], 0
+    forgotten, known = set[str](), 0
+    for some in chunks(sorted(serials), IN_CHUNK):
+        named = Certificate.serial.in_(some)
+        known += session.scalar(select(func.count()).select_from(Certificate).where(named)) or 0
+        let_in = or_(Certificate.terminal_id.is_(None), not_(terminals.is_disabled(Certificate.terminal_id)))
+        forgotten |= set(
+            session.scalars(select(Certificate.name).where(named, Certificate.revoked_at.is_(None), let_in))
+        )
+    return sorted(forgotten), len(serials) - known
 
 
 def list_ends_at(session: Session, now: datetime) -> datetime | None:

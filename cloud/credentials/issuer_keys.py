@@ -39,6 +39,14 @@ def all_keys(session: Session) -> Sequence[IssuerKey]:
     return session.scalars(select(IssuerKey).order_by(IssuerKey.created_at.desc())).all()
 
 
+def check_box(session: Session, box: KeyBox, now: datetime) -> None:
+    """Unavailable where the newest key that may sign cannot be opened, as after a restore without its key file."""
+    query = select(IssuerKey).where(IssuerKey.signs_until_at > now).order_by(IssuerKey.created_at.desc())
+    newest = session.scalar(query.limit(1))
+    if newest is not None:
+        box.decrypt(newest.private_key_encrypted, newest.key_id)
+
+
 def signing(session: Session, change: Change, issuer: str, box: KeyBox) -> IssuerKey:
     """The key that signs now; the first one is made here, and signs at once."""
     return session.scalar(_may_sign(issuer, change.at).limit(1)) or create(session, change, issuer, box)

@@ -17,9 +17,10 @@ from cloud import backup as backups
 from cloud.audit.commands import WHO
 from cloud.audit.service import Change, note
 from cloud.bulk import Bulk
-from cloud.certificates import evidence
+from cloud.certificates import evidence, standing
 from cloud.clock import utc_now
 from cloud.database import transaction
+from cloud.errors import StartError
 from cloud.ingest.bringing import Bringing
 from cloud.ingest.rebuild import rebuild_ledger
 from cloud.journal import exporting, projector
@@ -29,7 +30,7 @@ from cloud.running import connect_ledger, open_ledger, start
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from cloud.terminals import service as terminals
-from cloud.timeseries.port import StoreLocked
+from cloud.timeseries.port import StoreLocked, StoreUnusable
 from firmware_specs.exported import bounded_lines
 
 NAMED = 20
@@ -87,8 +88,21 @@ def restore(
     if not yes and not typer.confirm("Everything that is in the ledger now will be replaced. Go on?"):
         raise typer.Exit(1)
     epoch = backups.restore(engine, path)
+    with transaction(engine, read_only=True) as session:
+        forgotten, unknown = standing.shut_out_since(session, settings.authority_folder())
     engine.dispose()
     typer.echo(f"Restored; epoch {epoch} has begun. The time series is made anew by the service, in the background.")
+    for name in forgotten:
+        typer.echo(
+            f"{name} was shut out, or claimed anew, after this backup. Before the service runs: python -m cloud ca revoke {name}",
+            err=True,
+        )
+    if unknown:
+        typer.echo(
+            f"The list that the broker has names {unknown} certificate(s) that were given after this backup: whose terminals "
+            "they are is in the audit of that time.",
+            err=True,
+        )
 
 
 def export_journal(
@@ -152,6 +166,8 @@ def _rebuild_series(settings: Settings, engine: Engine) -> None:
         batches = projecting.run_to_end()
     except StoreLocked:
         batches = None
+    except StoreUnusable as error:
+        raise StartError(f"The time series cannot be opened: {error}.") from error
     if batches is None:
         typer.echo("The service has the time series: it makes them anew now, in the background.")
     else:

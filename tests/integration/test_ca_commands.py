@@ -12,13 +12,20 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
+from cloud import backup as backups
 from cloud import doctor
-from cloud.certificates import authority, commands
+from cloud.audit.service import Change
+from cloud.certificates import authority, commands, issuing, service, standing
 from cloud.certificates.authorities import pem
 from cloud.clock import utc_now
+from cloud.credentials import issuer_keys
+from cloud.database import create_engine_for, transaction
 from cloud.errors import CloudError
+from cloud.keybox import KeyBox
+from cloud.scope import EVERYWHERE
 from cloud.settings import load_settings
 from tests.ledgers import migrated
 from tests.town import settle
@@ -233,3 +240,50 @@ def test_the_doctor_looks_at_authority_and_list(run: Run, tmp_path: Path, monkey
     assert "is the service running?" in says()[2][1]
     (tmp_path / "data/authority.key").chmod(0o640)
     assert not says()[0][0]
+    (tmp_path / "data/authority.key").unlink()
+    lost = f"no list can be signed: The key file {tmp_path}/data/authority.key cannot be read; put it back."
+    assert says()[0] == (False, f"{lost} Or: python -m cloud ca restore FILE")
+
+
+def test_the_doctor_says_when_the_key_file_of_the_issuer_keys_is_lost_or_another_one(run: Run, tmp_path: Path) -> None:
+    def says() -> list[tuple[bool, str]]:
+        return [(each.ok, each.says) for each in doctor.examine(load_settings()) if each.what == "key file"]
+
+    box = KeyBox(load_settings().key_file())
+    engine = create_engine_for(load_settings().ledger_url())
+    with transaction(engine) as session:
+        issuer_keys.create(session, Change("test", utc_now()), "TOWN", box)
+    engine.dispose()
+    assert [ok for ok, _ in says()] == [True]
+    box.path.unlink()
+    assert says() == [(False, f"no card can be signed: The key file {box.path} cannot be read; put it back.")]
+    box.make()
+    assert [ok for ok, _ in says()] == [True, False]
+    assert "is not the one that this key was encrypted under" in says()[1][1]
+
+
+def test_a_restore_names_who_was_shut_out_after_the_backup(run: Run, tmp_path: Path) -> None:
+    settings = load_settings()
+    init(run)
+    engine = create_engine_for(settings.ledger_url())
+    box, change = KeyBox(settings.authority_key()), Change("test", utc_now())
+    with transaction(engine) as session:
+        for terminal in ("kiosk-1", "kiosk-2"):
+            issuing.give_terminal(session, box, terminal, authority.new_key().public_key(), change.at)
+        service.revoke(session, change, EVERYWHERE, "kiosk-2", "it was stolen")
+    backups.backup(engine, tmp_path / "town.backup")
+    good(run("ca", "revoke", "kiosk-1"))
+    backups.restore(engine, tmp_path / "town.backup")
+    with transaction(engine, read_only=True) as session:
+        assert standing.shut_out_since(session, settings.authority_folder()) == (["kiosk-1"], 0)
+    good(run("ca", "revoke", "kiosk-1"))
+    with transaction(engine, read_only=True) as session:
+        assert standing.shut_out_since(session, settings.authority_folder()) == ([], 0)
+        assert standing.shut_out_since(session, tmp_path / "nowhere") == ([], 0)
+    with transaction(engine) as session:
+        session.execute(text("DELETE FROM certificates WHERE name = 'kiosk-1'"))
+        assert standing.shut_out_since(session, settings.authority_folder()) == ([], 1)
+    (settings.authority_folder() / "revoked.pem").write_text("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
+    with transaction(engine, read_only=True) as session:
+        assert standing.shut_out_since(session, settings.authority_folder()) == ([], 0)
+    engine.dispose()

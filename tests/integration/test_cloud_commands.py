@@ -174,6 +174,17 @@ def test_settings_are_printed_with_their_source_and_without_secrets(run: Run, tm
     assert "ROOMLINK_PROT is not a setting" in done.stderr
 
 
+def test_series_are_made_anew_into_a_folder_that_is_not_there_yet_and_what_is_no_store_is_one_sentence(
+    migrated: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "data"
+    done = migrated("rebuild", "series", ROOMLINK_DATA_DIR=str(folder))
+    assert (done.returncode, (folder / "timeseries.duckdb").exists()) == (0, True), done.stderr
+    wrong = migrated("rebuild", "series", ROOMLINK_TIMESERIES_URL="duckdb:////nowhere/at/all.duckdb")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1), wrong.stderr
+    assert "there is no folder /nowhere/at" in wrong.stderr
+
+
 def test_doctor_names_each_thing_and_what_to_do(migrated: Run, tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "issuer.key").touch(0o644)

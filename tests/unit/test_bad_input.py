@@ -26,6 +26,10 @@ ISSUE = (  # section 8 of the issue that asked for the table, thing by thing
     "wrong encoding", "too large", "picture bomb", "wrong setting", "missing setting", "port busy",
     "database not reachable at the start", "database not reachable later", "schema newer", "disk full in the cloud",
     "overlong name", "right-to-left", "combining", "2038", "leap second",
+    # and what operating terminals from afar adds
+    "certificate signing request with another name, a weak key", "claim code that is guessed", "claim code that is reused",
+    "twin setting out of range or unknown", "rule on a metric that does not exist", "rule that matches everything",
+    "import of 10,000 terminals with mistakes", "reports of its twin in a loop", "backup that is",
 )  # fmt: skip
 COLUMNS = ["what comes", "what answers", "what is kept", "shown by"]
 
