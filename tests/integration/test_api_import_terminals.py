@@ -17,13 +17,12 @@ import pytest
 from cloud.accounts.service import Role
 from cloud.audit.service import Change
 from cloud.console.words import Language, Words
-from cloud.csv_reading import Report
+from cloud.csv_reading import MAX_SHOWN, Report
 from cloud.database import transaction
 from cloud.errors import Invalid
+from cloud.ingest.line import Line
 from cloud.scope import EVERYWHERE
 from cloud.terminals import import_page
-from cloud.csv_reading import MAX_SHOWN
-from cloud.ingest.line import Line
 from tests.office import JSON, Office, etag
 from tests.pen import Pen
 

@@ -23,10 +23,10 @@ from cloud.database import transaction
 from demo.world import Api, make_world
 from tests.bench.service import write_toml
 from tests.guide import OPERATIONS, block, fenced, rows
+from tests.ledgers import migrated
 from tests.newcomer import Newcomer
 from tests.process import HOST, Process, accepts, free_port, wait_until
 from tests.servers import CLOUD_USER, PublishedTlsMosquitto
-from tests.town import migrated
 
 STOLEN, MENDED = "kiosk-1", "kiosk-2"
 DATA = "/var/lib/roomlink"

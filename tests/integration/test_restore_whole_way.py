@@ -24,9 +24,9 @@ from cloud.timeseries.port import Measurement
 from demo.world import Api, Card, make_world
 from tests.bench.service import write_toml
 from tests.cloud import CloudServer
+from tests.ledgers import migrated
 from tests.process import HOST, Process, ServerError, free_port, wait_until
 from tests.servers import CLOUD_USER, PublishedTlsMosquitto
-from tests.town import migrated
 
 KIOSK, GONE_BEFORE, GONE_AFTER = "kiosk-1", "kiosk-2", "kiosk-3"
 MEMBERS = 5
