@@ -40,7 +40,7 @@ from cloud.readings import routes as readings
 from cloud.rooms import routes as rooms
 from cloud.settings import Settings
 from cloud.templates import routes as templates
-from cloud.terminals import import_routes, twin_routes
+from cloud.terminals import import_routes, twin_routes, view_routes
 from cloud.terminals import routes as terminals
 from cloud.timeline import routes as timeline
 from cloud.timeseries.port import Timeseries
@@ -60,6 +60,7 @@ FEATURES: tuple[APIRouter, ...] = (
     import_routes.routes,
     terminals.routes,
     twin_routes.routes,
+    view_routes.routes,
     templates.routes,
     timeline.routes,
     readings.routes,

@@ -95,34 +95,48 @@ def find(
     return Found(rows, _write([getattr(rows[-1], key.key) for key in keys]))
 
 
-def _write(values: Sequence[Any]) -> str:
-    plain = [to_us(value) if isinstance(value, datetime) else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps(plain, ensure_ascii=False).encode()).decode().rstrip("=")
+def write_cursor(values: Sequence[str | int]) -> str:
+    """A cursor that holds these values, opaque to callers."""
+    return base64.urlsafe_b64encode(json.dumps(list(values), ensure_ascii=False).encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, keys: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
+def read_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
+    """The values of a cursor that `write_cursor` gave. Invalid where they are not of these kinds, or no database takes them."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise _not_ours() from error
-    if not isinstance(values, list) or len(values) != len(keys):
-        raise _not_ours()
-    return [_value(value, key) for value, key in zip(values, keys, strict=True)]
+        raise not_ours() from error
+    if not isinstance(values, list) or len(values) != len(kinds):
+        raise not_ours()
+    return [_value(value, kind) for value, kind in zip(values, kinds, strict=True)]
 
 
-def _value(value: Any, key: InstrumentedAttribute[Any]) -> Any:
-    if isinstance(key.type, Instant) and type(value) is int:
-        try:
-            return from_us(value)
-        except OverflowError as error:
-            raise _not_ours() from error
-    if type(value) is not key.type.python_type:
-        raise _not_ours()
+def _write(values: Sequence[Any]) -> str:
+    return write_cursor([to_us(value) if isinstance(value, datetime) else value for value in values])
+
+
+def _read(cursor: str, keys: Sequence[InstrumentedAttribute[Any]]) -> list[Any]:
+    instants = [isinstance(key.type, Instant) for key in keys]
+    kinds = [int if instant else key.type.python_type for key, instant in zip(keys, instants, strict=True)]
+    values = read_cursor(cursor, kinds)
+    return [_instant(value) if instant else value for value, instant in zip(values, instants, strict=True)]
+
+
+def _instant(value: int) -> datetime:
+    try:
+        return from_us(value)
+    except OverflowError as error:
+        raise not_ours() from error
+
+
+def _value(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise not_ours()
     if isinstance(value, str) and not _can_be_asked_for(value):
-        raise _not_ours()
+        raise not_ours()
     if isinstance(value, int) and not 0 <= value < 2**63:
-        raise _not_ours()
+        raise not_ours()
     return value
 
 
@@ -131,7 +145,8 @@ def _can_be_asked_for(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _not_ours() -> Invalid:
+def not_ours() -> Invalid:
+    """What is said of a cursor that this list did not give."""
     return Invalid(
         "The cursor is not one that this list gave.",
         [Fault("query.cursor", "is not a cursor of this list", "bad_cursor")],

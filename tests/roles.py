@@ -79,6 +79,10 @@ admin                     POST /api/v1/terminals/{terminal_id}/enable
 viewer                    GET /api/v1/terminals/{terminal_id}/settings
 operator                  GET /api/v1/terminals/{terminal_id}/twin
 admin                     POST /api/v1/terminals/{terminal_id}/replace
+viewer                    GET /api/v1/saved-views
+viewer                    POST /api/v1/saved-views
+viewer                    PUT /api/v1/saved-views/{view_id}
+viewer                    DELETE /api/v1/saved-views/{view_id}
 viewer                    GET /api/v1/templates
 operator                  POST /api/v1/templates
 viewer                    GET /api/v1/templates/{template_id}
@@ -165,6 +169,7 @@ admin     /terminals/import
 viewer    /commands
 viewer    /commands/{bulk_id}
 viewer    /terminals
+viewer    /terminals/map
 viewer    /terminals/{terminal_id}
 viewer    /terminals/{terminal_id}/timeline
 """)
@@ -254,9 +259,22 @@ admin            terminals/import_page.py register.import_terminals writable
 viewer           terminals/import_page.py _Import.checked read
 admin            terminals/import_page.py _Import.written write
 admin            terminals/replace_dialog.py ask_replacement.replace write
-viewer           terminals/page.py _Listing._draw read
-viewer           terminals/page.py _add read
-admin            terminals/page.py _add.add write
+viewer           terminals/list_actions.py _command read
+operator         terminals/list_actions.py _command.send write
+viewer           terminals/list_actions.py _window read
+operator         terminals/list_actions.py _window.add write
+operator         terminals/list_actions.py _export read
+viewer           terminals/list_actions.py add read
+admin            terminals/list_actions.py add.add write
+viewer           terminals/map_page.py register.tree_map.draw read
+viewer           terminals/page.py _Listing._saved read
+viewer           terminals/page.py _Listing._read read
+viewer           terminals/page.py _Listing._more_filters read
+viewer           terminals/saved_dialogs.py act_on read
+operator         terminals/saved_dialogs.py _save.save write
+viewer           terminals/saved_dialogs.py _keep_own write
+viewer           terminals/saved_dialogs.py _edit.save write
+viewer           terminals/saved_dialogs.py _delete.delete write
 operator         terminals/pin_dialog.py ask_pin.save write
 operator         terminals/seen_dialog.py ask_seen.save write
 viewer           terminals/terminal_form.py edit read

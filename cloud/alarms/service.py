@@ -74,7 +74,7 @@ class Wanted:
 
 def list_alarms(session: Session, scope: Scope, paging: Paging, wanted: Wanted) -> Found[Alarm]:
     """Newest first."""
-    query = select(Alarm).where(_within(scope))
+    query = select(Alarm).where(within(scope))
     if wanted.state is not None:
         cleared = Alarm.cleared_at.is_not(None)
         query = query.where(cleared if wanted.state is AlarmState.CLEARED else ~cleared)
@@ -93,7 +93,7 @@ def list_alarms(session: Session, scope: Scope, paging: Paging, wanted: Wanted) 
 
 def get(session: Session, scope: Scope, alarm_id: str, *, to_edit: bool = False) -> Alarm:
     """NotFound outside the scope, too. Forbidden to edit one that also reaches terminals beyond the scope."""
-    query = select(Alarm).where(Alarm.id == alarm_id, _within(scope))
+    query = select(Alarm).where(Alarm.id == alarm_id, within(scope))
     alarm = session.scalar(query.with_for_update() if to_edit else query)
     if alarm is None:
         raise NotFound(f"There is no alarm {alarm_id}.", code="no_alarm", id=alarm_id)
@@ -107,7 +107,7 @@ def get(session: Session, scope: Scope, alarm_id: str, *, to_edit: bool = False)
 
 def count_active(session: Session, scope: Scope) -> int:
     """How many are not cleared."""
-    query = select(func.count()).select_from(Alarm).where(Alarm.cleared_at.is_(None), _within(scope))
+    query = select(func.count()).select_from(Alarm).where(Alarm.cleared_at.is_(None), within(scope))
     return session.scalar(query) or 0
 
 
@@ -192,7 +192,8 @@ def _changed(session: Session, change: Change, alarm: Alarm, kind: EventKind, ac
     return alarm
 
 
-def _within(scope: Scope) -> ColumnElement[bool]:
+def within(scope: Scope) -> ColumnElement[bool]:
+    """The condition that an alarm has a terminal in the scope."""
     if scope.path == "/":
         return true()
     return Alarm.id.in_(select(AlarmMember.alarm_id).where(_member_within(scope)))

@@ -142,14 +142,14 @@ async def _add(view: View, saved: Callable[[], Awaitable[None]]) -> None:
     words = view.words
     places = await view.read(lambda session, scope: _Places(organisations_of(session, scope), rooms_of(session, scope)))
     start = view.now.astimezone(view.zone).replace(second=0, microsecond=0)
-    fields = join(_place_fields(view, places), _time_fields(view, start))
+    fields = join(_place_fields(view, places), time_fields(view, start))
 
     async def add(values: dict[str, str]) -> None:
         place = values.get("place", "")
         ids = {f"{each}_id": values.get(f"{each}_id") for each in PLACES[:3] if each == place}
         form = dialogs.filled(
             WindowForm, **ids, everywhere=place == "all", reason=values.get("reason", ""),
-            starts_at=_local(view, values.get("starts", "")), ends_at=_local(view, values.get("ends", "")),
+            starts_at=local_time(view, values.get("starts", "")), ends_at=local_time(view, values.get("ends", "")),
         )  # fmt: skip
         await view.write(Role.OPERATOR, lambda session, change, scope: windows.create(session, change, scope, form))
         await saved()
@@ -173,7 +173,8 @@ def _place_fields(view: View, places: _Places) -> Markup:
     )
 
 
-def _time_fields(view: View, start: datetime) -> Markup:
+def time_fields(view: View, start: datetime) -> Markup:
+    """From when to when, and why; two hours at first."""
     words, written = view.words, "%Y-%m-%dT%H:%M"
     zone = words("window.zone", zone=view.zone.key)
     end = start + timedelta(hours=2)
@@ -186,8 +187,8 @@ def _time_fields(view: View, start: datetime) -> Markup:
     )
 
 
-def _local(view: View, text: str) -> datetime:
-    """A day and a time of the page's zone."""
+def local_time(view: View, text: str) -> datetime:
+    """A day and a time of the page's zone, as such a field gives it. Invalid, in words."""
     try:
         return dialogs.instant(text, view.zone)
     except ValueError:

@@ -5,9 +5,9 @@ Promises that what is counted is the terminals' own word, as with single command
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
@@ -16,11 +16,13 @@ from cloud.commands import service
 from cloud.commands.models import Bulk, Command
 from cloud.commands.service import MOST_AT_ONCE, CommandForm
 from cloud.commands.states import OPEN, State
-from cloud.errors import Conflict, NotFound
+from cloud.errors import Conflict, NotFound, Unfit
 from cloud.paging import Found, Paging, find
 from cloud.scope import Scope
+from cloud.terminals import listing
 from cloud.terminals import service as terminals
 from cloud.terminals.service import TerminalId
+from cloud.terminals.wanted import Service, Wanted, query_of
 
 NEWEST: Final = 20
 """Counted for one page: each costs as many index entries as it has terminals."""
@@ -29,20 +31,45 @@ States = Mapping[State, int]
 
 
 class BulkForm(CommandForm):
-    """The same, for many terminals."""
+    """The same, for many terminals: those that are named, or all in service that are `matching` when it is asked for."""
 
-    terminals: Annotated[list[TerminalId], Field(min_length=1, max_length=MOST_AT_ONCE)]
+    terminals: Annotated[list[TerminalId] | None, Field(min_length=1, max_length=MOST_AT_ONCE)] = None
+    matching: Wanted | None = None
+    at_most: Annotated[
+        int, Field(ge=1, le=MOST_AT_ONCE, description="Refused where more match: what was shown before it is sent.")
+    ] = MOST_AT_ONCE
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.terminals is None) == (self.matching is None):
+            raise Unfit("say either terminals or matching", "bulk_whom")
+        return self
 
 
 def ask(session: Session, change: Change, scope: Scope, form: BulkForm) -> Bulk:
-    """The same for each terminal named, or for none where one cannot have it."""
+    """The same for each terminal that is meant, or for none where one cannot have it. Conflict where none or too many match."""
+    meant = sorted(set(form.terminals)) if form.terminals is not None else _matching(session, change, scope, form)
     asked = Bulk(
         id=str(uuid.uuid4()), name=form.name.value, arguments=form.arguments, asked_by=change.who, asked_at=change.at
     )
     session.add(asked)
     session.flush()
-    service.ask_all(session, change, scope, sorted(set(form.terminals)), form, asked.id)
+    service.ask_all(session, change, scope, meant, form, asked.id)
+    said = query_of(form.matching) if form.matching is not None else None
+    note(session, change, "command.bulk", asked.id, command=form.name.value, terminals=len(meant), matching=said)
     return asked
+
+
+def _matching(session: Session, change: Change, scope: Scope, form: BulkForm) -> list[str]:
+    assert form.matching is not None  # noqa: S101  - the form says one of both
+    found = listing.ids(session, scope, form.matching.but(service=Service.IN), change.at, form.at_most + 1)
+    if not found:
+        raise Conflict("No terminal in service matches.", code="none_match")
+    if len(found) > form.at_most:
+        raise Conflict(
+            f"More than {form.at_most} terminals match now; look at them again.", code="more_match", n=form.at_most
+        )
+    return found
 
 
 def newest(session: Session, scope: Scope, paging: Paging) -> Found[Bulk]:

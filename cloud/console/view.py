@@ -28,6 +28,7 @@ from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
 from cloud.guard import COOKIE, address_of
 from cloud.overview.service import Frame, Pulse
+from cloud.paging import MAX_LIMIT
 from cloud.scope import EVERYWHERE, Scope
 from cloud.security import check_confirmed, check_role
 
@@ -38,7 +39,27 @@ Act = Callable[[str, str], Awaitable[None] | None]
 Submit = Callable[[dict[str, str]], Awaitable[None] | None]
 """Hears what was filled in, by field."""
 
-_ON_ACT = '(e) => { const b = e.target.closest("[data-act]"); if (b) emit(b.dataset.act, b.dataset.on || ""); }'
+_ON_ACT = """(e) => {
+  const b = e.target.closest("[data-act], a[data-go]");
+  if (!b) return;
+  if (b.dataset.act) return emit(b.dataset.act, b.dataset.on || "");
+  if (e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
+  e.preventDefault();
+  emit("go", b.getAttribute("href"));
+}"""
+"""A link with `data-go` acts as `go`, on its address, unless it is to be opened elsewhere."""
+
+_ON_PICK = """(e) => {
+  const box = e.target;
+  if (box.dataset.pick === undefined) return;
+  const boxes = box.dataset.pick ? [box] : [...box.closest("table").querySelectorAll("[data-pick]")];
+  for (const each of boxes) {
+    each.checked = box.checked;
+    each.closest("tr[aria-selected]")?.setAttribute("aria-selected", String(box.checked));
+  }
+  emit(boxes.map((each) => each.dataset.pick).filter(Boolean), box.checked);
+}"""
+"""A box in a row, or the one without a value in the head, which is all of the table's."""
 _ON_SUBMIT = "(e) => { e.preventDefault(); emit(Object.fromEntries(new FormData(e.target))); }"
 _ON_INPUT = "(e) => emit(e.target.value)"
 
@@ -127,27 +148,46 @@ class View:
         if slot:
             element.props(f'data-slot="{slot}"')
         if on_act is not None:
-            element.on("click", self._heard(lambda args: on_act(str(args[0]), str(args[1]))), js_handler=_ON_ACT)
+            element.on("click", self.heard(lambda args: on_act(str(args[0]), str(args[1]))), js_handler=_ON_ACT)
         return element
 
     def form(self, content: Markup, on_submit: Submit, *, on_act: Act | None = None, classes: str = "") -> ui.html:
         """Markup with one `<form>`; its fields are heard when it is sent, checked by the browser before."""
         element = self.html(content, on_act=on_act, classes=classes)
-        element.on("submit", self._heard(lambda args: on_submit(_fields(args))), js_handler=_ON_SUBMIT)
+        element.on("submit", self.heard(lambda args: on_submit(_fields(args))), js_handler=_ON_SUBMIT)
         return element
 
     def changed(self, content: Markup, on_change: Callable[[str], Awaitable[None] | None]) -> ui.html:
         """Markup with one field; its value is heard when it was changed."""
         element = ui.html(str(content), sanitize=False)
-        heard = self._heard(lambda args: on_change(str(args[0] if isinstance(args, list) else args)))
+        heard = self.heard(lambda args: on_change(str(args[0] if isinstance(args, list) else args)))
         return element.on("change", heard, js_handler=_ON_INPUT)
+
+    def picks(self, element: ui.element, on_pick: Callable[[list[str], bool], Awaitable[None] | None]) -> None:
+        """Hear which rows of a table in `element` are chosen or let go, by the `data-pick` of their boxes."""
+
+        def picked(args: Any) -> Awaitable[None] | None:
+            named, checked = args if isinstance(args, list) and len(args) == 2 else ([], False)
+            return on_pick([str(each) for each in named][:MAX_LIMIT] if isinstance(named, list) else [], bool(checked))
+
+        element.on("change", self.heard(picked), js_handler=_ON_PICK)
+
+    def chooses(self, element: ui.element, on_choose: Callable[[str, str], Awaitable[None] | None]) -> None:
+        """Hear the name and the new value of a list to choose from in `element`."""
+        heard = self.heard(lambda args: on_choose(str(args[0]), str(args[1])[:200]))
+        element.on("change", heard, js_handler="(e) => { if (e.target.name) emit(e.target.name, e.target.value); }")
+
+    def on_back(self, name: str, go: Callable[[str], Awaitable[None] | None]) -> None:
+        """Hear the query of the address that one went back to, on a page that changes its address by itself."""
+        ui.element("span").props(f'data-back="{name}" hidden')
+        ui.on(name, self.heard(lambda args: go(str(args[0] if isinstance(args, list) and args else args or ""))))
 
     def search_box(self, label: str, value: str, on_search: Callable[[str], Awaitable[None] | None]) -> ui.element:
         """A field that is heard while one types, a third of a second after the last key."""
         field = ui.element("input").classes("rl-field").props('type="search" autocomplete="off"')
         field.props["aria-label"] = field.props["placeholder"] = label
         field.props["value"] = value
-        heard = self._heard(lambda args: on_search(str(args[0] if isinstance(args, list) else args)[:120]))
+        heard = self.heard(lambda args: on_search(str(args[0] if isinstance(args, list) else args)[:120]))
         return field.on("input", heard, js_handler=_ON_INPUT, throttle=0.35, leading_events=False)
 
     def explain(self, error: CloudError) -> Markup:
@@ -174,9 +214,9 @@ class View:
         """The cloud's present instant."""
         return self.cloud.clock()
 
-    def _heard(
-        self, act: Callable[[Any], Awaitable[None] | None]
-    ) -> Callable[[GenericEventArguments], Awaitable[None]]:
+    def heard(self, act: Callable[[Any], Awaitable[None] | None]) -> Callable[[GenericEventArguments], Awaitable[None]]:
+        """A listener to an event of the page: what it refuses is explained there; it notes that somebody uses the session."""
+
         async def heard(event: GenericEventArguments) -> None:
             try:
                 await self._note_use()

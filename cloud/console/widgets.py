@@ -113,11 +113,16 @@ def small(*content: Content) -> Markup:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading and the classes of its cells; `h` repeats the heading on narrow screens."""
+    """A column's heading and the classes of its cells; `h` repeats the heading on narrow screens.
+
+    `head` stands in the heading in the title's place; `sort` says how the rows are sorted by it (aria-sort).
+    """
 
     title: str
     class_: str = ""
     h: bool = False
+    head: Content = None
+    sort: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,11 @@ def table(columns: Sequence[Column], rows: Sequence[Row | Sequence[Content]], ca
     """A table with roles said explicitly, because narrow rows are flex. Without titles it has no head."""
     head = None
     if any(column.title for column in columns):
-        cells = [tag("th", c.title, scope="col", role="columnheader", class_=c.class_ or None) for c in columns]
+        cells = [
+            tag("th", c.title if c.head is None else c.head, scope="col", role="columnheader", class_=c.class_ or None,
+                aria_sort=c.sort)
+            for c in columns
+        ]  # fmt: skip
         head = tag("thead", tag("tr", cells, role="row"), role="rowgroup")
     body = tag("tbody", [_row(columns, row) for row in rows], role="rowgroup")
     return tag("table", head, body, class_="rl-table", role="table", aria_label=caption)

@@ -21,6 +21,7 @@ from cloud.ingest.standings import read_standings, write_standings
 from cloud.terminals import presence
 from cloud.terminals.presence import Standing
 from cloud.terminals.presence_changes import Cause, Change, cause_of, change_of
+from cloud.terminals.versions import order_of, version_of
 from firmware_specs.errors import DecodeError
 from firmware_specs.messages import Reported
 from firmware_specs.presence_messages import Birth, Death
@@ -157,8 +158,8 @@ def write(bulk: Bulk, heard: Heard) -> Written:
     for terminal, at in heard.live.items():
         turn.hear(terminal, at)
     write_standings(bulk, {each: new for each, new in turn.standings.items() if new != standings[each]})
-    births = [(payload, each) for each, payload in turn.births.items()]
-    bulk.run_many("UPDATE terminals SET birth = ? WHERE id = ?", births)
+    births = [_birth_row(terminal, payload) for terminal, payload in turn.births.items()]
+    bulk.run_many("UPDATE terminals SET birth = ?, agent_version = ?, agent_order = ? WHERE id = ?", births)
     presence_log.note(bulk, turn.changes)
     if turn.marks:
         times = [*(states[-1].at for states in heard.states.values()), *(at for _, at in heard.reported.values())]
@@ -208,6 +209,12 @@ class _Turn:
         self.standings[terminal] = after
         if change is not None:
             self.changes.setdefault(terminal, []).append(change)
+
+
+def _birth_row(terminal: str, payload: str) -> tuple[str, str, str, str]:
+    """The birth, with the agent's version beside it, by which terminals are looked for."""
+    version = version_of(json.loads(payload))
+    return payload, version, order_of(version), terminal
 
 
 def _boots(bulk: Bulk, terminals: Collection[str]) -> dict[str, str]:

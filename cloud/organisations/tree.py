@@ -1,5 +1,6 @@
 """The tree of organisations as people see it: each below its parent, by name, with what its whole branch holds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,4 +51,15 @@ def totals(tree: Sequence[Branch], own: Mapping[str, int]) -> dict[str, int]:
         for above in ancestors(branch.path):
             if above in found:
                 found[above] += own.get(branch.id, 0)
+    return found
+
+
+def sums(tree: Sequence[Branch], own: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
+    """The same of several counts at once."""
+    found: dict[str, Counter[str]] = {branch.id: Counter() for branch in tree}
+    for branch in tree:
+        counted = own.get(branch.id)
+        for above in ancestors(branch.path) if counted else ():
+            if above in found:
+                found[above].update(counted)
     return found

@@ -5,6 +5,8 @@ from datetime import datetime
 from markupsafe import Markup
 from nicegui import ui
 
+from cloud.alarms.saying import SYMBOLS
+from cloud.alarms.standing import Attention
 from cloud.checkins.service import Seen
 from cloud.console import facts
 from cloud.console.markup import join, tag
@@ -202,12 +204,28 @@ def _tiles(words: Words, pulse: Pulse) -> Markup:
 
 
 def _attention(words: Words, pulse: Pulse, now: datetime) -> Markup:
-    if not pulse.troubles:
-        return panel(
-            words("overview.attention"), none(words("overview.attention_none"), words("overview.attention_none_more"))
-        )
-    events = [_trouble(words, trouble, now) for trouble in pulse.troubles]
-    return panel(words("overview.attention"), timeline(events, apart=True))
+    title, alarms = words("overview.attention"), pulse.frame.alarms
+    every = link("/alarms", words("overview.attention_all", n=alarms)) if alarms else None
+    events = [_alarm(words, each, now) for each in pulse.attention]
+    events += [_trouble(words, trouble, now) for trouble in pulse.troubles]
+    if not events:
+        nothing = none(words("overview.attention_none"), words("overview.attention_none_more"))
+        return panel(title, nothing, beside=every)
+    return panel(title, timeline(events, apart=True), beside=every)
+
+
+def _alarm(words: Words, alarm: Attention, now: datetime) -> Event:
+    """Where and what, of how many terminals, since when; then who knows of it, or what to do."""
+    place, name = words.either(*alarm.place), words.either(*alarm.name)
+    text = words("overview.alarm_at", place=place, alarm=name) if place else name
+    many = [" ", small(words("alarm.terminals", n=alarm.members))] if alarm.members > 1 else None
+    title = join(tag("b", link(f"/alarms/{alarm.id}", text, class_="rl-quiet")), many)
+    todo = words.either(*alarm.todo)
+    if alarm.acknowledged_by is not None:
+        todo = words("alarm.acknowledged_by", who=alarm.acknowledged_by)
+    severity = tag("span", words(f"alarm.{alarm.severity}"), class_="b")
+    explained = join(severity, words("overview.alarm_stop"), todo)
+    return Event(SYMBOLS[alarm.severity], title, ago(words, alarm.since_at, now), explained)
 
 
 def _trouble(words: Words, trouble: Trouble, now: datetime) -> Event:

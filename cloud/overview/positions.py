@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from cloud.clock import from_us, to_us
 from cloud.ingest.reconcile import Reconciled, reconcile
@@ -144,10 +144,25 @@ def waiting_by_terminal(session: Session, terminal_ids: list[str]) -> dict[str, 
     return {terminal: (through, max(said - through, 0)) for terminal, through, said in session.execute(query)}
 
 
-def waiting_longest(session: Session, scope: Scope, before: datetime) -> tuple[str, datetime, int] | None:
-    """(terminal, last stored, how many terminals) of those in service that have records and stored none since `before`."""
-    inside = fleet.is_in_service(scope, Stream.terminal_id)
-    stuck = (inside, Stream.said_through > Stream.through, Stream.last_stored_at < to_us(before), _is_newest())
+def waiting_of(terminal_id: InstrumentedAttribute[str]) -> ColumnElement[int]:
+    """How many records wait on the terminal whose id is in the column, by its newest stream, plus one; 0 where it has none."""
+    waiting = case((Stream.said_through > Stream.through, Stream.said_through - Stream.through), else_=0)
+    newest = select(waiting).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(1)
+    return func.coalesce(newest.scalar_subquery() + 1, 0)
+
+
+def waiting_longest(
+    session: Session, scope: Scope, before: datetime, but: Select[str]
+) -> tuple[str, datetime, int] | None:
+    """(terminal, last stored, how many terminals) of those in service that have records and stored none since `before`, but
+    for some."""
+    stuck = (
+        Stream.said_through > Stream.through,
+        Stream.last_stored_at < to_us(before),
+        _is_newest(),
+        Stream.terminal_id.not_in(but),
+        fleet.is_in_service(scope, Stream.terminal_id),
+    )
     first = session.execute(
         select(Stream.terminal_id, Stream.last_stored_at).where(*stuck).order_by(Stream.last_stored_at).limit(1)
     ).first()

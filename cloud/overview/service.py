@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 
 from cloud.activities import service as activities
 from cloud.alarms import service as alarms
+from cloud.alarms import standing
+from cloud.alarms.rules import RuleKind
+from cloud.alarms.standing import Attention
 from cloud.attendance import service as attendance
 from cloud.checkins import service as checkins
 from cloud.checkins.service import Seen
@@ -31,6 +34,15 @@ A_MOMENT = timedelta(minutes=5)
 
 SHOWN = 12
 """Check-ins on the board."""
+
+ALARMS = 6
+"""Open alarms under "Needs attention"; the rest are behind its link."""
+
+MARKED = 200
+"""Marked terminals that are looked at for marks of which no alarm tells."""
+
+MARKS = 10
+"""Marks that are told; the list of terminals shows the rest."""
 
 ROOMS = 8
 """Rooms under "Rooms now"."""
@@ -88,6 +100,7 @@ class Pulse:
     rooms_now: tuple[RoomNow, ...]
     rooms: int
     presence: tuple[tuple[str, int], ...]
+    attention: tuple[Attention, ...]
     troubles: tuple[Trouble, ...]
     heard_at: datetime | None
 
@@ -118,7 +131,8 @@ class Overview:
             rooms_now=_rooms_now(session, scope, now)[:ROOMS],
             rooms=rooms.count(session, scope),
             presence=fleet.presence,
-            troubles=_troubles(session, scope, now, frame, fleet),
+            attention=standing.first(session, scope, now, ALARMS),
+            troubles=_troubles(session, scope, now, frame),
             heard_at=fleet.heard_at,
         )
 
@@ -159,20 +173,20 @@ def _rooms_now(session: Session, scope: Scope, now: datetime) -> tuple[RoomNow, 
     return tuple(sorted(shown, key=lambda room: (-room.here, room.number, room.occurrence_id)))
 
 
-def _troubles(
-    session: Session, scope: Scope, now: datetime, frame: Frame, fleet: terminals.Fleet
-) -> tuple[Trouble, ...]:
-    """Marks first, then terminals that are away, then those that store nothing, then the quarantine."""
+def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tuple[Trouble, ...]:
+    """What no open alarm tells: marks first, then who is away, then who stores nothing; and the quarantine."""
+    marked = terminals.marked(session, scope, MARKED)
+    told = standing.marks_told(session, [each.id for each in marked])
     found = [
         Trouble("mark", terminal.id, mark=mark, since=terminal.marked_at)
-        for terminal in terminals.marked(session, scope, 10)
-        for mark in terminal.marks[:2]
-    ]
-    away = terminals.away(session, scope)
-    if away:
-        since = min((each.presence_at for each in away if each.presence_at), default=None)
-        found.append(Trouble("away", away[0].id, since=since, count=dict(fleet.presence).get("offline", 1)))
-    waiting = positions.waiting_longest(session, scope, now - QUIET)
+        for terminal in marked
+        for mark in terminal.marks
+        if (terminal.id, mark) not in told
+    ][:MARKS]
+    away = terminals.away(session, scope, but=standing.about(RuleKind.ABSENCE))
+    if away is not None:
+        found.append(Trouble("away", away.terminal_id, since=away.since_at, count=away.count))
+    waiting = positions.waiting_longest(session, scope, now - QUIET, standing.about(RuleKind.NOTHING_STORED))
     if waiting is not None:
         terminal_id, since_at, count = waiting
         found.append(Trouble("nothing_stored", terminal_id, since=since_at, count=count))

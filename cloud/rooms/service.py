@@ -101,6 +101,11 @@ def organisation_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
     return select(Room.organisation_id).where(Room.id == column).scalar_subquery()
 
 
+def number_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
+    """The number of the room whose id is in `column`."""
+    return select(Room.number).where(Room.id == column).scalar_subquery()
+
+
 def get(session: Session, scope: Scope, room_id: str, *, to_edit: bool = False) -> Room:
     """NotFound outside the scope, too."""
     query = select(Room).where(Room.id == room_id, organisations.within(scope, Room.organisation_id))

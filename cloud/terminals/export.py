@@ -1,14 +1,20 @@
 """The rows of the terminals' CSV, as an import takes them again: a transaction a page of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from cloud import csv_stream
+from cloud.bulk import IN_CHUNK, chunks
 from cloud.database import Reading
 from cloud.paging import Paging
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import service
+from cloud.terminals import listing, service
 from cloud.terminals.importing import columns, settings
+from cloud.terminals.models import Terminal
+from cloud.terminals.wanted import Sort, Wanted
 from firmware_specs.profile_settings import value_text
 
 
@@ -17,17 +23,29 @@ def header() -> list[str]:
     return list(columns())
 
 
-def rows(reading: Reading, scope: Scope) -> Iterator[list[str]]:
-    """One of each terminal that was not replaced; its room by its id, which names one only."""
+def rows(reading: Reading, scope: Scope, wanted: Wanted, now: datetime) -> Iterator[list[str]]:
+    """One of each that matches and was not replaced, by id; its room by its id, which names one only."""
     paging: Paging | None = Paging(csv_stream.ROWS)
+    by_id = wanted.but(sort=Sort.ID, descending=False)
     while paging is not None:
         with reading() as session:
-            found = service.list_terminals(session, scope, paging)
+            found = listing.found(session, scope, by_id, paging, now)
             owners = rooms.owners(session, [each.room_id for each in found.rows if each.room_id])
-        for each in found.rows:
-            if each.replaced_by is not None:
-                continue
+        yield from _cells(found.rows, owners)
+        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None
+
+
+def rows_of(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> Iterator[list[str]]:
+    """The same of those that are named, in their order; those outside the scope are left out."""
+    for some in chunks(terminal_ids, IN_CHUNK):
+        terminals = service.named(session, scope, some)
+        owners = rooms.owners(session, [each.room_id for each in terminals if each.room_id])
+        yield from _cells(terminals, owners)
+
+
+def _cells(terminals: Sequence[Terminal], owners: Mapping[str, str]) -> Iterator[list[str]]:
+    for each in terminals:
+        if each.replaced_by is None:
             own = service.own_settings(each)
             values = [value_text(own[name]) if name in own else "" for name in settings()]
             yield [each.id, each.kind, each.profile, each.room_id or "", owners.get(each.room_id or "", ""), *values]
-        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None

@@ -1,13 +1,15 @@
 """The terminals at a glance: how many are how, which are marked, which are away. For the console."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from cloud.organisations.tree import Branch, sums
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
 from cloud.terminals.models import Terminal
@@ -50,10 +52,23 @@ def marked(session: Session, scope: Scope, limit: int) -> Sequence[Terminal]:
     return session.scalars(query.order_by(Terminal.id).limit(limit)).all()
 
 
-def away(session: Session, scope: Scope, limit: int = 200) -> Sequence[Terminal]:
-    """Terminals in service that are offline, the longest away first."""
-    query = select(Terminal).where(IN_SERVICE, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id))
-    return session.scalars(query.order_by(Terminal.presence_at, Terminal.id).limit(limit)).all()
+@dataclass(frozen=True)
+class Away:
+    """Terminals that are offline: how many, and the one that has been so longest."""
+
+    count: int
+    terminal_id: str
+    since_at: datetime | None
+
+
+def away(session: Session, scope: Scope, but: Select[str] | None = None) -> Away | None:
+    """Those in service, but for some; None where there is none."""
+    offline = [IN_SERVICE, Terminal.presence == "offline", rooms.within(scope, Terminal.room_id)]
+    if but is not None:
+        offline.append(Terminal.id.not_in(but))
+    query = select(Terminal.id, Terminal.presence_at, func.count().over()).where(*offline)
+    first = session.execute(query.order_by(Terminal.presence_at, Terminal.id).limit(1)).first()
+    return None if first is None else Away(first[2], first[0], first[1])
 
 
 def kiosks_in(session: Session, scope: Scope, room_id: str) -> dict[str, int]:
@@ -67,14 +82,17 @@ def kiosks_in(session: Session, scope: Scope, room_id: str) -> dict[str, int]:
     return dict(session.execute(query.order_by(Terminal.id)).all())
 
 
-def by_organisation(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
-    """How many terminals in service each organisation has in its own rooms, and how many of them are offline."""
-    owner = rooms.organisation_of(Terminal.room_id)
-    offline = func.sum(case((Terminal.presence == "offline", 1), else_=0))
-    query = select(owner, func.count(), offline).where(
+def by_branch(session: Session, scope: Scope, tree: Sequence[Branch]) -> dict[str, Counter[str]]:
+    """How many terminals in service each branch has in each state, those of all organisations below it among them."""
+    query = select(Terminal.room_id, Terminal.presence, func.count()).where(
         IN_SERVICE, Terminal.room_id.is_not(None), rooms.within(scope, Terminal.room_id)
     )
-    return {owner_id: (count, int(away)) for owner_id, count, away in session.execute(query.group_by(owner))}
+    counted = session.execute(query.group_by(Terminal.room_id, Terminal.presence)).all()
+    owners = rooms.owners(session, {str(room_id) for room_id, _, _ in counted})
+    own: dict[str, Counter[str]] = {}
+    for room_id, presence, count in counted:
+        own.setdefault(owners[str(room_id)], Counter())[presence] += count
+    return sums(tree, own)
 
 
 def in_rooms(session: Session, room_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:

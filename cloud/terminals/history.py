@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, exists, select, true
+from sqlalchemy.orm import Session, aliased
 
 from cloud.clock import from_us, to_us
 from cloud.paging import Before, newest
@@ -57,6 +57,14 @@ def link(session: Session, terminal_id: str, now: datetime) -> Link:
     since = to_us(now) - HOUR_US
     changes = sum(since < at for at in lines[0].recent)
     return Link(changes, flapping=lines[0].flapping and changes > 0)
+
+
+def flapping(now: datetime) -> Select[str]:
+    """The ids of the terminals whose link flaps now, as `link` says of one."""
+    newer = aliased(PresenceChange)
+    newest = ~exists().where(newer.terminal_id == PresenceChange.terminal_id, newer.number > PresenceChange.number)
+    within_an_hour = PresenceChange.at > from_us(to_us(now) - HOUR_US)
+    return select(PresenceChange.terminal_id).where(PresenceChange.flapping == true(), within_an_hour, newest)
 
 
 def marks(session: Session, terminal_id: str, before: Before | None, limit: int) -> Sequence[MarkSet]:

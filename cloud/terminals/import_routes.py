@@ -11,6 +11,7 @@ from cloud import csv_stream
 from cloud.api import TheCloud, View, router
 from cloud.security import Admin, Operator
 from cloud.terminals import export, importing
+from cloud.terminals.asked import Matching
 from cloud.uploads import CSV_BODY, CsvReport, upload
 
 routes = router("/terminals", "terminals")
@@ -59,7 +60,7 @@ def import_terminals(
 
 
 @routes.get("/export", response_class=StreamingResponse, responses={200: CSV})
-def export_terminals(cloud: TheCloud, by: Operator) -> StreamingResponse:
+def export_terminals(cloud: TheCloud, by: Operator, wanted: Matching) -> StreamingResponse:
     """The terminals in your scope as CSV, as an import takes them; those that were replaced are left out."""
-    rows = export.rows(cloud.reading, by.scope)
+    rows = export.rows(cloud.reading, by.scope, wanted, cloud.clock())
     return StreamingResponse(csv_stream.chunks(export.header(), rows), media_type=csv_stream.MEDIA_TYPE)

@@ -1,23 +1,30 @@
-"""Terminals, the histories of their presence and marks, the twins they were given, the files their twins name.
+"""Terminals, the histories of their presence and marks, the twins they were given, the files their twins name, saved views.
 
-The histories and the presence, `reported` and `marks` columns are written by ingest; all others by `terminals.service`,
-`.replacing` and `.twin`. `settings` are the terminal's own, `twin_settings` all that its newest twin tells. An operator who
-has looked takes marks away again; `marked_at` is when the newest of them was set.
+The histories and the presence, birth, `reported` and `marks` columns are written by ingest; all others by `terminals.service`,
+`.replacing`, `.twin` and `.views`. `settings` are the terminal's own, `twin_settings` all that its newest twin tells. An operator
+who has looked takes marks away again; `marked_at` is when the newest of them was set.
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud.database import Base, BigId, Instant, JsonText
 
 
 class Terminal(Base):
-    """A kiosk or a TV. Its id is chosen by an operator and stands in topics, client id and user name."""
+    """A kiosk or a TV. Its id is chosen by an operator and stands in topics, client id and user name.
+
+    `agent_version` is what its newest birth says, `agent_order` the same as `cloud.terminals.versions` sorts it.
+    """
 
     __tablename__ = "terminals"
+    __table_args__ = (
+        Index("ix_terminals_standing", "presence", "enabled", "replaced_by", "kind", "room_id", "id"),
+        Index("ix_terminals_agent_order", "agent_order", "id"),
+    )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
@@ -44,6 +51,8 @@ class Terminal(Base):
     incarnation: Mapped[str | None] = mapped_column(Text)
     connection: Mapped[int | None] = mapped_column(BigInteger)
     birth: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    agent_version: Mapped[str] = mapped_column(Text, default="", server_default="")
+    agent_order: Mapped[str] = mapped_column(Text, default="", server_default="")
     last_heard_at: Mapped[datetime | None] = mapped_column(Instant)
     reported: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     reported_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -58,7 +67,13 @@ class PresenceChange(Base):
     """
 
     __tablename__ = "presence_changes"
-    __table_args__ = (Index("ix_presence_changes_terminal_id_at", "terminal_id", "at"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("ix_presence_changes_terminal_id_at", "terminal_id", "at"),
+        Index(
+            "ix_presence_changes_flapping", "at", sqlite_where=text("flapping = 1"), postgresql_where=text("flapping")
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     terminal_id: Mapped[str] = mapped_column(Text, ForeignKey("terminals.id"), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -148,3 +163,25 @@ class RosterKey(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     key: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class SavedView(Base):
+    """A filter and an order of the list of terminals, kept under a name: an account's own, or `shared` with its branch.
+
+    `organisation_id` is the branch that it is shared with, NULL for the whole tree. At most `views.MOST` of an account.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        Index("ix_saved_views_account_id_name", "account_id", "name", unique=True),
+        Index("ix_saved_views_shared", "name", "id", sqlite_where=text("shared = 1"), postgresql_where=text("shared")),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[str] = mapped_column(Text, ForeignKey("accounts.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    wanted: Mapped[dict[str, Any]] = mapped_column(JsonText)
+    shared: Mapped[bool]
+    organisation_id: Mapped[str | None] = mapped_column(Text, ForeignKey("organisations.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(default=1)

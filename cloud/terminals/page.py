@@ -1,266 +1,335 @@
-"""Console: the list of terminals, what stands how, and the form to register one."""
+"""Console: the list of terminals: filtered, sorted and paged by the server, rows to choose, live, all of it in the address.
 
+Promises that the list keeps still while a pointer or the focus is in it, and says so; that what is chosen stays chosen over
+pages, filters and news.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
-from markupsafe import Markup
 from nicegui import ui
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
-from cloud.console import dialogs, facts, lists
+from cloud.console import dialogs, lists
 from cloud.console.markup import join, tag
-from cloud.console.places import branch_scope, organisations_of
+from cloud.console.places import branch_scope, organisations_of, room_options, rooms_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import Column, Row, ago, button, button_link, link, panel, plate, say, small, table
-from cloud.organisations.tree import Branch, totals
-from cloud.overview import positions
-from cloud.paging import MAX_LIMIT, Found, Paging
+from cloud.console.widgets import button, button_link, small
+from cloud.organisations import service as organisations
+from cloud.organisations.tree import Branch
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, fleet, import_page, service, terminal_page
-from cloud.terminals.models import Terminal
-from cloud.terminals.password_dialog import show_password
-from cloud.terminals.service import Kind, NewTerminalForm
+from cloud.terminals import (
+    fleet,
+    import_page,
+    list_actions,
+    list_table,
+    list_tools,
+    listing,
+    map_page,
+    saved_dialogs,
+    terminal_page,
+)
+from cloud.terminals.list_actions import Chosen
+from cloud.terminals.list_table import PATH, Choosing
+from cloud.terminals.list_tools import Choices, Names
+from cloud.terminals.listing import Page
+from cloud.terminals.saved_dialogs import Saved
+from cloud.terminals.wanted import Wanted, query_of, read
 
-PATH = "/terminals"
-EVERY_S = 3.0
+EVERY_S: Final = 3.0
 """How often an open list is read again while there is news."""
+_STILL: Final = """(() => { const list = document.querySelector("[data-slot=list]");
+  return !!list && list.matches(":hover, :focus-within"); })()"""
 
 
 def register(shell: Shell) -> None:
-    """`/terminals` and `/terminals/{id}`."""
+    """`/terminals`, its map and its import, and `/terminals/{id}`."""
     import_page.register(shell)
+    map_page.register(shell)
     terminal_page.register(shell)
 
-    @shell.page(PATH, "terminals")
-    async def listing(
-        view: View, search: str = "", presence: str = "", organisation: str = "", cursor: str = ""
-    ) -> None:
-        wanted = presence if presence in fleet.STATES else ""
-        await _Listing(view, search, wanted, organisation, cursor).show()
+    @shell.page("/terminals", "terminals")
+    async def listing(view: View) -> None:
+        await _Listing(view).show()
+
+
+@dataclass(frozen=True)
+class _Known:
+    page: Page
+    counts: Mapping[str, int]
+    branches: list[Branch]
+    standing: Mapping[str, Mapping[str, int]]
+    choices: Choices
+    names: Names
+    saved: list[Saved]
 
 
 class _Listing:
-    """The page: states above, the tree of organisations beside the list."""
+    """The page: states above, the tree of organisations beside the list, what to do with the chosen rows below it."""
 
-    def __init__(self, view: View, search: str, presence: str, organisation: str, cursor: str) -> None:
+    def __init__(self, view: View) -> None:
         self.view = view
-        self.search = search
-        self.presence = presence
-        self.organisation = organisation
-        self.cursor = cursor
+        self.wanted, self.cursor = Wanted(), ""
+        self.saved = ""
+        self.chosen = Chosen()
+        self.turn = 0
+        self.held = False
+        self._take(view.client.request.url.query)
+
+    def _take(self, query: str) -> None:
+        """What an address asks for; the saved view that it names is only its name."""
+        said = dict(parse_qsl(query))
+        self.saved = said.get("view", self.saved)
+        self.wanted, self.cursor = read(said), said.get("cursor", "")
 
     async def show(self) -> None:
         """Build it, and keep it live."""
-        view, words = self.view, self.view.words
-        self.top = view.html(on_act=lambda *_: _add(view))
-        self.states = view.html(slot="states")
+        view = self.view
+        may_choose = view.may(Role.OPERATOR)
+        self.top = view.html(on_act=self._act)
+        self.states = view.html(slot="states", on_act=self._act)
         with ui.element("div").classes("rl-grid"):
-            self.tree = view.html(slot="tree").style("--c:3")
+            self.tree = view.html(slot="tree", on_act=self._act).style("--c:3")
             with ui.element("section").classes("rl-panel").style("--c:9") as self.place:
-                view.html(tag("h2", words("terminals.list")), tag="header")
-                with ui.element("div").classes("rl-row rl-tools"):
-                    lists.searchable(view, words("terminals.search"), self.search, PATH, self._search,
-                                     presence=self.presence, organisation=self.organisation)  # fmt: skip
-                self.list = view.html(slot="list")
+                self.head = view.html(tag="header")
+                self._tools()
+                self.named = view.html(slot="named", on_act=self._act)
+                self.list = view.html(slot="list", on_act=self._act)
+                self.below = view.html(slot="chosen", classes="rl-row rl-bulk", on_act=self._act)
+                self.below.props["role"], self.below.props["aria-label"] = (
+                    "region",
+                    view.words("terminals.chosen_label"),
+                )
+        if may_choose:
+            view.picks(self.list, self._pick)
+        for event in ("mouseleave", "focusout"):
+            self.list.on(event, view.heard(lambda _args: self._let_go()))
+        view.on_back("terminals_back", self._back)
         await self._draw()
-        view.keep_live(view.at_most_every(EVERY_S, self._draw))
+        view.keep_live(view.at_most_every(EVERY_S, self._live))
+
+    def _tools(self) -> None:
+        view, words = self.view, self.view.words
+        with ui.element("div").classes("rl-row rl-tools"):
+            self.search = view.search_box(words("terminals.search"), self.wanted.search, self._search)
+            self.filters = view.html(slot="filters", on_act=self._act, classes="rl-row")
+            view.chooses(self.filters, self._choose)
+        with ui.element("div").classes("rl-row rl-tools"):
+            self.views = view.html(slot="views", on_act=self._act, classes="rl-row")
+            view.chooses(self.views, self._choose)
+            self.export = view.html(classes="rl-push")
+
+    # --- what is asked for -------------------------------------------------------------------------------------------
+
+    async def _want(self, wanted: Wanted, cursor: str = "") -> None:
+        """Show that, and keep the address in step."""
+        self.wanted, self.cursor = wanted, cursor
+        known = await self._draw()
+        saved = next((each for each in known.saved if each.id == self.saved and each.wanted == wanted), None)
+        with self.view.client:
+            ui.navigate.history.push(list_table.address(wanted, cursor or None, saved.id if saved else ""))
+
+    async def _go(self, href: str) -> None:
+        said = dict(parse_qsl(urlsplit(href).query))
+        wanted = read(said)
+        if wanted.search != self.wanted.search:
+            self.search.props["value"] = wanted.search
+            self.search.update()
+        await self._want(wanted, said.get("cursor", ""))
+
+    async def _back(self, query: str) -> None:
+        self._take(query.removeprefix("?"))
+        self.search.props["value"] = self.wanted.search
+        self.search.update()
+        await self._draw()
 
     async def _search(self, text: str) -> None:
-        self.search, self.cursor = text, ""
+        self.wanted, self.cursor = read(query_of(self.wanted) | {"search": text}), ""
         await self._draw()
+        with self.view.client:
+            ui.navigate.history.replace(list_table.address(self.wanted))
 
-    async def _draw(self) -> None:
-        view, words = self.view, self.view.words
-        known = await view.read(
-            lambda session, scope: _page(session, scope, self.organisation, self.search, self.presence, self.cursor)
-        )
-        count = words.number(sum(count for _, count in known.presence))
+    async def _choose(self, name: str, value: str) -> None:
+        """One of a list to choose from was changed."""
+        if name == "view":
+            self.saved = value
+            await self._want((await self._saved(value)) if value else Wanted())
+        elif name == "sort":
+            await self._want(read(query_of(Wanted(**self.wanted.said() | {"descending": False})) | {"sort": value}))
+        elif name in {"kind", "version"}:
+            await self._want(read(query_of(self.wanted) | {name: value}))
+
+    async def _saved(self, view_id: str) -> Wanted:
+        found = await self.view.read(lambda session, scope: saved_dialogs.known(session, self.view, scope))
+        return next((each.wanted for each in found if each.id == view_id), Wanted())
+
+    # --- what is shown -----------------------------------------------------------------------------------------------
+
+    async def _read(self) -> _Known:
+        view, wanted = self.view, self.wanted
+
+        def known(session: Session, scope: Scope) -> _Known:
+            saved = saved_dialogs.known(session, view, scope)
+            branches = organisations_of(session, scope)
+            return _Known(
+                listing.page(session, scope, wanted, lists.paging(self.cursor), view.now),
+                listing.counts(session, scope, wanted, view.now),
+                branches,
+                fleet.by_branch(session, scope, branches),
+                Choices(listing.versions(session, scope)),
+                _names(session, wanted),
+                saved,
+            )
+
+        return await view.read(known)
+
+    @property
+    def _asked(self) -> tuple[Wanted, str]:
+        return self.wanted, self.cursor
+
+    async def _live(self) -> None:
+        """Something has changed: the numbers are drawn anew, the list only while nobody is in it, fields to choose from never."""
+        try:
+            still = bool(await ui.run_javascript(_STILL, timeout=1.0))
+        except TimeoutError:
+            still = True
+        asked = self._asked
+        known = await self._read()
+        if asked != self._asked:
+            return
+        self._show_numbers(known)
+        self.held = still
+        if not still:
+            self._show_list(known)
+        self._show_head(still=still)
+
+    async def _let_go(self) -> None:
+        if self.held:
+            self.held = False
+            await self._live()
+
+    async def _draw(self) -> _Known:
+        """All of it, because somebody has asked for it."""
+        asked = self._asked
+        known = await self._read()
+        if asked != self._asked:
+            return known  # something else was asked for meanwhile, and is shown or will be
+        self.turn += 1
+        self._show_numbers(known)
+        self._show_asked(known)
+        self._show_list(known)
+        self._show_head(still=False)
+        return known
+
+    def _show_numbers(self, known: _Known) -> None:
+        """Heading, states and organisations."""
+        view, words, wanted = self.view, self.view.words, self.wanted
+        count = words.number(sum(number for state, number in known.counts.items() if state != listing.OUT))
         add = None
         if view.may(Role.ADMIN):
             many = button_link(f"{PATH}/import", words("import_terminals.title"))
             add = join(many, button(words("terminals.add"), "add", kind="main"))
         self.top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
-        self.states.set_content(str(_states(view, known.presence, self.presence, self.organisation)))
+        self.states.set_content(str(list_table.states(words, known.counts, wanted)))
         several = len(known.branches) > 1
         self.tree.set_visibility(several)
-        self.tree.set_content(str(_tree(view, known, self.organisation, self.presence)))
+        self.tree.set_content(str(list_tools.tree(view, known.branches, known.standing, wanted)) if several else "")
         self.place.style(f"--c:{9 if several else 12}")
-        shown = _listing(view, known.found, self.search, self.presence, self.organisation, self.cursor)
-        self.list.set_content(str(shown))
+
+    def _show_asked(self, known: _Known) -> None:
+        """What is asked for, and what may be asked for."""
+        view, words, wanted = self.view, self.view.words, self.wanted
+        self.filters.set_content(str(list_tools.filters(words, wanted, known.choices)))
+        self.views.set_content(str(saved_dialogs.chooser(view, known.saved, self.saved, wanted)))
+        self.export.set_content(str(list_tools.export_link(words, wanted)) if view.may(Role.OPERATOR) else "")
+        named = list_tools.filtered_by(words, wanted, known.names)
+        self.named.set_content(str(named or ""))
+
+    def _show_list(self, known: _Known) -> None:
+        view = self.view
+        self.shown, self.shown_at = known.page, view.now
+        choosing = Choosing(self.chosen.ids, self.chosen.matching is not None, self.turn)
+        may = choosing if view.may(Role.OPERATOR) else None
+        self.list.set_content(str(list_table.listing(view, known.page, self.wanted, may)))
+        self._show_below()
+
+    def _show_head(self, *, still: bool) -> None:
+        words = self.view.words
+        said = list_tools.sorted_how(words, self.wanted)
+        if still:
+            said = words("terminals.kept_still", time=words.clock(self.shown_at))
+        self.head.set_content(str(tag("h2", words("terminals.list")) + small(said)))
+
+    def _show_below(self) -> None:
+        words, page = self.view.words, self.shown
+        count = page.total if self.chosen.matching is not None else len(self.chosen.ids)
+        whole = bool(page.lines) and all(each.id in self.chosen.ids for each in page.lines)
+        tools = list_tools.toolbar(words, count, page.total, whole) if self.view.may(Role.OPERATOR) else None
+        self.below.set_content(str(join(tools, list_table.pager(words, page, self.wanted))))
+
+    # --- what is done ------------------------------------------------------------------------------------------------
+
+    def _pick(self, named: list[str], checked: bool) -> None:
+        """Rows of this page were chosen or let go; of all that match, the others of the page stay."""
+        here = {each.id for each in self.shown.lines}
+        ids = here if self.chosen.matching is not None else set(self.chosen.ids)
+        ids = ids | (here & set(named)) if checked else ids - set(named)
+        self.chosen = Chosen(frozenset(sorted(ids)[: list_actions.MOST]))
+        self._show_below()
+
+    async def _act(self, act: str, on: str) -> None:
+        view = self.view
+        if act == "go":
+            await self._go(on)
+        elif act == "add":
+            await list_actions.add(view)
+        elif act == "filters":
+            await self._more_filters()
+        elif act in {"all", "none"}:
+            self.chosen = Chosen(matching=self.wanted, count=self.shown.total) if act == "all" else Chosen()
+            await self._draw()
+        elif act in saved_dialogs.ACTS:
+            await saved_dialogs.act_on(view, act, self.saved, self.wanted, self._kept)
+        elif view.may(Role.OPERATOR):
+            await list_actions.act_on(view, act, self.chosen)
+
+    async def _kept(self, view_id: str) -> None:
+        """A view was saved, changed or taken away."""
+        self.saved = view_id
+        await self._want(self.wanted)
+
+    async def _more_filters(self) -> None:
+        view, words, wanted = self.view, self.view.words, self.wanted
+
+        def known(session: Session, scope: Scope) -> tuple[list[tuple[str, str, str, str]], Sequence[str]]:
+            return rooms_of(session, branch_scope(session, scope, wanted.organisation_id or "")), listing.profiles(
+                session, scope
+            )
+
+        places, profiles = await view.read(known)
+        any_room, any_profile = ("", words("terminals.any_room")), ("", words("terminals.any_profile"))
+        fields = join(
+            dialogs.choice(words("terminals.room"), "room", [any_room, *room_options(words, places)], wanted.room_id or ""),
+            dialogs.choice(words("terminals.profile"), "profile", [any_profile, *((p, p) for p in profiles)],
+                           wanted.profile or ""),
+        )  # fmt: skip
+
+        async def filtered(values: dict[str, str]) -> None:
+            asked = {name: values.get(name, "") for name in ("room", "profile")}
+            await self._want(read(query_of(wanted) | asked))
+
+        dialogs.ask(view, words("terminals.more_filters"), fields, words("terminals.filter"), filtered)
 
 
-@dataclass(frozen=True)
-class _Line:
-    id: str
-    kind: str
-    room: tuple[str, str, str]
-    presence: str
-    heard_at: datetime | None
-    stored: tuple[int, int] | None
-    version: str
-    marks: list[str]
-    out: str
-    """Why it is not in service: `disabled`, `replaced`; else empty."""
-
-
-@dataclass(frozen=True)
-class _Known:
-    found: Found[_Line]
-    presence: tuple[tuple[str, int], ...]
-    branches: list[Branch]
-    standing: dict[str, int]
-    offline: dict[str, int]
-
-
-def _page(session: Session, scope: Scope, organisation: str, search: str, presence: str, cursor: str) -> _Known:
-    chosen = branch_scope(session, scope, organisation)
-    branches = organisations_of(session, scope)
-    own = fleet.by_organisation(session, scope)
-    return _Known(
-        _lines(session, chosen, search, presence, cursor),
-        fleet.summary(session, chosen).presence,
-        branches,
-        totals(branches, {each: count for each, (count, _) in own.items()}),
-        totals(branches, {each: away for each, (_, away) in own.items()}),
+def _names(session: Session, wanted: Wanted) -> Names:
+    """Of the places that are filtered by."""
+    organisation = wanted.organisation_id and organisations.names(session, [wanted.organisation_id]).get(
+        wanted.organisation_id
     )
-
-
-def _lines(session: Session, scope: Scope, search: str, presence: str, cursor: str) -> Found[_Line]:
-    found = service.list_terminals(
-        session, scope, lists.paging(cursor), search=search or None, presence=presence or None
-    )
-    plates = rooms.labels(session, {each.room_id for each in found.rows if each.room_id})
-    stored = positions.waiting_by_terminal(session, [each.id for each in found.rows])
-    rows = [
-        _Line(each.id, each.kind, plates.get(each.room_id or "", ("", "", "")), each.presence, each.last_heard_at,
-              stored.get(each.id), terminal_page.version(each.birth), list(each.marks), _out(each))
-        for each in found.rows
-    ]  # fmt: skip
-    return Found(rows, found.next_cursor)
-
-
-def _tree(view: View, known: _Known, organisation: str, presence: str) -> Markup:
-    """The branches, each with how many terminals it has and how many of them are offline; one may be chosen."""
-    words = view.words
-    columns = (Column(""), Column("", "num"), Column("", "num rl-fit"))
-    rows = [
-        Row(
-            [
-                _branch(view, each, each.id == organisation, presence),
-                words.number(known.standing[each.id]),
-                say("offline", words.number(known.offline[each.id])) if known.offline[each.id] else None,
-            ],
-            selected=each.id == organisation,
-        )
-        for each in known.branches
-    ]
-    title = words("nav.organisations")
-    return panel(title, table(columns, rows, title), beside=small(words("terminals.tree")))
-
-
-def _branch(view: View, branch: Branch, chosen: bool, presence: str) -> Markup:
-    """Chosen again, it is let go."""
-    to = lists.address(PATH, organisation="" if chosen else branch.id, presence=presence)
-    name = view.words.either(branch.name, branch.name_en)
-    named = tag(
-        "a", name, href=to, class_="rl-quiet b" if chosen else "rl-quiet", aria_current="true" if chosen else None
-    )
-    return tag("span", named, class_="rl-branch", style=f"--depth:{branch.depth}")
-
-
-def _states(view: View, presence: tuple[tuple[str, int], ...], wanted: str, organisation: str) -> Markup:
-    words = view.words
-    counts = dict(presence)
-    shown = [state for state in fleet.STATES if state in counts or state in {"online", "suspect", "offline", wanted}]
-    links = [
-        tag("a", facts.presence_said(words, state), tag("b", words.number(counts.get(state, 0)), class_="t4 rl-push"),
-            href=lists.address(PATH, presence="" if state == wanted else state, organisation=organisation),
-            class_="rl-btn rl-seg", aria_current="true" if state == wanted else None)
-        for state in shown
-    ]  # fmt: skip
-    return tag("div", links, class_="rl-segs")
-
-
-def _listing(view: View, found: Found[_Line], search: str, presence: str, organisation: str, cursor: str) -> Markup:
-    words = view.words
-    if not found.rows:
-        searched = bool(search or presence or organisation)
-        return lists.nothing(words, searched, words("terminals.none"), words("terminals.none_more"))
-    columns = (
-        Column(words("terminals.state"), "rl-fit"),
-        Column(words("terminals.terminal")),
-        Column(words("terminals.room"), "rl-fit"),
-        Column(words("terminals.heard"), "nowrap"),
-        Column(words("terminals.waiting"), "num nowrap", h=True),
-        Column(words("terminals.stored"), "num lo"),
-        Column(words("terminals.version"), "lo mid"),
-        Column(words("terminals.mark"), "lo"),
-    )
-    rows = [_cells(view, row) for row in found.rows]
-    pager = lists.pager(
-        words, PATH, cursor, found.next_cursor, search=search, presence=presence, organisation=organisation
-    )
-    return join(table(columns, rows, words("nav.terminals")), pager)
-
-
-def _out(terminal: Terminal) -> str:
-    if not terminal.enabled:
-        return "disabled"
-    return "" if terminal.replaced_by is None else "replaced"
-
-
-def _cells(view: View, row: _Line) -> list[str | Markup]:
-    words = view.words
-    state = facts.presence(words, row.presence)
-    if row.out:
-        state = say("cancelled", words(f"terminals.{row.out}"))
-    marks = join([say("warn", words.known(f"mark.{mark}", mark)) for mark in row.marks[:1]])
-    return [
-        state,
-        link(f"{PATH}/{row.id}", row.id, class_="b nowrap"),
-        join(plate(row.room[0]), " ", tag("span", words.either(*row.room[1:]), class_="lo mid"))
-        if row.room[0]
-        else "–",
-        ago(words, row.heard_at, view.now) if row.heard_at else words("terminals.never"),
-        waiting(view, row.stored[1] if row.stored else None, row.presence),
-        words.number(row.stored[0]) if row.stored else "–",
-        row.version,
-        marks,
-    ]
-
-
-def waiting(view: View, count: int | None, presence: str) -> str:
-    """How many records wait; of a silent terminal it is the least that there can be."""
-    if count is None:
-        return "–"
-    words = view.words
-    return words.number(count) if presence == "online" else words("terminals.at_least", n=count)
-
-
-async def _add(view: View) -> None:
-    words = view.words
-
-    def choices(session: Session, scope: Scope) -> list[tuple[str, str]]:
-        found = rooms.list_rooms(session, scope, Paging(MAX_LIMIT)).rows
-        return [(room.id, f"{room.number} {words.either(room.name, room.name_en)}") for room in found]
-
-    fields = join(
-        dialogs.field(words("terminals.id"), "id", required=True, pattern="[a-z0-9][a-z0-9\\-]{1,38}[a-z0-9]", autofocus=True,
-                      hint=words("terminals.id_hint"), autocomplete="off"),
-        dialogs.choice(words("terminals.kind"), "kind", [(each, words(f"kind.{each}")) for each in Kind]),
-        dialogs.choice(words("terminals.room"), "room_id", [("", words("terminals.no_room")), *await view.read(choices)]),
-    )  # fmt: skip
-
-    async def add(values: dict[str, str]) -> None:
-        form = dialogs.filled(NewTerminalForm, id=values.get("id", ""), kind=values.get("kind", ""),
-                              profile=values.get("kind", ""), room_id=values.get("room_id") or None)  # fmt: skip
-        made = await view.write(
-            Role.ADMIN, lambda session, change, scope: service.register(session, change, scope, form)
-        )
-        told = await view.in_thread(lambda: broker_users.publish(view.cloud))
-        show_password(view, made.terminal.id, made.password, told)
-
-    dialogs.ask(view, words("terminals.add"), fields, words("terminals.add"), add)
+    room = wanted.room_id and rooms.labels(session, [wanted.room_id]).get(wanted.room_id)
+    return Names(organisation or None, room or None)

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Response
 from pydantic import Field, computed_field
 
 from cloud.api import IfMatch, PageOf, Pages, TheCloud, View, problems, router, set_etag, with_etag
 from cloud.errors import NotFound
-from cloud.forms import InstantUs, Search
-from cloud.rooms.service import RoomId
+from cloud.forms import InstantUs
 from cloud.security import Admin, ConfirmedAdmin, Operator, TerminalCredentials, Viewer
-from cloud.terminals import broker_users, enabling, service, twin
+from cloud.terminals import broker_users, enabling, listing, service, twin
+from cloud.terminals.asked import Sorted
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.service import PIN_HASH, Kind, NewTerminalForm, PinForm, SeenForm, TerminalForm
 
@@ -75,21 +75,10 @@ class StandingView(View):
 
 
 @routes.get("")
-def list_terminals(
-    cloud: TheCloud,
-    by: Viewer,
-    pages: Pages,
-    room_id: Annotated[RoomId | None, Query(description="Only this room's.")] = None,
-    kind: Annotated[Kind | None, Query(description="Only kiosks, or only TVs.")] = None,
-    presence: Annotated[Search | None, Query(description="Only those in this state.")] = None,
-    search: Annotated[Search | None, Query(description="Part of the id, the room's number or name.")] = None,
-) -> PageOf[TerminalView]:
-    """Terminals in your scope, by id."""
+def list_terminals(cloud: TheCloud, by: Viewer, pages: Pages, wanted: Sorted) -> PageOf[TerminalView]:
+    """Terminals in your scope; a cursor belongs to its order."""
     with cloud.reading() as session:
-        found = service.list_terminals(
-            session, by.scope, pages, room_id=room_id, kind=kind, presence=presence, search=search
-        )
-        return PageOf[TerminalView].of(found)
+        return PageOf[TerminalView].of(listing.found(session, by.scope, wanted, pages, cloud.clock()))
 
 
 @routes.post("", status_code=201, responses={201: with_etag(), **problems(404, 409)})

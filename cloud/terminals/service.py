@@ -135,25 +135,20 @@ def standings(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> di
     return found
 
 
+def named(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> list[Terminal]:
+    """Those of these (a chunk of them) that are in the scope, by id."""
+    query = select(Terminal).where(Terminal.id.in_(terminal_ids), rooms.within(scope, Terminal.room_id))
+    return list(session.scalars(query.order_by(Terminal.id)))
+
+
 def is_registered(session: Session, terminal_id: str | None) -> bool:
     """Whether there is such a terminal, enabled or not."""
     return terminal_id is not None and session.get(Terminal, terminal_id) is not None
 
 
-def list_terminals(
-    session: Session,
-    scope: Scope,
-    paging: Paging,
-    *,
-    room_id: str | None = None,
-    kind: Kind | None = None,
-    presence: str | None = None,
-    search: str | None = None,
-) -> Found[Terminal]:
-    """By id."""
+def list_terminals(session: Session, scope: Scope, paging: Paging, *, search: str | None = None) -> Found[Terminal]:
+    """By id; `terminals.listing` filters and sorts."""
     query = select(Terminal).where(rooms.within(scope, Terminal.room_id))
-    wanted = {Terminal.room_id: room_id, Terminal.kind: kind, Terminal.presence: presence}
-    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
     if search:
         named = Terminal.id.icontains(search, autoescape=True)
         query = query.where(or_(named, Terminal.room_id.in_(rooms.matching(search))))

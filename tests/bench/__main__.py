@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import alarms, decision, drain, ingest, linked, memory, project, qr, timeseries
+from tests.bench import alarms, decision, drain, fleet_page, ingest, linked, memory, project, qr, timeseries
 from tests.bench.goals import said_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +32,7 @@ PARTS: Mapping[str, Callable[[], Mapping[str, float | str]]] = {
     "decision": decision.measure,
     "memory": memory.measure,
     "alarms": alarms.measure,
+    "fleet_page": fleet_page.measure,
 }
 
 

@@ -33,6 +33,8 @@ GOALS: Mapping[str, Goal] = {
     "memory_mb.cloud": Goal(at_most=400),
     "drain_week_s": Goal(at_most=20),
     "alarms.core_share": Goal(at_most=0.2),
+    "fleet_page.first_paint_ms": Goal(at_most=1_000),
+    "fleet_page.rows_ms": Goal(at_most=1_000),
 }
 
 

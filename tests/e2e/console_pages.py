@@ -43,7 +43,7 @@ def pages(stack: Stack) -> list[str]:
     return [
         "/", "/activities", f"/activities/{town.occurrences[0]}", "/members", f"/members/{town.members[0]}", "/terminals/import",
         "/members/import", "/templates", "/rooms", "/terminals", "/terminals/kiosk-302-a", "/terminals/kiosk-210-a",
-        "/terminals/kiosk-302-a/timeline",
+        "/terminals/kiosk-302-a/timeline", "/terminals/map",
         f"/terminals?organisation={town.organisation_id}", "/quarantine", "/quarantine/1", "/audit", "/organisations",
         "/alarms", "/alarms?state=cleared", *(f"/alarms/{each}" for each in town.alarms()), "/alarm-rules",
         "/maintenance-windows",         "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",

@@ -31,6 +31,14 @@ def running_stack(folder: Path) -> Iterator[Stack]:
     town = settle(engine)
     sample_attendance(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
     sample_health(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
+    with serving(folder, address) as (url, process):
+        yield Stack(url, town, process)
+    engine.dispose()
+
+
+@contextmanager
+def serving(folder: Path, address: str) -> Iterator[tuple[str, Process]]:
+    """`python -m cloud serve` over a ledger that has its tables: where it is, and its process."""
     port = free_port()
     process = Process(folder / "cloud.log")
     environment = {
@@ -50,10 +58,9 @@ def running_stack(folder: Path) -> Iterator[Stack]:
     url = f"http://127.0.0.1:{port}"
     try:
         process.spawn(command, ready=lambda: _is_healthy(url))
-        yield Stack(url, town, process)
+        yield url, process
     finally:
         process.kill()
-        engine.dispose()
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.bench import alarms, decision, drain, ingest, linked, memory, project
+from tests.bench import alarms, decision, drain, fleet_page, ingest, linked, memory, project
 from tests.bench.__main__ import PARTS
 from tests.bench.goals import GOALS, said_of
 from tests.bench.payloads import Mix
@@ -20,6 +20,7 @@ SMALL: Mapping[str, tuple[Callable[[], Mapping[str, float | str]], set[str]]] = 
     "linked": (lambda: linked.measure(3, 4, 30.0, 2.0, warm_up_s=1.0), {"checkin_to_linked_ms.p99"}),
     "drain": (lambda: drain.measure(1_000, 4), {"drain_week_s"}),
     "alarms": (lambda: alarms.measure(20, 2), {"alarms.core_share", "alarms.all_gone_s"}),
+    "fleet_page": (lambda: fleet_page.measure(60, 6, 3, 1), {"fleet_page.first_paint_ms", "fleet_page.rows_ms"}),
     "decision": (lambda: decision.measure(4.0, 6), {"checkin_decision_ms.p95"}),
     "memory": (
         lambda: memory.measure(6.0, 2, 1.0),

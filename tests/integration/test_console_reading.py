@@ -74,9 +74,9 @@ def test_a_branch_is_shown_alone_and_none_outside_the_scope(town: Town) -> None:
 
 def test_terminals_are_counted_where_their_rooms_belong(town: Town) -> None:
     with transaction(town.engine, read_only=True) as session:
-        counted = fleet.by_organisation(session, EVERYWHERE)
+        counted = fleet.by_branch(session, EVERYWHERE, tree.branches(session, EVERYWHERE))
         assert fleet.kiosks_in(session, EVERYWHERE, town.rooms[0]).keys() == {"kiosk-302-a"}
-    assert counted == {town.organisation_id: (3, 1)}
+    assert counted[town.organisation_id] == {"online": 2, "offline": 1}
 
 
 def test_the_audit_names_things_and_settings_instead_of_ids_and_keys(town: Town) -> None:

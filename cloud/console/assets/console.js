@@ -91,3 +91,19 @@ document.addEventListener("change", (event) => {
     part.hidden = !values.split("|").includes(form.elements[field]?.value);
   }
 });
+
+// What was pressed (data-key) keeps the focus when the piece of the page around it is drawn anew.
+let pressed = null;
+document.addEventListener("click", (event) => {
+  pressed = event.target.closest?.("[data-key]")?.dataset.key ?? null;
+}, true);
+new MutationObserver(() => {
+  if (!pressed || document.activeElement !== document.body) return;
+  document.querySelector(`[data-key="${CSS.escape(pressed)}"]`)?.focus({ preventScroll: true });
+}).observe(document.body, { childList: true, subtree: true });
+
+// A page that changes its address by itself is told when one goes back to an earlier one: data-back names the event.
+addEventListener("popstate", () => {
+  const name = document.querySelector("[data-back]")?.dataset.back;
+  if (name && window.emitEvent) emitEvent(name, location.search);
+});
