@@ -177,6 +177,11 @@ class View:
         heard = self.heard(lambda args: on_choose(str(args[0]), str(args[1])[:200]))
         element.on("change", heard, js_handler="(e) => { if (e.target.name) emit(e.target.name, e.target.value); }")
 
+    def on_presence(self, element: ui.element, name: str, hear: Callable[[bool], Awaitable[None] | None]) -> None:
+        """Hear whether the pointer or the focus is in `element`, when that changes (console.js)."""
+        element.props(f'data-presence="{name}"')
+        ui.on(name, self.heard(lambda args: hear(bool(args[0] if isinstance(args, list) and args else args))))
+
     def on_back(self, name: str, go: Callable[[str], Awaitable[None] | None]) -> None:
         """Hear the query of the address that one went back to, on a page that changes its address by itself."""
         ui.element("span").props(f'data-back="{name}" hidden')

@@ -45,11 +45,10 @@ COMMANDS: Final[Mapping[str, Name]] = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """Rows by id, or all that match: then `count` is how many that were when it was chosen."""
+    """Rows by id, or all that match."""
 
     ids: frozenset[str] = frozenset()
     matching: Wanted | None = None
-    count: int = 0
 
 
 async def act_on(view: View, act: str, chosen: Chosen) -> None:

@@ -1,7 +1,7 @@
 """Console: the list of terminals: filtered, sorted and paged by the server, rows to choose, live, all of it in the address.
 
-Promises that the list keeps still while a pointer or the focus is in it, and says so; that what is chosen stays chosen over
-pages, filters and news.
+Promises that the list keeps still while a pointer or the focus is in it, and says so; that rows stay chosen over pages,
+filters and news.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,6 @@ from cloud.terminals.wanted import Wanted, query_of, read
 
 EVERY_S: Final = 3.0
 """How often an open list is read again while there is news."""
-_STILL: Final = """(() => { const list = document.querySelector("[data-slot=list]");
-  return !!list && list.matches(":hover, :focus-within"); })()"""
 
 
 def register(shell: Shell) -> None:
@@ -78,7 +76,7 @@ class _Listing:
         self.saved = ""
         self.chosen = Chosen()
         self.turn = 0
-        self.held = False
+        self.still = self.behind = False
         self._take(view.client.request.url.query)
 
     def _take(self, query: str) -> None:
@@ -107,8 +105,7 @@ class _Listing:
                 )
         if may_choose:
             view.picks(self.list, self._pick)
-        for event in ("mouseleave", "focusout"):
-            self.list.on(event, view.heard(lambda _args: self._let_go()))
+        view.on_presence(self.list, "terminals_still", self._be_still)
         view.on_back("terminals_back", self._back)
         await self._draw()
         view.keep_live(view.at_most_every(EVERY_S, self._live))
@@ -194,23 +191,20 @@ class _Listing:
 
     async def _live(self) -> None:
         """Something has changed: the numbers are drawn anew, the list only while nobody is in it, fields to choose from never."""
-        try:
-            still = bool(await ui.run_javascript(_STILL, timeout=1.0))
-        except TimeoutError:
-            still = True
         asked = self._asked
         known = await self._read()
         if asked != self._asked:
             return
         self._show_numbers(known)
-        self.held = still
-        if not still:
+        self.behind = self.still
+        if not self.still:
             self._show_list(known)
-        self._show_head(still=still)
+        self._show_head(still=self.still)
 
-    async def _let_go(self) -> None:
-        if self.held:
-            self.held = False
+    async def _be_still(self, still: bool) -> None:
+        """Somebody is in the list, or is not any more: then it is drawn as it is by now."""
+        self.still = still
+        if not still and self.behind:
             await self._live()
 
     async def _draw(self) -> _Known:
@@ -219,6 +213,8 @@ class _Listing:
         known = await self._read()
         if asked != self._asked:
             return known  # something else was asked for meanwhile, and is shown or will be
+        if self.chosen.matching is not None and not self.chosen.matching.is_as_wide_as(self.wanted):
+            self.chosen = Chosen()  # all that match are those of the filter that one sees
         self.turn += 1
         self._show_numbers(known)
         self._show_asked(known)
@@ -291,7 +287,7 @@ class _Listing:
         elif act == "filters":
             await self._more_filters()
         elif act in {"all", "none"}:
-            self.chosen = Chosen(matching=self.wanted, count=self.shown.total) if act == "all" else Chosen()
+            self.chosen = Chosen(matching=self.wanted) if act == "all" else Chosen()
             await self._draw()
         elif act in saved_dialogs.ACTS:
             await saved_dialogs.act_on(view, act, self.saved, self.wanted, self._kept)

@@ -73,6 +73,10 @@ class Wanted(Form):
         """Whether it may exclude anything."""
         return bool(self.said().keys() - {"sort", "descending"})
 
+    def is_as_wide_as(self, other: "Wanted") -> bool:
+        """Whether both are about the same terminals, in whatever order."""
+        return self.but(sort=other.sort, descending=other.descending) == other
+
     def said(self) -> dict[str, Any]:
         """What differs from the list that nobody has asked anything of, in plain values."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -16,6 +16,7 @@ from cloud.database import Base, create_engine_for, transaction, wait_for_databa
 from cloud.errors import Conflict, StartError, Unavailable
 from cloud.journal import projector
 from cloud.organisations.models import Organisation
+from cloud.terminals.versions import order_of
 from tests.process import HOST, free_port
 
 
@@ -91,6 +92,31 @@ def test_what_a_terminal_reported_last_begins_its_history(ledger_url: str) -> No
         )
         rows = [(*row[:5], bool(row[5]), *map(json.loads, row[6:])) for row in connection.execute(text(query))]
     assert rows == [("kiosk-1", 1, 42, 7, 3, False, ["no room"], [])]
+    engine.dispose()
+
+
+def test_versions_of_births_that_are_there_already_can_be_looked_for(ledger_url: str) -> None:
+    """Revision 0017 fills its columns as ingest does from then on."""
+    engine = create_engine_for(ledger_url)
+    config = schema.alembic_config()
+    births = {"kiosk-0": '{"versions":{"agent":"1.10.2"}}', "kiosk-1": '{"versions":{}}', "kiosk-2": None}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0015")
+        insert = (
+            "INSERT INTO terminals (id, kind, profile, password_hash, mqtt_password_hash, enabled, settings, created_at, "
+            "version, birth) VALUES (:id, 'kiosk', 'kiosk', '', '', :yes, '{}', 0, 1, :birth)"
+        )
+        for terminal_id, birth in births.items():
+            connection.execute(text(insert), {"id": terminal_id, "yes": True, "birth": birth})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id, agent_version, agent_order FROM terminals ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [
+        ("kiosk-0", "1.10.2", order_of("1.10.2")),
+        ("kiosk-1", "", ""),
+        ("kiosk-2", "", ""),
+    ]
     engine.dispose()
 
 

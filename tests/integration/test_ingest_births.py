@@ -9,6 +9,7 @@ from cloud.bulk import Bulk
 from cloud.database import transaction
 from cloud.ingest import state
 from cloud.ingest.state import StateBoard, StateMessage
+from cloud.terminals.models import Terminal
 from firmware_specs.presence_messages import Birth, Death
 from firmware_specs.wire import encode
 from tests.town import Town
@@ -67,6 +68,14 @@ def test_retained_birth_of_an_older_connection_is_no_news(town: Town) -> None:
 def test_newest_stream_counts_and_strangers_do_not(town: Town) -> None:
     messages = [birth(100), birth(101, connection=2, stream=OTHER), birth(102, who="stranger")]
     assert waiting(town, *messages) == {"kiosk-1": OTHER}
+
+
+def test_the_version_that_a_birth_says_stands_beside_it_to_be_looked_for(town: Town) -> None:
+    told = Birth(incarnation=STREAM, connection=1, boot=STREAM, profile="kiosk", versions={"agent": "1.10.2"})
+    waiting(town, StateMessage("kiosk-1", encode(told), 100, retained=False))
+    with transaction(town.engine, read_only=True) as session:
+        terminal = session.get_one(Terminal, "kiosk-1")
+        assert (terminal.agent_version, terminal.agent_order) == ("1.10.2", "00000001.00000010.00000002")
 
 
 def marks(town: Town, *messages: StateMessage) -> list[str]:

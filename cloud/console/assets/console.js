@@ -107,3 +107,15 @@ addEventListener("popstate", () => {
   const name = document.querySelector("[data-back]")?.dataset.back;
   if (name && window.emitEvent) emitEvent(name, location.search);
 });
+
+// data-presence names the event by which a page hears whether the pointer or the focus is in that piece of it. It is looked at,
+// because what is drawn anew under a pointer tells of no leaving.
+const inside = new WeakMap();
+setInterval(() => {
+  for (const piece of document.querySelectorAll("[data-presence]")) {
+    const now = piece.matches(":hover, :focus-within");
+    if (now === (inside.get(piece) ?? false) || !window.socket?.connected) continue;
+    inside.set(piece, now);
+    emitEvent(piece.dataset.presence, now);
+  }
+}, 250);
