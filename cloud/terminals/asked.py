@@ -17,7 +17,7 @@ def _wanted(
     room_id: Annotated[RoomId | None, Query(description="Only this room's.")] = None,
     kind: Annotated[Kind | None, Query(description="Only kiosks, or only TVs.")] = None,
     profile: Annotated[Profile | None, Query(description="Only of this profile.")] = None,
-    presence: Annotated[Presence | None, Query(description="Only those in this state.")] = None,
+    presence: Annotated[Presence | None, Query(description="Only those in service in this state.")] = None,
     service: Annotated[Service | None, Query(description="Only those in service, or only those out of it.")] = None,
     version: Annotated[str | None, Query(min_length=1, max_length=LONGEST, description="Only of this agent.")] = None,
     alarm: Annotated[bool, Query(description="Only those about which an alarm is open.")] = False,

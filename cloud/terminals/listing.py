@@ -52,9 +52,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows in order; `first` is the first one's place among `total`, from 1. Cursors are None where there is no more."""
+    """Rows in order; `first` is the first one's place among `total`, from 1. Cursors are None where there is no more.
+
+    `counts` are those of `listing.counts`.
+    """
 
     lines: Sequence[Line]
+    counts: Mapping[str, int]
     total: int
     first: int
     previous: str | None
@@ -65,18 +69,26 @@ def page(session: Session, scope: Scope, wanted: Wanted, paging: Paging, now: da
     """One page. NotFound for an organisation outside the scope, Invalid for a cursor of another list."""
     keyed = _keyed(session, scope, wanted, now)
     rows, more_before, more_after = _window(session, keyed, wanted, paging)
-    total = session.scalar(select(func.count()).select_from(_matching(session, scope, wanted, now).subquery())) or 0
+    counted = counts(session, scope, wanted, now)
     before = 0
     if rows and more_before:
         place = _beyond(keyed, wanted, (rows[0][1], rows[0][0]), back=True)
         before = session.scalar(select(func.count()).select_from(keyed).where(place)) or 0
     return Page(
         _lines(session, [terminal_id for terminal_id, _ in rows], now),
-        total,
+        counted,
+        sum(count for state, count in counted.items() if _is_asked_for(wanted, state)),
         before + 1,
         _cursor(wanted, BEFORE, rows[0]) if rows and more_before else None,
         _cursor(wanted, AFTER, rows[-1]) if rows and more_after else None,
     )
+
+
+def _is_asked_for(wanted: Wanted, state: str) -> bool:
+    """Whether the list holds what was counted under this state."""
+    if wanted.service is Service.OUT or state == OUT:
+        return state == OUT and wanted.service is not Service.IN and wanted.presence is None
+    return wanted.presence in {None, state}
 
 
 def found(session: Session, scope: Scope, wanted: Wanted, paging: Paging, now: datetime) -> Found[Terminal]:
@@ -137,6 +149,8 @@ def _matching(session: Session, scope: Scope, wanted: Wanted, now: datetime, *co
     query = query.where(*(column == value for column, value in same.items() if value is not None))
     if wanted.service is not None:
         query = query.where(IN_SERVICE if wanted.service is Service.IN else ~IN_SERVICE)
+    if wanted.presence is not None:
+        query = query.where(IN_SERVICE)
     if wanted.alarm:
         query = query.where(Terminal.id.in_(standing.about()))
     if wanted.flapping:
@@ -162,7 +176,13 @@ def _keyed(session: Session, scope: Scope, wanted: Wanted, now: datetime) -> Any
         Sort.WAITING: positions.waiting_of(Terminal.id),
         Sort.VERSION: Terminal.agent_order,
     }
-    return _matching(session, scope, wanted, now, Terminal.id, keys[wanted.sort].label("key")).subquery()
+    query = _matching(session, scope, wanted, now, Terminal.id, keys[wanted.sort].label("key"))
+    if wanted.sort in {
+        Sort.WAITING,
+        Sort.ROOM,
+    }:  # looked up once for each terminal, not for each time that it is compared
+        return query.cte("keyed").prefix_with("MATERIALIZED")
+    return query.subquery()
 
 
 Row = tuple[str, Any]

@@ -59,7 +59,6 @@ def register(shell: Shell) -> None:
 @dataclass(frozen=True)
 class _Known:
     page: Page
-    counts: Mapping[str, int]
     branches: list[Branch]
     standing: Mapping[str, Mapping[str, int]]
     choices: Choices
@@ -175,7 +174,6 @@ class _Listing:
             branches = organisations_of(session, scope)
             return _Known(
                 listing.page(session, scope, wanted, lists.paging(self.cursor), view.now),
-                listing.counts(session, scope, wanted, view.now),
                 branches,
                 fleet.by_branch(session, scope, branches),
                 Choices(listing.versions(session, scope)),
@@ -225,13 +223,13 @@ class _Listing:
     def _show_numbers(self, known: _Known) -> None:
         """Heading, states and organisations."""
         view, words, wanted = self.view, self.view.words, self.wanted
-        count = words.number(sum(number for state, number in known.counts.items() if state != listing.OUT))
+        count = words.number(sum(number for state, number in known.page.counts.items() if state != listing.OUT))
         add = None
         if view.may(Role.ADMIN):
             many = button_link(f"{PATH}/import", words("import_terminals.title"))
             add = join(many, button(words("terminals.add"), "add", kind="main"))
         self.top.set_content(str(head(view, words("nav.terminals"), count=count, beside=add)))
-        self.states.set_content(str(list_table.states(words, known.counts, wanted)))
+        self.states.set_content(str(list_table.states(words, known.page.counts, wanted)))
         several = len(known.branches) > 1
         self.tree.set_visibility(several)
         self.tree.set_content(str(list_tools.tree(view, known.branches, known.standing, wanted)) if several else "")

@@ -53,7 +53,10 @@ FIRST_DOWN: Final = frozenset({Sort.WAITING, Sort.VERSION})
 
 
 class Wanted(Form):
-    """Each that is not said excludes nothing. `alarm` and `flapping` are asked for, or not looked at."""
+    """Each that is not said excludes nothing. `alarm` and `flapping` are asked for, or not looked at.
+
+    A presence is asked of terminals in service only.
+    """
 
     presence: Presence | None = None
     service: Service | None = None

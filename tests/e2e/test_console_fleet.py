@@ -267,7 +267,9 @@ def test_open_alarms_stand_in_the_overview_severest_first(stack: Stack, many: Ma
     attention = page.locator("[data-slot=attention]")
     expect(attention.locator("li").first).to_contain_text("Terminal offline")
     expect(attention.locator("li").first).to_contain_text("Critical. Check power and network.")
-    expect(attention).to_contain_text("kiosk-210-a: its stream forked")  # of which no alarm tells, as of that of another
+    expect(attention).to_contain_text(
+        "kiosk-210-a: its stream forked"
+    )  # of which no alarm tells, as of that of another
     expect(attention).not_to_contain_text("kiosk-107-00: its stream forked")
     keep(page, "overview-en")
     assert axe_faults(page) == []

@@ -168,6 +168,8 @@ def test_states_are_counted_for_what_is_filtered_by_and_add_up_to_the_list(ledge
         counts = listing.counts(session, EVERYWHERE, wanted, NOW)
     assert counts["offline"] == ledger.page(wanted).total == len(ledger.ids(wanted))
     assert counts[OUT] == ledger.page(Wanted(kind=Kind.KIOSK, service=Service.OUT)).total
+    for asked in (Wanted(presence=Presence.OFFLINE), Wanted(presence=Presence.OFFLINE, service=Service.OUT), Wanted(search="1")):
+        assert ledger.page(asked).total == len(ledger.ids(asked))
     assert sum(counts.values()) == ledger.page(Wanted(kind=Kind.KIOSK)).total
 
 
