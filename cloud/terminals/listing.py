@@ -125,9 +125,10 @@ def counts(session: Session, scope: Scope, wanted: Wanted, now: datetime) -> Map
 def versions(session: Session, scope: Scope) -> list[tuple[str, int]]:
     """The agents' versions in the scope, each with how many terminals in service say it."""
     query = select(Terminal.agent_version, func.count()).where(
-        IN_SERVICE, Terminal.agent_version != "", rooms.within(scope, Terminal.room_id)
+        IN_SERVICE, Terminal.agent_order != "", rooms.within(scope, Terminal.room_id)
     )
-    query = query.group_by(Terminal.agent_version).order_by(func.count().desc(), Terminal.agent_version)
+    by_version = query.group_by(Terminal.agent_order, Terminal.agent_version)
+    query = by_version.order_by(func.count().desc(), Terminal.agent_order)
     return list(session.execute(query.limit(VERSIONS)).tuples())
 
 

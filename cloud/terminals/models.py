@@ -23,7 +23,7 @@ class Terminal(Base):
     __tablename__ = "terminals"
     __table_args__ = (
         Index("ix_terminals_standing", "presence", "enabled", "replaced_by", "kind", "room_id", "id"),
-        Index("ix_terminals_agent_order", "agent_order", "id"),
+        Index("ix_terminals_versions", "agent_order", "agent_version", "enabled", "replaced_by", "room_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)

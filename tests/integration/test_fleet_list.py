@@ -168,7 +168,11 @@ def test_states_are_counted_for_what_is_filtered_by_and_add_up_to_the_list(ledge
         counts = listing.counts(session, EVERYWHERE, wanted, NOW)
     assert counts["offline"] == ledger.page(wanted).total == len(ledger.ids(wanted))
     assert counts[OUT] == ledger.page(Wanted(kind=Kind.KIOSK, service=Service.OUT)).total
-    for asked in (Wanted(presence=Presence.OFFLINE), Wanted(presence=Presence.OFFLINE, service=Service.OUT), Wanted(search="1")):
+    for asked in (
+        Wanted(presence=Presence.OFFLINE),
+        Wanted(presence=Presence.OFFLINE, service=Service.OUT),
+        Wanted(search="1"),
+    ):
         assert ledger.page(asked).total == len(ledger.ids(asked))
     assert sum(counts.values()) == ledger.page(Wanted(kind=Kind.KIOSK)).total
 
@@ -273,6 +277,8 @@ def test_counts_order_and_flapping_are_read_from_indices_and_not_from_the_rows(l
         pytest.skip("PostgreSQL reads a table of this size as a whole, whatever indices it has")
     counted = plans(ledger.engine, lambda session: listing.counts(session, EVERYWHERE, Wanted(), NOW))
     assert [each for each in counted if "USING COVERING INDEX ix_terminals_standing" not in each] == []
+    (versions,) = plans(ledger.engine, lambda session: listing.versions(session, EVERYWHERE))
+    assert "USING COVERING INDEX ix_terminals_versions" in versions
     (flapping,) = plans(ledger.engine, lambda session: session.scalars(history.flapping(NOW)).all())
     assert "USING INDEX ix_presence_changes_flapping" in flapping
     for sort in (Sort.ID, Sort.ALARM, Sort.VERSION):

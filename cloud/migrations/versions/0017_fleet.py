@@ -19,7 +19,8 @@ def upgrade() -> None:
     _fill(op.get_bind())
     standing = ["presence", "enabled", "replaced_by", "kind", "room_id", "id"]
     op.create_index("ix_terminals_standing", "terminals", standing, unique=False)
-    op.create_index("ix_terminals_agent_order", "terminals", ["agent_order", "id"], unique=False)
+    versions = ["agent_order", "agent_version", "enabled", "replaced_by", "room_id", "id"]
+    op.create_index("ix_terminals_versions", "terminals", versions, unique=False)
     op.create_index(
         "ix_presence_changes_flapping", "presence_changes", ["at"], unique=False,
         sqlite_where=sa.text("flapping = 1"), postgresql_where=sa.text("flapping"),
