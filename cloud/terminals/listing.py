@@ -129,7 +129,7 @@ def versions(session: Session, scope: Scope) -> list[tuple[str, int]]:
     )
     by_version = query.group_by(Terminal.agent_order, Terminal.agent_version)
     query = by_version.order_by(func.count().desc(), Terminal.agent_order)
-    return list(session.execute(query.limit(VERSIONS)).tuples())
+    return [(version, count) for version, count in session.execute(query.limit(VERSIONS))]
 
 
 def profiles(session: Session, scope: Scope) -> list[str]:
