@@ -5,8 +5,8 @@ from datetime import datetime
 from markupsafe import Markup
 from nicegui import ui
 
+from cloud.alarms.open_alarms import Attention
 from cloud.alarms.saying import SYMBOLS
-from cloud.alarms.standing import Attention
 from cloud.checkins.service import Seen
 from cloud.console import facts
 from cloud.console.markup import join, tag

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from cloud.activities import service as activities
+from cloud.alarms import open_alarms
 from cloud.alarms import service as alarms
-from cloud.alarms import standing
+from cloud.alarms.open_alarms import Attention
 from cloud.alarms.rules import RuleKind
-from cloud.alarms.standing import Attention
 from cloud.attendance import service as attendance
 from cloud.checkins import service as checkins
 from cloud.checkins.service import Seen
@@ -131,7 +131,7 @@ class Overview:
             rooms_now=_rooms_now(session, scope, now)[:ROOMS],
             rooms=rooms.count(session, scope),
             presence=fleet.presence,
-            attention=standing.first(session, scope, now, ALARMS),
+            attention=open_alarms.first(session, scope, now, ALARMS),
             troubles=_troubles(session, scope, now, frame),
             heard_at=fleet.heard_at,
         )
@@ -176,17 +176,17 @@ def _rooms_now(session: Session, scope: Scope, now: datetime) -> tuple[RoomNow, 
 def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tuple[Trouble, ...]:
     """What no open alarm tells: marks first, then who is away, then who stores nothing; and the quarantine."""
     marked = terminals.marked(session, scope, MARKED)
-    told = standing.marks_told(session, [each.id for each in marked])
+    told = open_alarms.marks_told(session, [each.id for each in marked])
     found = [
         Trouble("mark", terminal.id, mark=mark, since=terminal.marked_at)
         for terminal in marked
         for mark in terminal.marks
         if (terminal.id, mark) not in told
     ][:MARKS]
-    away = terminals.away(session, scope, but=standing.about(RuleKind.ABSENCE))
+    away = terminals.away(session, scope, but=open_alarms.about(RuleKind.ABSENCE))
     if away is not None:
         found.append(Trouble("away", away.terminal_id, since=away.since_at, count=away.count))
-    waiting = positions.waiting_longest(session, scope, now - QUIET, standing.about(RuleKind.NOTHING_STORED))
+    waiting = positions.waiting_longest(session, scope, now - QUIET, open_alarms.about(RuleKind.NOTHING_STORED))
     if waiting is not None:
         terminal_id, since_at, count = waiting
         found.append(Trouble("nothing_stored", terminal_id, since=since_at, count=count))

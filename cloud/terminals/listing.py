@@ -12,8 +12,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, literal, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
-from cloud.alarms import standing
-from cloud.alarms.standing import RANK, OpenAlarm
+from cloud.alarms import open_alarms
+from cloud.alarms.open_alarms import RANK, OpenAlarm
 from cloud.bulk import IN_CHUNK, chunks
 from cloud.organisations import service as organisations
 from cloud.overview import positions
@@ -153,7 +153,7 @@ def _matching(session: Session, scope: Scope, wanted: Wanted, now: datetime, *co
     if wanted.presence is not None:
         query = query.where(IN_SERVICE)
     if wanted.alarm:
-        query = query.where(Terminal.id.in_(standing.about()))
+        query = query.where(Terminal.id.in_(open_alarms.about()))
     if wanted.flapping:
         query = query.where(Terminal.id.in_(history.flapping(now)))
     if wanted.search:
@@ -165,7 +165,7 @@ def _matching(session: Session, scope: Scope, wanted: Wanted, now: datetime, *co
 def _keyed(session: Session, scope: Scope, wanted: Wanted, now: datetime) -> Any:
     """All that match as a subquery of `id` and `key`, what they are sorted by; no key is NULL or negative."""
     if wanted.sort is Sort.ALARM:
-        severest = standing.severest()
+        severest = open_alarms.severest()
         key: ColumnElement[Any] = func.coalesce(severest.c.rank, len(RANK))
         query = _matching(session, scope, wanted, now, Terminal.id, key.label("key"))
         return query.join(severest, severest.c.terminal_id == Terminal.id, isouter=True).subquery()
@@ -242,7 +242,7 @@ def _lines(session: Session, terminal_ids: Sequence[str], now: datetime) -> list
     rows = {row.id: row for row in session.execute(select(*columns).where(Terminal.id.in_(terminal_ids)))}
     plates = rooms.labels(session, {row.room_id for row in rows.values() if row.room_id})
     stored = positions.waiting_by_terminal(session, list(terminal_ids))
-    alarms = standing.of_terminals(session, terminal_ids)
+    alarms = open_alarms.of_terminals(session, terminal_ids)
     flapping = set(session.scalars(history.flapping(now)))
     return [
         Line(row.id, row.kind, plates.get(row.room_id or "", ("", "", "")), row.presence, row.presence_at,

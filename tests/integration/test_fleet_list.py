@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from cloud.alarms import standing
+from cloud.alarms import open_alarms
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.errors import Invalid, NotFound
@@ -217,7 +217,7 @@ def test_a_branch_sees_its_own_and_counts_its_own(ledger: Ledger) -> None:
             for number, name in enumerate(many.terminals)
             if number in inside and number % OUT_EVERY != OUT_EVERY - 1
         ]
-        foreign = [each for each in standing.first(session, scope, NOW, 99) if each.place[0] not in
+        foreign = [each for each in open_alarms.first(session, scope, NOW, 99) if each.place[0] not in
                    {many.terminals[number] for number in inside}]  # fmt: skip
         assert foreign == []
 
