@@ -35,6 +35,7 @@ from cloud.guard import Guard, Identify, Policy
 from cloud.ingest import routes as ingest
 from cloud.members import routes as members
 from cloud.metrics import Measured
+from cloud.notifications import routes as notifications
 from cloud.organisations import routes as organisations
 from cloud.readings import routes as readings
 from cloud.rooms import routes as rooms
@@ -67,6 +68,7 @@ FEATURES: tuple[APIRouter, ...] = (
     commands.routes,
     alarms.routes,
     alarm_rules.routes,
+    notifications.routes,
     upload_routes.routes,
     certificates.routes,
     certificates.enrolment,

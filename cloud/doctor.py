@@ -87,6 +87,8 @@ def _key_file(settings: Settings) -> Iterator[Result]:
         yield Result("key file", True, f"{path} is not there yet; it is made with the first issuer key")
     if trouble is not None:
         yield Result("key file", False, f"no card can be signed: {trouble}")
+    if settings.notification_key().exists():
+        yield _mode("key file", settings.notification_key())
 
 
 def _authority(settings: Settings) -> Iterator[Result]:

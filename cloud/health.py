@@ -11,6 +11,8 @@ from cloud.database import transaction
 from cloud.errors import StartError, Unavailable
 from cloud.journal import projector
 from cloud.metrics import SERIES_WAITING, TERMINALS, exposition
+from cloud.notifications import metrics as told
+from cloud.notifications import service as notifications
 from cloud.scope import EVERYWHERE
 from cloud.security import WholeViewer
 from cloud.terminals import fleet
@@ -55,6 +57,10 @@ def metrics(_by: WholeViewer, cloud: TheCloud) -> Response:
     with cloud.reading() as session:
         counts = dict(fleet.summary(session, EVERYWHERE).presence)
         SERIES_WAITING.set(projector.waiting(session))
+        waiting = notifications.counts(session, cloud.clock())
+    told.WAITING.set(waiting.waiting)
+    told.OVERDUE_S.set(waiting.overdue.total_seconds())
+    told.DEAD.set(waiting.dead)
     for state in fleet.STATES:
         TERMINALS.labels(state).set(counts.get(state, 0))
     body, media_type = exposition()

@@ -13,6 +13,7 @@ INGEST: Final = 0x696E6765  # "inge"
 PROJECTOR: Final = 0x70726F6A  # "proj"
 CERTIFICATES: Final = 0x63657274  # "cert"
 ALARMS: Final = 0x616C6172  # "alar"
+NOTIFICATIONS: Final = 0x6E6F7469  # "noti"
 
 
 class Lease:

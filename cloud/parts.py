@@ -1,6 +1,6 @@
-"""The parts that run beside the requests, made from the settings: ingest, projector, revocation, alarms. Wires; decides nothing.
+"""The parts that run beside the requests, made from the settings: ingest, projector, revocation, alarms, notifications.
 
-Called by `serve` and `worker`. With ROOMLINK_INGEST=apart, `serve` leaves ingest to workers.
+Wires; decides nothing. Called by `serve` and `worker`. With ROOMLINK_INGEST=apart, `serve` leaves ingest to workers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +23,10 @@ from cloud.ingest.worker import AnyLine
 from cloud.journal import projecting
 from cloud.journal.projecting import Kept, Projecting
 from cloud.keybox import KeyBox
-from cloud.lease import ALARMS, CERTIFICATES, Lease
+from cloud.lease import ALARMS, CERTIFICATES, NOTIFICATIONS, Lease
 from cloud.loop import Loop
+from cloud.notifications.carrying import carrier_of
+from cloud.notifications.sending import Notifier
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
 from cloud.timeseries.stores import open_store
@@ -36,11 +38,12 @@ class Parts:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
         self._held: Held | None = None
+        self._carrier = carrier_of(settings)
         self.projecting = Projecting(engine, utc_now, lambda: timeseries_of(settings), kept_of(settings))
 
     def running(self) -> Sequence[Callable[[Cloud], AbstractContextManager[None]]]:
         """All of them, in the order in which they begin."""
-        return (self.project, self.reconcile, self.revoke, self.alarm, self.ingest)
+        return (self.project, self.reconcile, self.revoke, self.alarm, self.notify, self.ingest)
 
     @contextmanager
     def project(self, _cloud: Cloud) -> Iterator[None]:
@@ -90,6 +93,23 @@ class Parts:
             yield
         finally:
             loop.stop()
+            lease.release()
+
+    @contextmanager
+    def notify(self, cloud: Cloud) -> Iterator[None]:
+        """Who tells receivers of alarms."""
+        lease = Lease(self._engine, NOTIFICATIONS)
+        notifier = Notifier(
+            self._engine, cloud.clock, self._carrier.carry, self._carrier.public_url, is_mine=lease.is_held
+        )
+        loop = Loop("notifications", notifier.turn)
+        notifier.wake = loop.wake
+        loop.start()
+        try:
+            yield
+        finally:
+            loop.stop()
+            notifier.finish()
             lease.release()
 
     def trouble(self) -> str | None:

@@ -139,6 +139,41 @@ class Settings(BaseSettings):
     )
     timeseries_token: SecretStr | None = _setting(None, "InfluxDB's API token.", "a-long-random-token")
     timeseries_zone: str = _setting("Asia/Shanghai", "Time zone whose days the daily figures are of.", "Europe/Berlin")
+    smtp_host: str | None = _setting(
+        None, "The mail server that e-mails about alarms go by; without it none are sent.", "mail.example.org"
+    )
+    smtp_port: Port = _setting(587, "Port of the mail server; 465 where ROOMLINK_SMTP_TLS is tls.", "587")
+    smtp_tls: Literal["starttls", "tls", "none"] | None = _setting(
+        None,
+        "How the mail server is spoken to: TLS by STARTTLS, TLS from the first byte, or none. "
+        "Default: starttls; none where the mail server is this machine.",
+        "tls",
+    )
+    smtp_ca_file: Path | None = _setting(
+        None, "Authorities to trust about the mail server, instead of the machine's own.", "/etc/roomlink/mail-ca.pem"
+    )
+    smtp_user: str | None = _setting(None, "The cloud's user name at the mail server.", "roomlink")
+    smtp_password: SecretStr | None = _setting(
+        None, "Its password there; it is sent over TLS only.", "a-long-random-password"
+    )
+    smtp_from: str | None = _setting(
+        None, "Whom e-mails are from; needed with ROOMLINK_SMTP_HOST.", "Roomlink <roomlink@example.org>"
+    )
+    webhook_allow: str = _setting(
+        "",
+        "Networks and hosts, comma-separated, to which webhooks may go although their addresses are not public; to these "
+        "also without TLS.",
+        "10.1.0.0/16,chat.lan",
+    )
+    webhook_ca_file: Path | None = _setting(
+        None, "Authorities to trust about webhooks' hosts beside the public ones.", "/etc/roomlink/own-ca.pem"
+    )
+    notification_key_file: Path | None = _setting(
+        None,
+        "Key file (mode 0600) that webhooks' secrets are encrypted under; made with the first of them. "
+        "Default: notification.key in the data folder. Keep a copy apart from the backups.",
+        "/var/lib/roomlink-keys/notification.key",
+    )
     points_days: Annotated[int, Field(ge=1, le=36500)] | None = _setting(
         180, "How long single points are kept, in days; hourly and daily figures stay.", "180"
     )
@@ -189,6 +224,10 @@ class Settings(BaseSettings):
     def authority_key(self) -> Path:
         """Where the key lies that the keys of certificate authorities are encrypted under."""
         return self.authority_key_file or self.data_dir / "authority.key"
+
+    def notification_key(self) -> Path:
+        """Where the key lies that webhooks' secrets are encrypted under."""
+        return self.notification_key_file or self.data_dir / "notification.key"
 
     def authority_folder(self) -> Path:
         """Where the broker finds whom to trust, and whom no more."""

@@ -1,5 +1,5 @@
 """What has to be done now and then, whoever asks: occurrences made ahead, files that no twin names and uploads that are
-over deleted, issuer keys that kiosks know by now put to use.
+over deleted, notifications of long ago let go of, issuer keys that kiosks know by now put to use.
 
 Every task may run in several processes at once and be cut off at any moment; it is done again at the next turn.
 """
@@ -18,6 +18,7 @@ from cloud.audit.service import Change
 from cloud.commands import uploads
 from cloud.credentials import issuer_keys
 from cloud.errors import CloudError
+from cloud.notifications import service as notifications
 from cloud.terminals import files
 from cloud.terminals.reported import know_issuer_key
 
@@ -27,7 +28,7 @@ WHO = "the service itself"
 """Who changed it, and from where, in the audit."""
 
 Task = Callable[[Session, datetime], object]
-TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep, uploads.sweep)
+TASKS: tuple[Task, ...] = (activities.expand_due, files.sweep, uploads.sweep, notifications.sweep)
 
 
 def sweep(cloud: Cloud) -> None:

@@ -115,6 +115,15 @@ operator                  DELETE /api/v1/alarm-rules/{rule_id}
 viewer                    GET /api/v1/maintenance-windows
 operator                  POST /api/v1/maintenance-windows
 operator                  DELETE /api/v1/maintenance-windows/{window_id}
+operator                  GET /api/v1/receivers
+operator                  POST /api/v1/receivers
+operator                  GET /api/v1/receivers/{receiver_id}
+operator                  PUT /api/v1/receivers/{receiver_id}
+operator                  DELETE /api/v1/receivers/{receiver_id}
+operator                  POST /api/v1/receivers/{receiver_id}/secret
+operator                  POST /api/v1/receivers/{receiver_id}/test
+operator                  GET /api/v1/notifications
+operator                  POST /api/v1/notifications/{notification_id}/resend
 terminal                  PUT /api/v1/terminals/{terminal_id}/uploads/{command_id}
 operator                  GET /api/v1/terminals/{terminal_id}/uploads
 operator                  GET /api/v1/terminals/{terminal_id}/uploads/{command_id}
@@ -156,6 +165,7 @@ viewer    /alarms
 viewer    /alarms/{alarm_id}
 viewer    /alarm-rules
 viewer    /maintenance-windows
+operator  /receivers
 organiser /members/import
 viewer    /members/{member_id}
 viewer    /members
@@ -213,6 +223,14 @@ operator         alarms/window_page.py _Windows._end.end write
 viewer           alarms/window_page.py _add read
 operator         alarms/window_page.py _add.add write
 admin-whole      audit/page.py register.listing writable
+operator         notifications/page.py register.listing writable
+operator         notifications/page.py _Receivers._draw read
+operator         notifications/page.py _Receivers._resend write
+operator         notifications/page.py _Receivers._delete.delete write
+operator         notifications/page.py _Receivers._renew.renew write
+operator         notifications/page.py _Receivers._test write
+operator         notifications/receiver_form.py ask read
+operator         notifications/receiver_form.py keep write
 admin            audit/page.py register.listing read
 operator         certificates/page.py _show_code write
 admin-confirmed  certificates/page.py _shut_out.shut write

@@ -22,6 +22,9 @@ from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import Column, Event, ago, button, link, note, pairs, panel, say, small, table, timeline
+from cloud.notifications import panel as telling
+from cloud.notifications import service as notifications
+from cloud.notifications.service import ToldOf
 from cloud.paging import MAX_LIMIT, Paging
 from cloud.scope import Scope
 
@@ -52,6 +55,7 @@ class _Known:
     more: bool
     values: Mapping[str, float | None]
     story: Sequence[AlarmEvent]
+    told: Sequence[ToldOf]
 
 
 def _read(session: Session, scope: Scope, alarm_id: str) -> _Known:
@@ -65,6 +69,7 @@ def _read(session: Session, scope: Scope, alarm_id: str) -> _Known:
         found.next_cursor is not None,
         service.values_now(session, alarm.rule_id, [each.terminal_id for each in found.rows]),
         service.story(session, alarm_id),
+        notifications.of_alarm(session, scope, alarm_id),
     )
 
 
@@ -83,6 +88,7 @@ class _Page:
             with ui.element("div").classes("rl-stack").style("--c:8"):
                 self.todo = view.html(slot="todo")
                 self.story = view.html(slot="story")
+                self.told = view.html(slot="told")
                 self.members = view.html(slot="members")
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.about = view.html(slot="about")
@@ -95,6 +101,7 @@ class _Page:
         self.top.set_content(str(_head(self.view, known)))
         self.todo.set_content(str(_todo(self.view, known)))
         self.story.set_content(str(_story(self.view, known)))
+        self.told.set_content(str(telling.panel_of(self.view, known.told)))
         self.members.set_content(str(_members(self.view, known)))
         self.about.set_content(str(_about(self.view, known)))
 
@@ -179,6 +186,8 @@ def _happened(view: View, event: AlarmEvent, known: _Known) -> Markup:
         values = {"why": words.known(f"alarm.why_{said.get('why')}", "")}
     elif event.kind == EventKind.SNOOZED:
         values = {"time": words.minute(from_us(said["until"]))}
+    elif event.kind == EventKind.ESCALATED:
+        values = {"n": said.get("receivers", 1), "minutes": said.get("minutes", 0)}
     elif event.kind not in {EventKind.RAISED, EventKind.GREW}:
         values = {}
     title: list[Markup | str] = [tag("b", words(f"alarm_event.{event.kind}", **values))]

@@ -7,6 +7,7 @@ from typing import Final
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
+from cloud.accounts.service import Role
 from cloud.alarms import alarm_page, rule_page, saying, service, window_page
 from cloud.alarms.models import Alarm
 from cloud.alarms.rules import Severity
@@ -119,8 +120,11 @@ def _read(session: Session, scope: Scope, wanted: Filter) -> _Known:
 
 def _head(view: View, active: int) -> Markup:
     words = view.words
+    told = button_link("/receivers", words("receiver.title")) if view.may(Role.OPERATOR) else None
     beside = join(
-        button_link("/maintenance-windows", words("alarm.windows")), button_link("/alarm-rules", words("alarm.rules"))
+        button_link("/maintenance-windows", words("alarm.windows")),
+        button_link("/alarm-rules", words("alarm.rules")),
+        told,
     )
     return head(view, words("nav.alarms"), count=words.number(active), beside=beside)
 

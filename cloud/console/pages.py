@@ -12,6 +12,7 @@ from cloud.commands import bulk_page as commands
 from cloud.console import search_page as search
 from cloud.console.shell import Shell
 from cloud.members import page as members
+from cloud.notifications import page as notifications
 from cloud.organisations import page as organisations
 from cloud.overview import page as overview
 from cloud.quarantine import page as quarantine
@@ -28,6 +29,7 @@ PAGES: tuple[Callable[[Shell], None], ...] = (
     terminals.register,
     timeline.register,
     alarms.register,
+    notifications.register,
     commands.register,
     quarantine.register,
     audit.register,

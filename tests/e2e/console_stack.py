@@ -24,7 +24,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path) -> Iterator[Stack]:
+def running_stack(folder: Path, **settings: str) -> Iterator[Stack]:
     """Make the database and its town, serve it, stop it at the end."""
     address = f"sqlite:///{folder / 'roomlink.db'}"
     engine = migrated(address)
@@ -46,6 +46,7 @@ def serving(folder: Path, address: str) -> Iterator[tuple[str, Process]]:
         "ROOMLINK_DATA_DIR": str(folder),
         "ROOMLINK_PORT": str(port),
         "ROOMLINK_MQTT_PORT": str(free_port()),  # nobody listens there: the console works without a broker
+        **settings,
     }
     command = [
         "env",
