@@ -70,14 +70,14 @@ def release(session: Session, now: datetime) -> None:
 def claim(session: Session, receiver_id: str, public_url: str | None, now: datetime) -> Letter | None:
     """The next message of a receiver, claimed; None where nothing that is due is to be told now."""
     receiver = session.get_one(Receiver, receiver_id)
-    due = Notification.receiver_id == receiver_id, Notification.state == State.WAITING, Notification.due_at <= now
-    rows = session.scalars(select(Notification).where(*due).order_by(Notification.id).limit(READ_AT_ONCE)).all()
+    waiting = select(Notification).where(Notification.receiver_id == receiver_id, Notification.state == State.WAITING)
+    waiting = waiting.order_by(Notification.id).with_for_update(skip_locked=True)  # of two processes one has a row
+    rows = session.scalars(waiting.where(Notification.due_at <= now).limit(READ_AT_ONCE)).all()
     if not rows:
         return None
     first = next((each for each in rows if each.attempts or each.asked), None)
     if first is not None:
-        same = Notification.message_id == first.message_id, Notification.state == State.WAITING
-        chosen = list(session.scalars(select(Notification).where(*same).order_by(Notification.id)))
+        chosen = list(session.scalars(waiting.where(Notification.message_id == first.message_id)))
     else:
         chosen = _worth_telling(session, receiver, rows, now)[:IN_ONE_MESSAGE]
     return _letter(session, receiver, chosen, public_url, now) if chosen else None

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
+from cloud.alarms.standing import Standing, standings
 from cloud.console import dialogs
 from cloud.console.markup import Content, join, tag
 from cloud.console.shell import Shell, head
@@ -45,6 +46,7 @@ class _Known:
     dead_count: int
     lately: Sequence[Notification]
     names: Mapping[str, str]
+    alarms: Mapping[str, Standing]
 
 
 def _read(session: Session, scope: Scope) -> _Known:
@@ -58,6 +60,7 @@ def _read(session: Session, scope: Scope) -> _Known:
         service.count_dead(session, scope),
         lately,
         service.names(session, {each.receiver_id for each in (*dead, *lately)}),
+        standings(session, {each.alarm_id for each in (*dead, *lately)}),
     )
 
 
@@ -174,7 +177,8 @@ def _dead(view: View, known: _Known) -> Markup:
     columns = (*_columns(view), Column(words("members.do"), "num rl-fit"))
     rows = [[*_told(view, known, each), button(words("told.resend"), "resend", str(each.id))] for each in known.dead]
     title = words("told.dead_letters", n=known.dead_count)
-    return panel(title, tag("p", words("told.dead_more"), class_="q"), table(columns, rows, title))
+    shown = panel(title, tag("p", words("told.dead_more"), class_="q"), table(columns, rows, title))
+    return tag("div", shown, style="padding-bottom:40px")
 
 
 def _lately(view: View, known: _Known) -> Markup:
@@ -198,8 +202,15 @@ def _columns(view: View) -> tuple[Column, ...]:
 
 def _told(view: View, known: _Known, one: Notification) -> list[Content]:
     words = view.words
-    what = link(f"/alarms/{one.alarm_id}", words(f"letter_what.{one.what}"))
-    return [words.clock(one.at), known.names.get(one.receiver_id, "–"), what, telling.state(view, one)]
+    what, alarm = words(f"letter_what.{one.what}"), known.alarms.get(one.alarm_id)
+    if alarm is not None:
+        what = words("fault.line", where=what, says=words.either(alarm.name, alarm.name_en))
+    return [
+        words.clock(one.at),
+        known.names.get(one.receiver_id, "–"),
+        link(f"/alarms/{one.alarm_id}", what),
+        telling.state(view, one),
+    ]
 
 
 def _table(view: View, known: _Known) -> Markup:

@@ -24,6 +24,7 @@ from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Invalid
 from cloud.forms import Clean, Form, Name, TimeZone
 from cloud.keybox import KeyBox
+from cloud.notifications.addresses import parse
 from cloud.notifications.deciding import Listener, What
 from cloud.notifications.failures import Undelivered
 from cloud.notifications.mail import MAILBOX, MailServer
@@ -95,17 +96,20 @@ def get(session: Session, scope: Scope, receiver_id: str, *, to_edit: bool = Fal
 
 
 def check_address(form: ReceiverForm, poster: Poster, server: MailServer | None) -> None:
-    """Invalid where nothing can be sent there; Conflict where no mail server is set. Looks names up."""
+    """Invalid where nothing can be sent there; Conflict where no mail server is set. Looks names up.
+
+    One that is switched off needs no host that is there: or it could not be switched off when it matters.
+    """
     if form.kind is Kind.EMAIL:
         if re.fullmatch(MAILBOX, form.address) is None:
             raise _wrong("address", "is not an e-mail address, such as desk@example.org", "mailbox")
-        if server is None:
+        if server is None and form.enabled:
             raise Conflict("No mail server is set: ROOMLINK_SMTP_HOST and ROOMLINK_SMTP_FROM.", code="mail_not_set")
         return
     if re.fullmatch(r"[!-~]+", form.address) is None:
         raise _wrong("address", _SAYS["url"], "url")
     try:
-        poster.judge(form.address)
+        (poster.judge if form.enabled else parse)(form.address)
     except ValueError as error:
         raise _wrong("address", _SAYS[str(error)], str(error)) from None
     except Undelivered as error:

@@ -46,7 +46,8 @@ def pages(stack: Stack) -> list[str]:
         "/terminals/kiosk-302-a/timeline", "/terminals/map",
         f"/terminals?organisation={town.organisation_id}", "/quarantine", "/quarantine/1", "/audit", "/organisations",
         "/alarms", "/alarms?state=cleared", *(f"/alarms/{each}" for each in town.alarms()), "/alarm-rules",
-        "/maintenance-windows", "/receivers", "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
+        "/maintenance-windows", "/receivers",
+        "/accounts", "/tokens", "/sessions", "/search?q=302", "/members/mem_0000000000000000",
         "/members?search=%E6%97%A0%E4%BA%BA",
         "/commands", f"/commands/{BULK}", f"/commands/{BULK}?state=done",
     ]  # fmt: skip

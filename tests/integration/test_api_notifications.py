@@ -92,6 +92,17 @@ def test_a_receiver_is_made_read_changed_and_taken_away(client: httpx.Client, of
     assert "desk@" not in str(audit)
 
 
+def test_a_webhook_whose_host_is_gone_can_be_switched_off_and_not_on(
+    client: httpx.Client, office: Office, hook: Hook
+) -> None:
+    made = post(client, "/receivers", name="群", kind="webhook", address=hook.url)["receiver"]
+    path, gone = f"/api/v1/receivers/{made['id']}", "https://nowhere.invalid/"
+    off = {"name": "群", "kind": "webhook", "address": gone, "enabled": False}
+    assert client.put(path, json=off, headers=etag(1)).status_code == 200
+    assert client.put(path, json={**off, "enabled": True}, headers=etag(2)).status_code == 422
+    assert client.put(path, json={**off, "address": "ftp://x/"}, headers=etag(2)).status_code == 422
+
+
 def test_a_webhooks_secret_is_told_once_and_can_be_renewed(client: httpx.Client, hook: Hook) -> None:
     made = post(client, "/receivers", name="群", kind="webhook", address=hook.url)
     receiver_id, secret = made["receiver"]["id"], made["secret"]

@@ -59,6 +59,7 @@ def test_no_metric_grows_with_the_fleet() -> None:
         "mark",
         "severity",
         "state",
+        "outcome",
     }
 
 
