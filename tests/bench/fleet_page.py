@@ -30,9 +30,9 @@ from cloud.terminals.wanted import Sort, Wanted
 from tests.bench.stage import folder
 from tests.e2e.chromium import chromium
 from tests.e2e.console_stack import serving
+from tests.ledgers import migrated
 from tests.many_terminals import settle_many
 from tests.servers import PostgresServer
-from tests.town import migrated
 
 TERMINALS, ROOMS, ORGANISATIONS, VISITS = 10_000, 300, 60, 9
 NAME, PASSWORD = "bench", "a-password-of-the-bench"

@@ -31,13 +31,13 @@ def running_stack(folder: Path, **settings: str) -> Iterator[Stack]:
     town = settle(engine)
     sample_attendance(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
     sample_health(f"duckdb:///{folder / 'timeseries.duckdb'}", town.terminals[0])
-    with serving(folder, address) as (url, process):
+    with serving(folder, address, **settings) as (url, process):
         yield Stack(url, town, process)
     engine.dispose()
 
 
 @contextmanager
-def serving(folder: Path, address: str) -> Iterator[tuple[str, Process]]:
+def serving(folder: Path, address: str, **settings: str) -> Iterator[tuple[str, Process]]:
     """`python -m cloud serve` over a ledger that has its tables: where it is, and its process."""
     port = free_port()
     process = Process(folder / "cloud.log")

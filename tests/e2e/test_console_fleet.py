@@ -21,7 +21,7 @@ from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals import listing
 from cloud.terminals.models import SavedView, Terminal
 from cloud.terminals.wanted import Wanted
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, Visitor, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
 from tests.e2e.pictures import keeper
@@ -40,12 +40,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def many(stack: Stack) -> Many:
     return settle_many(stack.town.engine, datetime.now(UTC), terminals=400, rooms=40, organisations=30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

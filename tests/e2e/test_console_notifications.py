@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from cloud.clock import to_us
 from cloud.database import transaction
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, Visitor, running_stack, visiting
 from tests.e2e.pictures import keeper
 from tests.mail_server import SENDER, Mailbox
@@ -41,12 +41,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, mailbox: Mailbox) -> Iterato
     }  # fmt: skip
     with running_stack(tmp_path_factory.mktemp("notifications"), **settings) as stack:
         yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def add(page: Page, name: str, kind: str, address: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cloud.console.words import Language, Words
-from tests.e2e.chromium import axe_faults, chromium
+from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Visitor, browsing
 from tests.e2e.pictures import keeper
 from tests.life import EDGE, OPERATOR, TERMINAL, Life, living
@@ -24,12 +24,6 @@ COMES_MS = 60_000
 def life(tmp_path: Path) -> Iterator[Life]:
     with living(tmp_path) as life:
         yield life
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def waiting_agent(life: Life, page_port: int) -> Path:

@@ -4,15 +4,16 @@ import signal
 import time
 from pathlib import Path
 
-from tests.e2e.chromium import chromium
+from playwright.sync_api import Browser
+
 from tests.e2e.console_stack import running_stack, visiting
 
 ENDS_WITHIN_S = 5.0
 """Two to three seconds on a machine that does nothing else."""
 
 
-def test_serve_ends_soon_with_open_console_pages(tmp_path: Path) -> None:
-    with running_stack(tmp_path) as stack, chromium() as browser, visiting(browser, stack.url) as visitor:
+def test_serve_ends_soon_with_open_console_pages(browser: Browser, tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack, visiting(browser, stack.url) as visitor:
         visitor.go("/")
         for path in ("/terminals", "/members"):
             page = visitor.context.new_page()

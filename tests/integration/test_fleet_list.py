@@ -25,9 +25,9 @@ from cloud.terminals.listing import OUT, Line, Page
 from cloud.terminals.service import Kind
 from cloud.terminals.versions import order_of, version_of
 from cloud.terminals.wanted import Presence, Service, Sort, Wanted
+from tests.ledgers import migrated
 from tests.many_terminals import ALARM_EVERY, FLAPPING_EVERY, OUT_EVERY, SEVERITIES, Many, is_placed, settle_many
 from tests.servers import PostgresServer
-from tests.town import migrated
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SIZE = 300
