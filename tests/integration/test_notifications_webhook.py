@@ -138,10 +138,8 @@ def test_those_that_fail_have_half_of_the_places(told: Told, hook: Hook) -> None
     with Hook(hang=True) as slow:
         for _ in range(9):
             told.add(kind="webhook", address=slow.url)
-        failed = told.watch.now
         told.watch.run("UPDATE receivers SET failed_at = created_at + ?", [(1,)])
         told.add(kind="webhook", address=hook.url)
-        assert failed
         told.watch.present("offline", "kiosk-1")
         told.watch.turn(301)
         told.once()
