@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
+from cloud.console.markup import tag
 from cloud.console.widgets import Column, mono, none, panel, plate, say, small, table
 from cloud.console.words import Words
 from cloud.templates import merging, setting_fields
@@ -57,7 +58,7 @@ def table_of(words: Words, known: Told, terminal: Terminal) -> Markup:
     rows = [[words("twin.version"), wanted, has or "–", _verdict(words, wanted, has, says)]]
     rows += _settings(words, known, terminal, same_version=wanted == has)
     rows += [_row(words, key, shown, says, wanted == has) for key, shown in _rest(words, desired)]
-    problems = [[words("twin.problem"), "", str(problem), say("bad", words("twin.refused"))]
+    problems = [[words("twin.problem"), "", tag("span", str(problem), lang="en"), say("bad", words("twin.refused"))]
                 for problem in says.get("problems", [])]  # fmt: skip
     return panel(title, table(columns, [*rows, *problems], title), beside=small(_since(words, known)))
 

@@ -10,7 +10,7 @@ from cloud.audit import naming
 from cloud.audit.naming import Names
 from cloud.clock import from_us
 from cloud.console import widgets
-from cloud.console.markup import Content
+from cloud.console.markup import Content, tag
 from cloud.console.widgets import link
 from cloud.console.words import Words
 from cloud.timeline.service import Event, Sort
@@ -60,7 +60,8 @@ def _twin(words: Words, _names: Names, event: Event) -> widgets.Event:
     when, number = words.minute(event.at), str(event.detail["version"][1])
     if event.what == "told":
         return widgets.Event("sent", words("timeline.told", number=number), when, _parts(words, event.detail["parts"]))
-    explained = " ".join(event.detail["problems"]) or _parts(words, event.detail["changed"])
+    problems = " ".join(event.detail["problems"])
+    explained = tag("span", problems, lang="en") if problems else _parts(words, event.detail["changed"])
     return widgets.Event(REPORTS[event.what], words(f"timeline.{event.what}", number=number), when, explained)
 
 

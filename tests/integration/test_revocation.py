@@ -263,8 +263,9 @@ def test_a_terminal_that_is_replaced_and_shut_out_at_once_is_held_and_cut_like_a
     held = hall.certify(KIOSK)
     running = hall.keeper()
     running.turn()
-    form = ReplaceForm(by="kiosk-new", reason="its screen is broken", disable=True)
+    form = ReplaceForm(by="kiosk-2", reason="its screen is broken", disable=True)
     with transaction(hall.engine) as session:
+        session.execute(text("UPDATE terminals SET room_id = NULL WHERE id = 'kiosk-2'"))
         replacing.replace(session, Change("test", utc_now()), EVERYWHERE, KIOSK, 1, form)
     running.turn()
     assert (hall.revoked(), hall.cuts) == ([{held}], [KIOSK])

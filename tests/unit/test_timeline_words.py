@@ -66,7 +66,7 @@ def test_other_sorts_are_said_as_they_were() -> None:
         "ok", "Settings in force, version 118, by its own word", "Changed: Language",
     )  # fmt: skip
     assert say(Sort.TWIN, "pending", version=[1, 2], problems=[], changed=[])[::2] == ("running", "")
-    assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"])[2] == "no room"
+    assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"])[2] == '<span lang="en">no room</span>'
     assert say(Sort.COMMAND, "asked", command="identify", who="operator-1")[1] == "operator-1: Identify"
     assert say(Sort.COMMAND, "failed", command="reboot", reason="not_possible") == (
         "failed", "Reboot: Failed", "not possible here",
