@@ -70,12 +70,14 @@ def test_committed_rows_survive_a_kill_of_postgresql() -> None:
     assert not server.directory.exists()
 
 
-def test_postgresql_is_durable_and_wants_a_password(postgres: PostgresServer, postgres_url: str) -> None:
-    with psycopg.connect(plain(postgres_url)) as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            assert connection.execute(f"SHOW {setting}".encode()).fetchone() == ("on",)
-    with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(plain(postgres_url).replace("roomlink:", "roomlink:x"))
+def test_postgresql_is_durable_where_no_setting_says_otherwise_and_wants_a_password() -> None:
+    with PostgresServer() as server:
+        url = plain(server.create_database())
+        with psycopg.connect(url) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                assert connection.execute(f"SHOW {setting}".encode()).fetchone() == ("on",)
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(url.replace("roomlink:", "roomlink:x"))
 
 
 def test_users_that_others_have_written_stay(mosquitto: MosquittoServer) -> None:
