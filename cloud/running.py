@@ -1,6 +1,13 @@
-"""What every command of `python -m cloud` does first: settings, logs, a ledger that answers and has our schema."""
+"""What every command of `python -m cloud` does first: settings, logs, a ledger that answers and has our schema; and where it
+writes what it exports."""
 
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import typer
 from sqlalchemy import Engine, make_url
@@ -34,6 +41,26 @@ def connect_ledger(settings: Settings) -> Engine:
     engine = create_engine_for(settings.ledger_url())
     wait_for_database(engine, settings.database_wait_s, lambda line: typer.echo(line, err=True))
     return engine
+
+
+@contextmanager
+def writing(to: Path | None, newline: str | None = None) -> Iterator[TextIO]:
+    """A new file of mode 0600, for it may name people; standard output without one. StartError where it cannot be written."""
+    if to is None:
+        yield sys.stdout
+        return
+    try:
+        with open(to, "w", encoding="utf-8", newline=newline, opener=_private) as file:
+            yield file
+    except OSError as error:
+        raise StartError(f"{to} cannot be written: {error.strerror}.") from error
+
+
+def _private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)  # one that was there, too; a device stays as it is
+    return descriptor
 
 
 def _make_folder(database: str) -> None:

@@ -1,20 +1,16 @@
 """`python -m cloud audit …`: prove that nothing of the audit was changed or is missing, and hand it out."""
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from cloud.audit import service
 from cloud.audit.chain import Head
 from cloud.database import transaction
-from cloud.errors import StartError
-from cloud.running import open_ledger
+from cloud.running import open_ledger, writing
 
 audit = typer.Typer(help="Who changed what: verify and export.", no_args_is_help=True)
 
@@ -65,18 +61,6 @@ def export(
     """Write the entries as JSON lines, oldest first, with all that is hashed; times are microseconds since 1970."""
     engine = open_ledger()
     bounds = [None if at is None else at.replace(tzinfo=UTC) for at in (since, until)]
-    with _writing(to_file) as file, transaction(engine, read_only=True) as session:
+    with writing(to_file) as file, transaction(engine, read_only=True) as session:
         for line in service.lines(session, *bounds):
             file.write(json.dumps(line, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
-
-
-@contextmanager
-def _writing(to_file: Path | None) -> Iterator[TextIO]:
-    if to_file is None:
-        yield sys.stdout
-        return
-    try:
-        with to_file.open("w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        raise StartError(f"{to_file} cannot be written: {error.strerror}.") from error

@@ -5,7 +5,6 @@ import hashlib
 import signal
 import sys
 import threading
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +25,7 @@ from cloud.ingest.rebuild import rebuild_ledger
 from cloud.journal import exporting, projector
 from cloud.journal.projecting import Projecting
 from cloud.parts import ingest_of, kept_of, timeseries_of
-from cloud.running import connect_ledger, open_ledger, start
+from cloud.running import connect_ledger, open_ledger, start, writing
 from cloud.scope import EVERYWHERE
 from cloud.settings import Settings
 from cloud.terminals import service as terminals
@@ -114,7 +113,7 @@ def export_journal(
     with transaction(engine, read_only=True) as session:
         terminals.get(session, EVERYWHERE, terminal)
         certificates = evidence.certificates_of(session, terminal)
-    with to.open("w", encoding="utf-8") if to else nullcontext(sys.stdout) as file:
+    with writing(to) as file:
         file.writelines(exporting.lines(engine, terminal, certificates))
     engine.dispose()
 

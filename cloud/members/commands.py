@@ -1,8 +1,6 @@
 """`python -m cloud import members` and `export`: the same as the API's, from and to files."""
 
-import sys
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +14,7 @@ from cloud.audit.service import Change
 from cloud.clock import utc_now
 from cloud.members import export as members
 from cloud.members import importing
-from cloud.running import open_ledger, start
+from cloud.running import open_ledger, start, writing
 from cloud.scope import EVERYWHERE
 
 export = typer.Typer(help="Export as CSV (UTF-8).", no_args_is_help=True)
@@ -69,6 +67,6 @@ def _cloud() -> Cloud:
 
 
 def _write(to: Path | None, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with to.open("w", encoding="utf-8", newline="") if to else nullcontext(sys.stdout) as file:
+    with writing(to, newline="") as file:
         for chunk in csv_stream.chunks(header, rows):
             file.write(chunk)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,8 +150,14 @@ def test_members_are_imported_and_exported(migrated: Run, tmp_path: Path, enviro
     assert "row 3, external_id" in refused.stderr
     assert "2 would be created" in migrated("import", "members", str(good), *into, "--dry-run").stdout
     assert "2 were created" in migrated("import", "members", str(good), *into).stdout
+    out.write_text("an older one, which all may read")
+    out.chmod(0o644)
     assert migrated("export", "members", "--to", str(out)).returncode == 0
     assert "样例二" in out.read_text("utf-8-sig")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    nowhere = migrated("export", "members", "--to", str(tmp_path / "no" / "where"))
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1)
+    assert "cannot be written" in nowhere.stderr
     assert migrated("export", "attendance").stdout.startswith("\ufeffat_utc")
 
 
