@@ -1,5 +1,6 @@
 """The console's catalogues, its markup, and what its script repeats of them."""
 
+import ast
 import re
 import string
 from datetime import UTC, datetime, timedelta
@@ -18,10 +19,24 @@ from cloud.quarantine.page import hex_lines, printable
 CLOUD = Path(__file__).parent.parent.parent / "cloud"
 KEY = re.compile(r"""words\(\s*"([a-z_]+\.[a-z_]+)\"""")
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+NOTED = 4
+"""`note` has a session, who and when, what was done, to what."""
 
 
 def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def noted(tree: ast.AST) -> set[str]:
+    """The names under which calls of `audit.service.note` keep what they know."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) >= NOTED)
+    return {
+        word.arg
+        for call in calls
+        if "note" in {getattr(call.func, "id", None), getattr(call.func, "attr", None)}
+        for word in call.keywords
+        if word.arg
+    }
 
 
 def test_both_languages_have_the_same_keys_and_placeholders() -> None:
@@ -37,6 +52,13 @@ def test_every_key_that_a_page_names_is_in_the_catalogues() -> None:
     for path in [*CLOUD.glob("*/*page.py"), *CLOUD.glob("console/*.py"), CLOUD / "terminals" / "twin_table.py"]:
         missing = set(KEY.findall(path.read_text("utf-8"))) - known
         assert not missing, f"{path}: {missing}"
+
+
+def test_what_the_audit_notes_has_a_word() -> None:
+    known = set(catalogue(Language.ENGLISH))
+    named = {name for path in CLOUD.rglob("*.py") for name in noted(ast.parse(path.read_text("utf-8")))}
+    assert {name for name in named - {"before"} if f"field.{name}" not in known} == set()
+    assert len(named) > 30
 
 
 def test_one_is_said_as_one_in_english() -> None:
