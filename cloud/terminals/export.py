@@ -1,6 +1,6 @@
 """The rows of the terminals' CSV, as an import takes them again: a transaction a page of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -17,6 +17,9 @@ from cloud.terminals.models import Terminal
 from cloud.terminals.wanted import Sort, Wanted
 from firmware_specs.profile_settings import value_text
 
+Read = Callable[[str | None], tuple[list[list[str]], str | None]]
+"""The rows behind a cursor, and the next cursor."""
+
 
 def header() -> list[str]:
     """The columns."""
@@ -24,15 +27,26 @@ def header() -> list[str]:
 
 
 def rows(reading: Reading, scope: Scope, wanted: Wanted, now: datetime) -> Iterator[list[str]]:
-    """One of each that matches and was not replaced, by id; its room by its id, which names one only."""
-    paging: Paging | None = Paging(csv_stream.ROWS)
+    """One of each that matches and was not replaced, by id; its room by its id, which names one only.
+
+    NotFound for an organisation outside the scope, before the first row is asked for: an answer that has begun cannot say so.
+    """
     by_id = wanted.but(sort=Sort.ID, descending=False)
-    while paging is not None:
+
+    def read(cursor: str | None) -> tuple[list[list[str]], str | None]:
         with reading() as session:
-            found = listing.found(session, scope, by_id, paging, now)
+            found = listing.found(session, scope, by_id, Paging(csv_stream.ROWS, cursor), now)
             owners = rooms.owners(session, [each.room_id for each in found.rows if each.room_id])
-        yield from _cells(found.rows, owners)
-        paging = Paging(csv_stream.ROWS, found.next_cursor) if found.next_cursor else None
+        return list(_cells(found.rows, owners)), found.next_cursor
+
+    return _all(read, *read(None))
+
+
+def _all(read: Read, page: list[list[str]], cursor: str | None) -> Iterator[list[str]]:
+    yield from page
+    while cursor is not None:
+        page, cursor = read(cursor)
+        yield from page
 
 
 def rows_of(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from cloud import csv_stream
-from cloud.api import TheCloud, View, router
+from cloud.api import TheCloud, View, problems, router
 from cloud.security import Admin, Operator
 from cloud.terminals import export, importing
 from cloud.terminals.asked import Matching
@@ -59,7 +59,7 @@ def import_terminals(
     return TerminalReportView.model_validate(report)
 
 
-@routes.get("/export", response_class=StreamingResponse, responses={200: CSV})
+@routes.get("/export", response_class=StreamingResponse, responses={200: CSV, **problems(404)})
 def export_terminals(cloud: TheCloud, by: Operator, wanted: Matching) -> StreamingResponse:
     """The terminals in your scope as CSV, as an import takes them; those that were replaced are left out."""
     rows = export.rows(cloud.reading, by.scope, wanted, cloud.clock())

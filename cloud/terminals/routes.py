@@ -74,7 +74,7 @@ class StandingView(View):
     broker_users: BrokerUsers
 
 
-@routes.get("")
+@routes.get("", responses=problems(404))
 def list_terminals(cloud: TheCloud, by: Viewer, pages: Pages, wanted: Sorted) -> PageOf[TerminalView]:
     """Terminals in your scope; a cursor belongs to its order."""
     with cloud.reading() as session:

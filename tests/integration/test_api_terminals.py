@@ -300,3 +300,10 @@ def test_marks_carry_their_time_and_go_when_somebody_says_what_was_found(office:
         noted = admin.get("/api/v1/audit", params={"limit": 200}).json()
     entries = [each for each in noted["items"] if each["action"] == "terminal.see_marks"]
     assert {"marks": ["fork"], "reason": "its disk was copied"} in [each["detail"] for each in entries]
+
+
+@pytest.mark.parametrize("path", ["/terminals", "/terminals/export"])
+def test_terminals_of_an_organisation_that_there_is_not_are_not_found(office: Office, path: str) -> None:
+    with office.client() as client:
+        answer = client.get(f"/api/v1{path}", params={"organisation_id": "org_0123456789abcdef"})
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:roomlink:problem:not-found")
