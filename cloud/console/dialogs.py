@@ -65,14 +65,6 @@ def _form(words: Words, intro: Content, fields: Content, submit: str, danger: bo
     return tag("form", explained, fields, tag("div", send, cancel, class_="rl-row"), class_="rl-form")
 
 
-async def confirmed(view: View, act: Callable[[], Awaitable[None]]) -> None:
-    """Do what needs no form but perhaps the password again: then it is asked for, and done after it."""
-    try:
-        await act()
-    except Unconfirmed:
-        _ask_password(view, act)
-
-
 def _ask_password(view: View, then: Callable[[], Awaitable[None]]) -> None:
     words = view.words
 

@@ -188,11 +188,17 @@ class _Page:
         elif act == "seen":
             ask_seen(self.view, self.id, self.known.terminal.marks, self._read)
         elif act == "password":
-            await dialogs.confirmed(self.view, self._new_password)
+            self._ask_new_password()
         elif act == "enable":
             await self._stand(True)
         elif act == "disable":
             self._disable()
+
+    def _ask_new_password(self) -> None:
+        """Its old one ends at once, and the terminal is away until somebody has written the new one into it."""
+        words = self.view.words
+        dialogs.ask(self.view, words("terminal.password_new", terminal=self.id), "", words("terminal.password_it"),
+                    lambda _values: self._new_password(), intro=words("terminal.password_more"), danger=True)  # fmt: skip
 
     async def _new_password(self) -> None:
         made = await self.view.write(

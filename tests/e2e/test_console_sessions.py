@@ -57,7 +57,12 @@ def test_an_admin_sees_everybodys_sessions_and_others_only_their_own(stack: Stac
 def test_the_password_is_asked_for_before_a_new_one_is_made_for_a_terminal(stack: Stack, browser: Browser) -> None:
     with visiting(browser, stack.url, name="admin", language="zh") as visitor:
         page = visitor.go("/terminals/kiosk-spare-1")
-        page.get_by_role("button", name="换密码").click()
+        page.get_by_role("button", name="换密码…").click()
+        asked = page.get_by_role("dialog", name="给 kiosk-spare-1 换密码")
+        expect(asked).to_contain_text("旧密码马上失效")
+        assert axe_faults(page) == []
+        assert "terminal.new_password" not in actions(stack)
+        asked.get_by_role("button", name="换密码").click()
         dialog = page.get_by_role("dialog", name="请再输入一次密码")
         expect(dialog.locator("[name=password]")).to_be_focused()
         assert axe_faults(page) == []
