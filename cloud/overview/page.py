@@ -120,24 +120,27 @@ def _row(words: Words, seen: Seen, fresh: bool) -> Row:
 
 
 def _where(words: Words, standing: Standing, view: View) -> Markup:
-    now = view.now
+    now, compared = view.now, standing.compared
     waiting = words("overview.stored_none")
     if standing.waiting and standing.waiting_since:
         age = words.duration(now - standing.waiting_since)
         waiting = words("overview.stored_waiting", n=standing.waiting, age=age)
-    ledger, ledger_why = ledger_said(words, standing.compared, now)
-    series, series_why = series_said(words, standing.compared, now)
+    ledger, ledger_why = ledger_said(words, compared, now)
+    series, series_why = series_said(words, compared, now)
+    ledger_even = compared is not None and compared.ledger == compared.facts
+    series_even = compared is not None and compared.series is not None and compared.series >= compared.points
     if standing.series_behind and standing.series_behind_since:
         age = words.duration(now - standing.series_behind_since)
         series_why = words("overview.series_behind", n=standing.series_behind, age=age)
     stops = [
         Stop(words("overview.said"), words.number(standing.said), words("overview.said_why"),
              behind=standing.waiting > 0),
-        Stop(words("overview.stored"), words.number(standing.stored), waiting),
-        Stop(words("overview.ledger"), ledger, ledger_why, behind=standing.series_behind > 0),
-        Stop(words("overview.series"), series, series_why),
+        Stop(words("overview.stored"), words.number(standing.stored), waiting, behind=not ledger_even),
+        Stop(words("overview.ledger"), ledger, ledger_why, on=ledger != NOT_COUNTED,
+             behind=standing.series_behind > 0 or not series_even),
+        Stop(words("overview.series"), series, series_why, on=series != NOT_COUNTED),
     ]  # fmt: skip
-    state, says = comparison_said(words, standing.compared, now)
+    state, says = comparison_said(words, compared, now)
     if view.live.failing:
         state, says = "cut", words("overview.reconciled", time=words.clock(view.live.read_at or now))
     return panel(words("overview.where"), line(stops), beside=chip(state, says))
@@ -245,7 +248,7 @@ def _rooms(words: Words, pulse: Pulse) -> Markup:
     if not pulse.rooms_now:
         content = none(words("overview.rooms_none"), words("overview.rooms_none_more"))
         return panel(words("overview.rooms"), content, beside=everything)
-    columns = (Column("", "rl-fit"), Column(""), Column("", "num b"), Column("", "lo rl-fit q"))
+    columns = (Column("", "rl-fit"), Column(""), Column("", "num nowrap"))
     rows = [_room(words, room) for room in pulse.rooms_now]
     return panel(words("overview.rooms"), table(columns, rows, words("overview.rooms")), beside=everything)
 
@@ -253,4 +256,5 @@ def _rooms(words: Words, pulse: Pulse) -> Markup:
 def _room(words: Words, room: RoomNow) -> Row:
     title = link(f"/activities/{room.occurrence_id}", words.either(room.title, room.title_en), class_="rl-quiet")
     what = join(tag("b", title), tag("br"), small(words.span(room.starts_at, room.ends_at)))
-    return Row([plate(room.number), what, words.number(room.here), words("overview.here")])
+    here = join(tag("b", words.number(room.here)), " ", small(words("overview.here")))
+    return Row([plate(room.number), what, here])

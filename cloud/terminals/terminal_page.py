@@ -248,10 +248,12 @@ def _evidence(view: View, known: _Known) -> Markup:
             waits = words("terminal.waits_at_least", n=newest.waiting)
     stops = [
         Stop(words("terminal.said"), words.number(newest.said), waits, behind=newest.waiting > 0),
-        Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now)),
-        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest), behind=newest.behind > 0),
+        Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now),
+             behind=newest.differing > 0),
+        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest),
+             behind=newest.behind > 0 or newest.series is None or newest.missing > 0),
         Stop(words("overview.series"), NOT_COUNTED if newest.series is None else words.number(newest.series),
-             _in_series(words, newest, view.now)),
+             _in_series(words, newest, view.now), on=newest.series is not None),
     ]  # fmt: skip
     state = chip("ok", words("terminal.equal"))
     if newest.differing:
