@@ -49,7 +49,7 @@ class Claiming:
         """What to tell whoever stands before the terminal."""
         ends, renews = f"{self.ends_at:%Y-%m-%d}", f"{self.renews_at:%Y-%m-%d}"
         return (
-            f"本机现在是终端 {self.terminal}（机型 {self.profile}）。证书有效至 {ends}，{renews} 起自动更新。\n"
+            f"本机现在是终端 {self.terminal}（型号 {self.profile}）。证书有效至 {ends}，{renews} 起自动更新。\n"
             f"This machine is terminal {self.terminal} now (profile {self.profile}). Its certificate is good until {ends} "
             f"and renews itself from {renews} on.\n"
             f"下一步：启动终端程序；已在运行的会自动开始。\n"

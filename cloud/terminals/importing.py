@@ -50,8 +50,8 @@ def columns() -> dict[str, tuple[str, ...]]:
     """Each column by all its names."""
     return {
         "id": ("id", "terminal", "终端", "编号"),
-        "kind": ("kind", "类别"),
-        "profile": ("profile", "机型"),
+        "kind": ("kind", "类型", "类别"),
+        "profile": ("profile", "型号", "机型"),
         "room": ("room", "room_id", "房间"),
         "organisation": ("organisation", "organisation_id", "组织", "机构"),
         **{name: (name, about.zh) for name, about in settings().items()},

@@ -81,6 +81,13 @@ def test_mistake_is_said_with_row_column_and_sentence_and_nothing_is_kept(
     assert get(office, "imp-good").status_code == 404
 
 
+@pytest.mark.parametrize("header", ["id,kind,profile,room", "编号,类型,型号,房间", "编号,类别,机型,房间"])
+def test_columns_have_english_and_chinese_names(office: Office, header: str) -> None:
+    assert send(office, f"{header}\nimp-named,tv,tv,\n").status_code == 200
+    made = get(office, "imp-named").json()
+    assert (made["kind"], made["profile"]) == ("tv", "tv")
+
+
 def test_header_that_is_wrong_is_refused_with_what_it_may_have(office: Office) -> None:
     answer = send(office, "name,colour\nx,y\n")
     assert answer.status_code == 422
