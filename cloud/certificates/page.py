@@ -40,10 +40,11 @@ def panel_of(view: View, certificate: Newest) -> Markup:
         buttons.append(button(words("certificate.code"), "claim_code"))
     if view.may(Role.ADMIN) and certificate is not None and certificate.revoked_at is None:
         buttons.append(button(words("certificate.shut_out"), "shut_out", kind="danger"))
-    row = tag("p", buttons, class_="rl-row", style="padding-top:16px") if buttons else None
     title = words("certificate.title")
     if certificate is None:
-        return panel(title, none(words("certificate.none"), words("certificate.none_more")), row)
+        middle = tag("p", buttons, class_="rl-row rl-middle") if buttons else None
+        return panel(title, none(words("certificate.none"), words("certificate.none_more"), middle))
+    row = tag("p", buttons, class_="rl-row", style="padding-top:16px") if buttons else None
     left_days = (certificate.not_after_at - view.now).days
     rows: list[tuple[str, Content]] = [
         (words("certificate.until"), words.short_day(certificate.not_after_at)),
@@ -81,7 +82,7 @@ async def _show_code(view: View, terminal_id: str) -> None:
         view,
         words("certificate.code_for", terminal=terminal_id),
         tag("p", words("certificate.code_once", time=words.minute(made.expires_at))),
-        tag("p", tag("code", f"{made.code[:HALF]} {made.code[HALF:]}", class_="mono rl-secret")),
+        tag("p", tag("code", f"{made.code[:HALF]} {made.code[HALF:]}", class_="mono rl-secret t4")),
         tag("p", words("certificate.code_type")),
         tag("p", tag("code", command, class_="mono")),
         tag("div", drawn, class_="rl-qr", role="img", aria_label=words("certificate.code_qr")),

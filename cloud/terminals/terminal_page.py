@@ -116,11 +116,11 @@ class _Page:
                 await health.show()
             with ui.element("div").classes("rl-stack").style("--c:4"):
                 self.alarms = view.html(slot="alarms")
+                self.marks = view.html(slot="marks", on_act=self._act)
                 self.now = view.html(slot="now")
                 self.measured = view.html(slot="measured")
                 self.certificate = view.html(slot="certificate", on_act=self._act)
                 self.timeline = view.html(slot="timeline")
-                self.marks = view.html(slot="marks", on_act=self._act)
                 self.uploads = view.html(slot="uploads", on_act=self._act)
         await self._read()
         await self._tell()
@@ -164,7 +164,8 @@ class _Page:
         heard = words("terminal.never_heard")
         said: Markup | str = heard
         if terminal.last_heard_at is not None:
-            said = tag("span", ago(words, terminal.last_heard_at, self.view.now), " ", words("terminal.own_word"))
+            whose = words("terminal.own_word" if terminal.presence == "online" else "terminal.last_word")
+            said = tag("span", ago(words, terminal.last_heard_at, self.view.now), " · ", whose)
         disabled = say("cancelled", words("terminals.disabled")) if not terminal.enabled else None
         kind = tag("span", f"· {words(f'kind.{terminal.kind}')}", class_="q")
         flaps = say("cut", words("timeline.now_flapping", n=known.link.changes)) if known.link.flapping else None
@@ -339,10 +340,11 @@ def _marks(view: View, terminal: Terminal) -> Markup:
     title = words("terminal.marks")
     if not terminal.marks:
         return panel(title, none(words("terminal.no_marks"), words("terminal.no_marks_more")))
-    notes = []
-    for mark in terminal.marks:
-        said = words.known(f"mark.{mark}", mark)
-        notes.append(note("warn", said[:1].upper() + said[1:], words("trouble.kept_more")))
-    since = words.minute(terminal.marked_at) if terminal.marked_at else None
     seen = button(words("terminal.seen"), "seen") if view.may(Role.OPERATOR) else None
-    return panel(title, join(tag("div", notes), seen), beside=since)
+    notes = []
+    for number, mark in enumerate(terminal.marks, 1):
+        said = words.known(f"mark.{mark}", mark)
+        done = seen if number == len(terminal.marks) else None
+        notes.append(note("warn", said[:1].upper() + said[1:], words("trouble.kept_more"), done))
+    since = words.minute(terminal.marked_at) if terminal.marked_at else None
+    return panel(title, tag("div", notes), beside=since)

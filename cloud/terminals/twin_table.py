@@ -55,7 +55,7 @@ def table_of(words: Words, known: Told, terminal: Terminal) -> Markup:
     wanted, has = _version(desired.get("version")), _version(says.get("version"))
     columns = (Column(words("twin.setting")), Column(words("twin.desired"), h=True),
                Column(words("twin.reported"), h=True), Column(words("twin.result")))  # fmt: skip
-    rows = [[words("twin.version"), wanted, has or "–", _verdict(words, wanted, has, says)]]
+    rows = [[words("twin.version"), _number(wanted, has), _number(has, wanted), _verdict(words, wanted, has, says)]]
     rows += _settings(words, known, terminal, same_version=wanted == has)
     rows += [_row(words, key, shown, says, wanted == has) for key, shown in _rest(words, desired)]
     problems = [[words("twin.problem"), "", tag("span", str(problem), lang="en"), say("bad", words("twin.refused"))]
@@ -132,6 +132,14 @@ def _verdict(words: Words, wanted: str, has: str, says: Mapping[str, Any]) -> Ma
     if wanted != has:
         return say("differ", words("twin.differs"))
     return say("ok", words("twin.equal")) if says.get("applied") else say("bad", words("twin.refused"))
+
+
+def _number(version: str, other: str) -> Cell:
+    """Without the epoch, which is in the title, unless the other version is of another one."""
+    epoch, _, number = version.rpartition("/")
+    if not epoch or (other and other.rpartition("/")[0] != epoch):
+        return version or "–"
+    return tag("span", number, title=version)
 
 
 def _version(version: Any) -> str:
