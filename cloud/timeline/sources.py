@@ -157,7 +157,9 @@ def marks(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
 def quarantine(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
     """What could not be understood, counted by the hour."""
     hours = quarantined.by_hour(asked.session, asked.id, history.until_hour(before), limit)
-    return [Event(at, Sort.MARK, "quarantine", 0, {"count": count, "until": to_us(at + HOUR)}) for at, count in hours]
+    return [
+        Event(at, Sort.MARK, "quarantine", 0, {"count": count, "until": _until(at, asked.now)}) for at, count in hours
+    ]
 
 
 def check_ins(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
@@ -174,7 +176,11 @@ def check_ins(asked: Asked, before: Before | None, limit: int) -> Sequence[Event
                 Sort.CHECK_IN,
                 "check_ins",
                 0,
-                {"count": hour.count, "heads": round(hour.mean * hour.count), "until": to_us(hour.start_at + HOUR)},
+                {
+                    "count": hour.count,
+                    "heads": round(hour.mean * hour.count),
+                    "until": _until(hour.start_at, asked.now),
+                },
             )
             for hour in reversed(hours)
         ]
@@ -196,6 +202,11 @@ def audit(asked: Asked, before: Before | None, limit: int) -> Sequence[Event]:
         )
         for entry in auditing.of_subject(asked.session, asked.id, before, limit, without="command.")
     ]
+
+
+def _until(hour: datetime, now: datetime) -> int:
+    """Until when an hour was counted: of the present one, until now."""
+    return to_us(max(hour, min(hour + HOUR, now)))
 
 
 def _alarm(each: Happened) -> Event:

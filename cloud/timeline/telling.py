@@ -10,7 +10,7 @@ from cloud.audit import naming
 from cloud.audit.naming import Names
 from cloud.clock import from_us
 from cloud.console import widgets
-from cloud.console.markup import Content, tag
+from cloud.console.markup import Content, join, tag
 from cloud.console.widgets import link
 from cloud.console.words import Words
 from cloud.timeline.service import Event, Sort
@@ -48,12 +48,14 @@ def _connection(words: Words, _names: Names, event: Event) -> widgets.Event:
     return widgets.Event(state, title, words.minute(event.at))
 
 
-def _span(words: Words, event: Event) -> str:
-    """From when until when a line with several changes was."""
+def _span(words: Words, event: Event) -> Content:
+    """From when until when a line with several changes was; a long one goes on in the next line."""
     began = from_us(event.detail["began_at"])
     if event.detail["times"] == 1:
         return words.minute(event.at)
-    return f"{words.minute(began)}–{words.hour(event.at) if event.at - began < HOUR else words.minute(event.at)}"
+    if event.at - began < HOUR:
+        return f"{words.minute(began)}–{words.hour(event.at)}"
+    return join(f"{words.minute(began)}–", tag("wbr"), words.minute(event.at))
 
 
 def _twin(words: Words, _names: Names, event: Event) -> widgets.Event:
@@ -61,7 +63,9 @@ def _twin(words: Words, _names: Names, event: Event) -> widgets.Event:
     if event.what == "told":
         return widgets.Event("sent", words("timeline.told", number=number), when, _parts(words, event.detail["parts"]))
     problems = " ".join(event.detail["problems"])
-    explained = tag("span", problems, lang="en") if problems else _parts(words, event.detail["changed"])
+    explained: Content = _parts(words, event.detail["changed"])
+    if problems:
+        explained = join(words("timeline.problem"), tag("span", problems, lang="en"))
     return widgets.Event(REPORTS[event.what], words(f"timeline.{event.what}", number=number), when, explained)
 
 

@@ -97,14 +97,27 @@ EXPECTED = [
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
-def test_lists_are_one_newest_first_however_long_a_page_is(office: Office, kiosk: str, limit: int) -> None:
+def test_lists_are_one_newest_first_however_long_a_page_is(
+    office: Office, kiosk: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = fill(office, kiosk)
+    monkeypatch.setattr(office, "shift", timedelta(days=2))
     found = pages(office, kiosk, limit=limit)
     said = [((event["at"] - to_us(start)) // 3_600_000_000, event["sort"], event["what"]) for event in found[:-1]]
     assert said == EXPECTED
     assert found[3]["detail"]["times"] == 14
     assert found[8]["detail"] == {"count": 3, "until": to_us(start + 6 * HOUR)}
     assert [event["detail"]["parts"] for event in found if event["what"] == "told"] == [["language"], []]
+
+
+def test_of_the_present_hour_no_more_is_told_than_has_come(
+    office: Office, kiosk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = fill(office, kiosk)
+    so_far = timedelta(hours=5, minutes=20)
+    monkeypatch.setattr(office, "shift", start + so_far - office.now())
+    (counted,) = [event for event in pages(office, kiosk, sort="mark") if event["what"] == "quarantine"]
+    assert to_us(start + so_far) <= counted["detail"]["until"] < to_us(start + 6 * HOUR)
 
 
 def test_timeline_is_filtered_by_sort(office: Office, kiosk: str) -> None:

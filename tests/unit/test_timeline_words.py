@@ -52,7 +52,7 @@ def test_changes_are_said_as_they_were() -> None:
     assert change("offline", "lost") == ("offline", "Connection lost", "")
     assert change("maintenance", "birth")[1] == "Under maintenance, connection 7"
     assert change("offline", "lost", flapping=True, times=14)[1:] == (
-        "Its link comes and goes: 14 changes", "The last: Offline",
+        "Its link comes and goes: 14 changes", "Last state: Offline",
     )  # fmt: skip
     assert change("online", "broker", times=2)[1] == "The cloud was away from the broker; it was heard again"
     assert change("online", "two_devices")[0] == "warn"
@@ -66,14 +66,16 @@ def test_other_sorts_are_said_as_they_were() -> None:
         "ok", "Settings in force, version 118, by its own word", "Changed: Language",
     )  # fmt: skip
     assert say(Sort.TWIN, "pending", version=[1, 2], problems=[], changed=[])[::2] == ("running", "")
-    assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"])[2] == '<span lang="en">no room</span>'
-    assert say(Sort.COMMAND, "asked", command="identify", who="operator-1")[1] == "operator-1: Identify"
+    assert say(Sort.TWIN, "refused", version=[1, 2], problems=["no room"], changed=[])[2] == (
+        'Its own words: <span lang="en">no room</span>'
+    )
+    assert say(Sort.COMMAND, "asked", command="identify", who="operator-1")[1] == "operator-1 · Identify"
     assert say(Sort.COMMAND, "failed", command="reboot", reason="not_possible") == (
         "failed", "Reboot: Failed", "not possible here",
     )  # fmt: skip
     assert say(Sort.MARK, "fork")[:2] == ("warn", "Its stream forked")
     until = to_us(AT + timedelta(hours=1))
-    assert say(Sort.MARK, "quarantine", count=1, until=until)[1] == "1 record or message that nobody could read"
+    assert say(Sort.MARK, "quarantine", count=1, until=until)[1] == "1 record or message could not be read"
     assert say(Sort.CHECK_IN, "check_ins", count=38, heads=36, until=until) == (
         "linked", "38 check-ins", "2 of them repeated or refused",
     )  # fmt: skip
