@@ -10,6 +10,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from cloud.accounts.service import Role
 from cloud.alarms.rules import Severity
 from cloud.alarms.saying import SYMBOLS
 from cloud.console import facts, lists
@@ -77,7 +78,8 @@ def listing(view: View, page: Page, wanted: Wanted, choosing: Choosing | None) -
     """The table, or why there is none."""
     words = view.words
     if not page.lines:
-        return lists.nothing(words, wanted.is_filtered, words("terminals.none"), words("terminals.none_more"))
+        more = words("terminals.none_more" if view.may(Role.ADMIN) else "terminals.none_more_other")
+        return lists.nothing(words, wanted.is_filtered, words("terminals.none"), more)
     columns = [
         _column(words, wanted, "terminals.state", Sort.SINCE, "rl-fit"),
         _column(words, wanted, "terminals.terminal", Sort.ID),
@@ -145,7 +147,7 @@ def _needs(words: Words, line: Line) -> Markup:
         said.append(say("suspect", words("terminals.flapping")))
     if not said:
         said = [say("warn", words.known(f"mark.{mark}", mark)) for mark in line.marks[:1]]
-    return tag("span", said, class_="rl-needs")
+    return tag("span", said, class_="rl-needs") if said else Markup()
 
 
 def waiting(view: View, count: int | None, presence: str) -> str:
@@ -153,7 +155,9 @@ def waiting(view: View, count: int | None, presence: str) -> str:
     if count is None:
         return "–"
     words = view.words
-    return words.number(count) if presence == "online" else words("terminals.at_least", n=count)
+    if presence == "online":
+        return words.number(count)
+    return words("terminals.at_least", n=count) if count else words("terminals.waiting_unknown")
 
 
 def pager(words: Words, page: Page, wanted: Wanted) -> Markup | None:

@@ -75,7 +75,7 @@ def _map(view: View, branches: Sequence[Branch], counts: Counts, here: Branch | 
     shown = ([here] if here else []) + below[:MOST]
     if not any(_total(counts, each) for each in shown):
         return none(words("terminals.map_none"), words("terminals.map_none_more"))
-    most = max(_total(counts, each) for each in (below or shown)) or 1
+    most = max(_total(counts, each) for each in shown)
     parents = {each.parent_id for each in branches}
     bars = [_bar(view, each, counts, most, deeper=each is not here and each.id in parents) for each in shown]
     left = small(words("terminals.map_left", n=len(below) - MOST)) if len(below) > MOST else None
@@ -107,7 +107,7 @@ def _bar(view: View, branch: Branch, counts: Counts, most: int, *, deeper: bool)
         for each in Presence
         if counted.get(each)
     ]
-    bar = tag("div", parts, class_="rl-parts", style=f"--w:{100 * min(total, most) / most:.2f}", aria_hidden="true")
+    bar = tag("div", parts, class_="rl-parts", style=f"--w:{100 * total / most:.2f}", aria_hidden="true")
     return tag("li", tag("p", named, tag("span", all_of_it, class_="rl-push"), class_="rl-row"), bar,
                tag("p", said, class_="rl-row t1"))  # fmt: skip
 

@@ -223,7 +223,7 @@ class _Listing:
     def _show_numbers(self, known: _Known) -> None:
         """Heading, states and organisations."""
         view, words, wanted = self.view, self.view.words, self.wanted
-        count = words.number(sum(number for state, number in known.page.counts.items() if state != listing.OUT))
+        count = words.number(sum(known.page.counts.values()))
         add = None
         if view.may(Role.ADMIN):
             many = button_link(f"{PATH}/import", words("import_terminals.title"))
