@@ -48,7 +48,7 @@ def register(shell: Shell) -> None:
 
         async def draw() -> None:
             known = await view.read(lambda session, scope: _read(session, scope, wanted))
-            top.set_content(str(_head(view, known.active)))
+            top.set_content(str(_head(view, known.active if wanted.state is AlarmState.ACTIVE else None)))
             filters.set_content(str(_filters(view.words, wanted)))
             found.set_content(str(_listing(view, known, wanted)))
 
@@ -118,7 +118,7 @@ def _read(session: Session, scope: Scope, wanted: Filter) -> _Known:
     return _Known(service.count_active(session, scope), lines(rows), found.next_cursor, lines(lately), names)
 
 
-def _head(view: View, active: int) -> Markup:
+def _head(view: View, active: int | None) -> Markup:
     words = view.words
     told = button_link("/receivers", words("receiver.title")) if view.may(Role.OPERATOR) else None
     beside = join(
@@ -126,7 +126,8 @@ def _head(view: View, active: int) -> Markup:
         button_link("/alarm-rules", words("alarm.rules")),
         told,
     )
-    return head(view, words("nav.alarms"), count=words.number(active), beside=beside)
+    count = None if active is None else words.number(active)
+    return head(view, words("nav.alarms"), count=count, beside=beside)
 
 
 def _filters(words: Words, wanted: Filter) -> Markup:
@@ -197,7 +198,7 @@ def standing(view: View, alarm: Alarm) -> Markup:
     """Active or cleared; apart from it, whether somebody knows of it, and whether it sleeps."""
     words = view.words
     if alarm.cleared_at is None:
-        said = [say("running", words("alarm.state_active"))]
+        said = [say("warn" if alarm.acknowledged_by is None else "running", words("alarm.state_active"))]
     else:
         lasted = words("alarm.lasted", age=words.duration(max(alarm.cleared_at - alarm.since_at, timedelta())))
         said = [say("ok", words("alarm.state_cleared")), small(lasted)]

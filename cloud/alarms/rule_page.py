@@ -90,7 +90,7 @@ class _Rules:
             )
             await self._draw()
 
-        dialogs.ask(self.view, words("alarm_rule.delete_title", name=name), field, words("alarm_rule.delete"), delete,
+        dialogs.ask(self.view, words("alarm_rule.delete_title", name=name), field, words("alarm_rule.delete_it"), delete,
                     danger=True, intro=words("alarm_rule.delete_more"))  # fmt: skip
 
 
@@ -116,6 +116,6 @@ def _cells(view: View, rule: AlarmRule, names: Names) -> list[Content]:
     state = say("ok", words("alarm_rule.on")) if rule.enabled else say("cancelled", words("alarm_rule.off"))
     switch = button(words(f"alarm_rule.switch_{'off' if rule.enabled else 'on'}"), "switch", rule.id)
     actions = tag("span", switch, button(words("page.edit"), "edit", rule.id),
-                  button(words("alarm_rule.delete"), "delete", rule.id), class_="rl-row rl-end")  # fmt: skip
+                  button(words("alarm_rule.delete"), "delete", rule.id, kind="danger"), class_="rl-row rl-end")  # fmt: skip
     return [saying.severity(words, rule.severity), saying.name(words, rule), small(saying.condition(words, rule)),
             saying.scope(words, rule, names), state, actions]  # fmt: skip

@@ -25,6 +25,8 @@ UNITS: Final[Mapping[Language, Mapping[str, str]]] = {
 }
 """UCUM symbols that people write otherwise."""
 GIB: Final = 1024**3
+AS_SPAN_S: Final = 120.0
+"""From here on seconds are said as people say a span."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def value(words: Words, of: str | None, number: float) -> str:
     unit = found.unit if found else ""
     if unit == "By" and abs(number) >= GIB:
         return f"{words.number(round(number / GIB, 1))} GiB"
+    if unit == "s" and number >= AS_SPAN_S:
+        return words.duration(timedelta(seconds=number))
     return f"{words.number(round(number, 2))} {UNITS[words.language].get(unit, unit)}".rstrip()
 
 

@@ -165,8 +165,8 @@ class _Receivers:
             )
             await self._draw()
 
-        dialogs.ask(self.view, words("receiver.delete_title", name=receiver.name), field, words("receiver.delete"), delete,
-                    danger=True, intro=words("receiver.delete_more"))  # fmt: skip
+        dialogs.ask(self.view, words("receiver.delete_title", name=receiver.name), field,
+                    words("receiver.delete_it"), delete, danger=True, intro=words("receiver.delete_more"))  # fmt: skip
 
 
 def _dead(view: View, known: _Known) -> Markup:
@@ -224,7 +224,8 @@ def _table(view: View, known: _Known) -> Markup:
         Column(words("receiver.state"), "rl-whole"),
         Column(words("members.do"), "rl-whole"),
     )
-    return table(columns, [_cells(view, each, known) for each in known.receivers], words("receiver.title"))
+    shown = table(columns, [_cells(view, each, known) for each in known.receivers], words("receiver.title"))
+    return panel(words("receiver.all"), shown)
 
 
 def _cells(view: View, receiver: Receiver, known: _Known) -> list[Content]:
@@ -246,5 +247,5 @@ def _actions(view: View, receiver: Receiver) -> Markup:
     )
     return tag(
         "span", button(words("receiver.test"), "test", receiver.id), button(words("page.edit"), "edit", receiver.id),
-        switch, secret, button(words("receiver.delete"), "delete", receiver.id), class_="rl-row",
+        switch, secret, button(words("receiver.delete"), "delete", receiver.id, kind="danger"), class_="rl-row",
     )  # fmt: skip
