@@ -96,7 +96,7 @@ def _bulks(view: View, known: _Known) -> Markup:
         Column(words("command.time"), "nowrap"),
         Column(words("command.command"), "b"),
         Column(words("command.who"), h=True),
-        Column(words("command.progress")),
+        Column(words("command.progress"), "rl-whole"),
     ]
     rows = [
         [
@@ -124,7 +124,7 @@ def _commands(view: View, found: Found[Command], title: str, *, by_name: bool) -
     words = view.words
     columns = [Column(words("terminals.terminal"), "b nowrap"), Column(words("command.time"), "nowrap", h=True)]
     columns += [Column(words("command.command")), Column(words("command.who"), h=True)] if by_name else []
-    columns.append(Column(words("command.word")))
+    columns.append(Column(words("command.word"), "rl-whole"))
     rows = [
         [
             link(f"/terminals/{each.terminal_id}", each.terminal_id),
@@ -146,7 +146,8 @@ def _said(view: View, bulk: Bulk) -> str:
 def _progress(view: View, label: str, states: States, *, counted: bool) -> Markup:
     words = view.words
     total, ended = sum(states.values()), bulks.ended(states)
-    said = bar(words("command.ended"), ended, total, words("command.ended_of", n=ended, total=total))
+    how = words("command.ended" if ended == total else "command.under_way")
+    said = bar(how, ended, total, words("command.ended_of", n=ended, total=total))
     counts = [
         tag("span", say(each, f"{words(f'command.state_{each}')} {words.number(states[each])}"), " ")
         for each in _ORDER

@@ -18,6 +18,8 @@ from cloud.paging import Paging
 from cloud.scope import Scope
 
 SHOWN = 8
+DIGITS = 18
+"""Of a number that a terminal found; a longer one is no count."""
 AT_ONCE = (Name.IDENTIFY, Name.SYNC_NOW)
 """Asked for by one press; the others are chosen in a dialog that says what they do."""
 
@@ -43,7 +45,7 @@ def panel_of(view: View, commands: Commands) -> Markup:
         Column(words("command.time")),
         Column(words("command.command")),
         Column(words("command.who"), h=True),
-        Column(words("command.word")),
+        Column(words("command.word"), "rl-whole"),
     ]
     rows = [_cells(view, each) for each in commands]
     return panel(title, table(columns, rows, title), beside=beside)
@@ -83,12 +85,19 @@ def _found(words: Words, command: Command) -> Markup | None:
     if State(command.state) in OPEN:
         return None
     lines = [
-        tag("li", words.known(f"command.found_{name}", name), ": ", tag("span", text, lang="en"))
+        tag("li", words("fault.line", where=words.known(f"command.found_{name}", name), says=""), _result(words, text))
         for name, text in command.results.items()
     ]
     if command.state == State.FAILED and command.detail:
         lines.append(tag("li", tag("span", command.detail, lang="en")))
     return tag("ul", lines, class_="t1 q") if lines else None
+
+
+def _result(words: Words, text: str) -> Markup | str:
+    """A number as the page's language writes it; all else is the terminal's own English."""
+    if text.isascii() and text.isdecimal() and len(text) <= DIGITS:
+        return words.number(int(text))
+    return tag("span", text, lang="en")
 
 
 async def act_on(view: View, terminal_id: str, act: str, on: str, done: Done) -> bool:
