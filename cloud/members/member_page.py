@@ -153,8 +153,9 @@ class _Detail:
     def _under(self) -> Markup:
         words = self.view.words
         number = words("members.number", number=self.known.external_id) if self.known.external_id else ""
-        count = words("members.attended", n=len(self.known.attended.rows))
-        return tag("p", tag("span", count, class_="b"), small(number), class_="rl-row rl-under")
+        shown = len(self.known.attended.rows)
+        count = tag("span", words("members.attended", n=shown), class_="b") if shown else None
+        return tag("p", count, small(number), class_="rl-row rl-under")
 
     def _history(self, known: _Known) -> Markup:
         words = self.view.words

@@ -55,9 +55,9 @@ def register(shell: Shell) -> None:
 
 
 def _listing(view: View, known: _Known, cursor: str) -> Markup:
-    words = view.words
+    words, title = view.words, view.words("nav.templates")
     if not known.found.rows:
-        return lists.nothing(words, False, words("templates.none"), words("templates.none_more"))
+        return panel(title, lists.nothing(words, False, words("templates.none"), words("templates.none_more")))
     columns = [
         Column(words("templates.place"), "b"),
         Column(words("terminals.kind"), "nowrap", h=True),
@@ -67,12 +67,12 @@ def _listing(view: View, known: _Known, cursor: str) -> Markup:
         columns.append(Column(words("members.do"), "num rl-fit"))
     rows = [_cells(words, each, known.places)[: len(columns)] for each in known.found.rows]
     pager = lists.pager(words, PATH, cursor, known.found.next_cursor)
-    return join(table(columns, rows, words("nav.templates")), pager)
+    return panel(title, table(columns, rows, title), pager)
 
 
 def _cells(words: Words, template: Template, places: Places) -> list[str | Markup]:
     edit = button(words("page.edit"), "edit", template.id)
-    away = button(words("templates.away"), "away", template.id)
+    away = button(words("templates.away"), "away", template.id, kind="danger")
     kind = words(f"kind.{template.kind}") if template.kind else words("templates.all_kinds")
     return [
         _place(words, template, places),
@@ -170,5 +170,5 @@ class _Acts:
             ui.navigate.to(view.here)
 
         place = _place(words, template, self.places)
-        dialogs.ask(view, words("templates.away_title", place=place), "", words("templates.away"), take_away,
+        dialogs.ask(view, words("templates.away_title", place=place), "", words("templates.away_it"), take_away,
                     intro=words("templates.away_more"), danger=True)  # fmt: skip

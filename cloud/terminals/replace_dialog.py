@@ -40,7 +40,7 @@ def ask_replacement(view: View, terminal: Terminal, done: Callable[[], Awaitable
         if made.password is not None:
             show_password(view, made.new.id, made.password, told)
 
-    dialogs.ask(view, words("replace.title", terminal=terminal.id), fields, words("replace.it"), replace,
+    dialogs.ask(view, words("replace.title", terminal=terminal.id), fields, words("replace.submit"), replace,
                 intro=words("replace.more"))  # fmt: skip
 
 

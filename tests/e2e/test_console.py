@@ -208,7 +208,7 @@ def test_somebody_without_a_record_is_checked_in_by_a_correction(stack: Stack, v
 def test_quarantine_shows_bytes_that_cannot_act_and_discards_with_a_reason(stack: Stack, visitor: Visitor) -> None:
     quarantine(stack.town.engine, "kiosk-105-a", b"<img src=x onerror=alert(1)>\xe2\x80\xae")
     page = visitor.go("/quarantine")
-    page.get_by_role("link", name="Look").first.click()
+    page.get_by_role("link", name="View", exact=True).first.click()
     expect(page.locator("pre").first).to_contain_text("<img src=x onerror=alert(1)>·")
     page.get_by_role("button", name="Discard…").click()
     page.get_by_role("dialog").get_by_label("Reason").fill("made by a test")

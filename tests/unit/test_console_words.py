@@ -63,8 +63,8 @@ def test_what_the_audit_notes_has_a_word() -> None:
 
 def test_one_is_said_as_one_in_english() -> None:
     words = Words(Language.ENGLISH, SHANGHAI)
-    assert words("members.attended", n=1) == "1 attendance shown"
-    assert words("members.attended", n=48_231) == "48,231 attendances shown"
+    assert words("members.attended", n=1) == "Latest 1 attendance"
+    assert words("members.attended", n=48_231) == "Latest 48,231 attendances"
 
 
 @pytest.mark.parametrize(
