@@ -29,10 +29,18 @@ def refuse(words: Words, key: str, **values: object) -> Invalid:
 
 def explain(words: Words, error: CloudError) -> Markup:
     """A note about what was refused and why; nothing was changed."""
+    return note("bad", title(words, error), why(words, error), role="alert")
+
+
+def title(words: Words, error: CloudError) -> str:
+    """What kind of refusal it is."""
+    return words.known(f"problem.{error.kind}", words("problem.internal"))
+
+
+def why(words: Words, error: CloudError) -> Markup:
+    """The sentence, and a line for each wrong field."""
     lines = [fault(words, each) for each in error.faults[:FAULTS]]
-    title = words.known(f"problem.{error.kind}", words("problem.internal"))
-    says = join(sentence(words, error), *(Markup("<br>") + each for each in lines))
-    return note("bad", title, says, role="alert")
+    return join(sentence(words, error), *(Markup("<br>") + each for each in lines))
 
 
 def sentence(words: Words, error: CloudError) -> str:

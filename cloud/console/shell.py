@@ -17,6 +17,7 @@ from nicegui.client import Client
 
 from cloud.accounts.service import Principal
 from cloud.api import Cloud
+from cloud.console import refusals
 from cloud.console.live import Live
 from cloud.console.markup import join, tag
 from cloud.console.navigation import KEEP, PLACES, WATCH, Place
@@ -196,5 +197,5 @@ def _explain(view: View, error: CloudError) -> None:
     view.client.content.clear()
     with view.client.content:
         back = button_link("/", view.words("nav.back_to_overview"))
-        view.html(head(view, view.words.known(f"problem.{error.kind}", view.words("problem.internal"))))
-        view.html(view.explain(error) + tag("p", back, style="padding-top:16px"))
+        view.html(head(view, refusals.title(view.words, error)))
+        view.html(tag("p", refusals.why(view.words, error), role="alert") + tag("p", back, style="padding-top:16px"))

@@ -247,4 +247,4 @@ def test_a_session_that_was_ended_can_do_nothing_in_a_page_that_is_still_open(st
 def test_unknown_things_are_said_in_words(stack: Stack, visitor: Visitor) -> None:
     page = visitor.page
     page.goto(f"{stack.url}/members/mem_0000000000000000")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page or thing")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
