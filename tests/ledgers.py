@@ -24,12 +24,13 @@ TEMPLATE = "migrated"
 def migrated(url: str) -> Engine:
     """An engine on an empty ledger with the newest schema; what the database held before is gone."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        assert parsed.database
-        shutil.copyfile(_sqlite_template(), parsed.database)
-    else:
-        _copy_postgres(parsed)
     engine = create_engine_for(url)
+    if parsed.get_backend_name() != "sqlite":
+        _copy_postgres(parsed)
+    elif parsed.database:
+        shutil.copyfile(_sqlite_template(), parsed.database)
+    else:  # in memory
+        upgrade(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE epoch SET epoch = :now"), {"now": time.time_ns() // 1_000_000})
     return engine

@@ -68,8 +68,8 @@ def _replacement(
 ) -> tuple[Terminal, str | None]:
     new = session.get(Terminal, new_id, with_for_update=True)
     if new is None:
-        form = NewTerminalForm(id=new_id, kind=Kind(old.kind), profile=old.profile, room_id=old.room_id)
-        made = service.register(session, change, scope, form)
+        form = NewTerminalForm(id=new_id, kind=Kind(old.kind), profile=old.profile)
+        made = service.register(session, change, scope, form.model_copy(update={"room_id": old.room_id}))
         return made.terminal, made.password
     if not service.standings(session, scope, [new_id]):
         raise Conflict(f"There is a terminal {new_id} already.", code="terminal_exists", id=new_id)
