@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from markupsafe import Markup
 from nicegui import ui
@@ -44,6 +43,7 @@ from cloud.terminals.models import Terminal
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
 from cloud.terminals.seen_dialog import ask_seen
+from cloud.terminals.versions import version_of
 from cloud.timeline import page as timeline
 
 PATH = "/terminals"
@@ -56,12 +56,6 @@ def register(shell: Shell) -> None:
     @shell.page(PATH + "/{terminal_id}", "terminals")
     async def terminal(view: View, terminal_id: str) -> None:
         await _Page(view, terminal_id).show()
-
-
-def version(birth: dict[str, Any] | None) -> str:
-    """The agent's version, as the birth says; a dash when it says none."""
-    versions = (birth or {}).get("versions") or {}
-    return str(versions.get("agent") or next(iter(versions.values()), "–"))
 
 
 @dataclass(frozen=True)
@@ -317,7 +311,7 @@ def _now(words: Words, known: _Known) -> Markup:
             words("field.pin"),
             words("terminal.pin_set" if terminal.settings.get("staff_pin_hash") else "terminal.pin_none"),
         ),
-        (words("terminals.version"), version(terminal.birth)),
+        (words("terminals.version"), version_of(terminal.birth) or "–"),
         (words("terminals.room"), plate(known.room) if known.room else words("terminals.no_room")),
     ]
     if terminal.presence_at is not None:
