@@ -5,6 +5,7 @@ STORE ?= postgresql
 SEED ?=
 TRANSPORT ?= mtls
 TERMINALS ?= 2000
+WORKERS ?= $(shell expr $$(nproc) + 1)
 ARGS ?=
 BIN := .venv/bin
 
@@ -31,8 +32,8 @@ demo: install ## Start broker, cloud, a kiosk and twenty simulated ones; ARGS="-
 smoke: install ## One card to one linked row, through restarts, in under a minute
 	@$(BIN)/python -m demo smoke $(ARGS)
 
-test: install system ## Unit, contract, integration and browser tests
-	$(BIN)/python -m pytest $(ARGS)
+test: install system ## Unit, contract, integration and browser tests: WORKERS=3, how many files at once
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 faults: install system ## Kill, cut and fill up everything: ROUNDS=200 STORE=postgresql|sqlite TRANSPORT=mtls|password SEED=
 	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --store $(STORE) --transport $(TRANSPORT) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -52,7 +53,7 @@ pictures: install system ## Take the pictures of the READMEs anew, from the real
 coverage: install system ## All tests again, and which lines and branches they pass
 	@mkdir -p var/coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered > var/coverage/report.txt; tail -1 var/coverage/report.txt
 

@@ -91,10 +91,10 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["terminals"]
 
 
-@pytest.mark.parametrize("content", ["", "not a number", "4194305", str(os.getpid())])
+@pytest.mark.parametrize("content", ["", "not a number", "4194305", "{of this test}"])
 def test_reload_signals_nothing_but_a_running_mosquitto(tmp_path: Path, content: str) -> None:
     pid_file = tmp_path / "mosquitto.pid"
-    pid_file.write_text(content)
+    pid_file.write_text(content.replace("{of this test}", str(os.getpid())))
     with pytest.raises(PasswordFileError):
         ask_for_reload(pid_file)
 
