@@ -276,7 +276,7 @@ operator         templates/page.py _Acts._away.take_away write
 admin            terminals/import_page.py register.import_terminals writable
 viewer           terminals/import_page.py _Import.checked read
 admin            terminals/import_page.py _Import.written write
-admin            terminals/replace_dialog.py ask_replacement.replace write
+admin-confirmed  terminals/replace_dialog.py ask_replacement.replace write
 viewer           terminals/list_actions.py _command read
 operator         terminals/list_actions.py _command.send write
 viewer           terminals/list_actions.py _window read

@@ -10,7 +10,7 @@ from cloud.commands import asking, service
 from cloud.commands.models import Command
 from cloud.commands.service import CommandForm, Name
 from cloud.commands.states import OPEN, State
-from cloud.console.markup import tag
+from cloud.console.markup import join, tag
 from cloud.console.view import View
 from cloud.console.widgets import Column, button, none, panel, say, small, table
 from cloud.console.words import Words
@@ -20,6 +20,13 @@ from cloud.scope import Scope
 SHOWN = 8
 DIGITS = 18
 """Of a number that a terminal found; a longer one is no count."""
+KIB = 1024
+BYTES = "bytes"
+"""The result that counts what was sent in."""
+SWITCHED = {"on": "switched_on", "off": "switched_off"}
+"""What enter and leave maintenance result in."""
+FOUND = {"ok": "ok", "NOT WELL": "bad"}
+"""What each line of a self-test begins with, and the state that it is shown as."""
 AT_ONCE = (Name.IDENTIFY, Name.SYNC_NOW)
 """Asked for by one press; the others are chosen in a dialog that says what they do."""
 
@@ -85,7 +92,11 @@ def _found(words: Words, command: Command) -> Markup | None:
     if State(command.state) in OPEN:
         return None
     lines = [
-        tag("li", words("fault.line", where=words.known(f"command.found_{name}", name), says=""), _result(words, text))
+        tag(
+            "li",
+            words("fault.line", where=words.known(f"command.found_{name}", name), says=""),
+            _result(words, name, text),
+        )
         for name, text in command.results.items()
     ]
     if command.state == State.FAILED and command.detail:
@@ -93,11 +104,17 @@ def _found(words: Words, command: Command) -> Markup | None:
     return tag("ul", lines, class_="t1 q") if lines else None
 
 
-def _result(words: Words, text: str) -> Markup | str:
-    """A number as the page's language writes it; all else is the terminal's own English."""
+def _result(words: Words, name: str, text: str) -> Markup | str:
+    """A number, and how a part of the self-test is, in the page's language; all else is the terminal's own English."""
     if text.isascii() and text.isdecimal() and len(text) <= DIGITS:
-        return words.number(int(text))
-    return tag("span", text, lang="en")
+        number = int(text)
+        return words("command.kib", n=words.number(-(-number // KIB))) if name == BYTES else words.number(number)
+    if text in SWITCHED:
+        return words(f"command.{SWITCHED[text]}")
+    mark, _, seen = text.partition(": ")
+    if mark not in FOUND:
+        return tag("span", text, lang="en")
+    return join([say(FOUND[mark], words(f"command.is_{FOUND[mark]}")), " ", tag("span", seen, lang="en")])
 
 
 async def act_on(view: View, terminal_id: str, act: str, on: str, done: Done) -> bool:

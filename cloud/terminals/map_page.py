@@ -109,7 +109,7 @@ def _bar(view: View, branch: Branch, counts: Counts, most: int, *, deeper: bool)
     ]
     bar = tag("div", parts, class_="rl-parts", style=f"--w:{100 * total / most:.2f}", aria_hidden="true")
     return tag("li", tag("p", named, tag("span", all_of_it, class_="rl-push"), class_="rl-row"), bar,
-               tag("p", said, class_="rl-row t1"))  # fmt: skip
+               tag("p", said, class_="rl-row t1") if said else None)  # fmt: skip
 
 
 def _as_table(view: View, shown: Sequence[Branch], counts: Counts, title: str) -> Markup:

@@ -34,6 +34,7 @@ def ask_replacement(view: View, terminal: Terminal, done: Callable[[], Awaitable
             lambda session, change, scope: replacing.replace(
                 session, change, scope, terminal.id, terminal.version, form
             ),
+            confirmed=form.disable,
         )
         told = await view.in_thread(lambda: broker_users.publish(view.cloud))
         await done()

@@ -9,7 +9,7 @@ from pydantic import Field
 from cloud.api import IfMatch, TheCloud, View, problems, router, set_etag, with_etag
 from cloud.errors import NotFound
 from cloud.forms import InstantUs
-from cloud.security import Admin, Operator, Viewer
+from cloud.security import Admin, Operator, Viewer, check_confirmed
 from cloud.terminals import broker_users, replacing, reported, service, twin
 from cloud.terminals.broker_users import BrokerUsers
 from cloud.terminals.replacing import ReplaceForm
@@ -88,8 +88,11 @@ def replace_terminal(
     """Put another terminal in its place: that gets its room, its own settings and its staff PIN; both keep their histories.
 
     The other one is registered already and has no room, or its id is new and it is registered with this. An account of a
-    branch names a new id: a terminal without a room is of no branch.
+    branch names a new id: a terminal without a room is of no branch. To disable the old one at once, a session must have
+    confirmed its password (`POST /api/v1/session/confirmation`); an admin's API token needs not.
     """
+    if form.disable:
+        check_confirmed(by, cloud.clock(), tokens=True)
     with cloud.writing() as session:
         done = replacing.replace(session, cloud.change(by), by.scope, terminal_id, if_match, form)
         old, new = TerminalView.model_validate(done.old), TerminalView.model_validate(done.new)

@@ -238,7 +238,12 @@ BULK = "7c0e6f6e-0000-4000-8000-000000000001"
 def send_commands(town: Town) -> None:
     """A self-test that four terminals were told, each at another state; and a kiosk's screenshot and log."""
     now = datetime.now(UTC)
-    told = {"done": {"disk": "ok: 12 MB free"}, "failed": {}, "running": {}, "queued": {}}
+    told = {
+        "done": {"disk": "ok: 12 MB free", "clock": "NOT WELL: never set"},
+        "failed": {},
+        "running": {},
+        "queued": {},
+    }
     with transaction(town.engine) as session:
         session.add(Bulk(id=BULK, name="self_test", arguments={}, asked_by="operator", asked_at=now))
         session.flush()

@@ -49,6 +49,24 @@ def test_pages_are_as_drawn_at_every_width(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize(
+    ("language", "size", "well", "not_well"),
+    [("en", "size 28 KiB", "well", "not well"), ("zh", "大小28 KiB", "正常", "不正常")],
+)
+def test_what_terminals_found_is_said_in_the_language_of_the_page(
+    stack: Stack, browser: Browser, language: str, size: str, well: str, not_well: str
+) -> None:
+    with visiting(browser, stack.url, language=language) as visitor:
+        page = visitor.go("/terminals/kiosk-302-a")
+        found = page.locator("[data-slot=commands] li")
+        expect(found.filter(has_text="KiB").first).to_be_visible()
+        said = found.all_inner_texts()
+        assert size in {"".join(each.replace(":", "").replace("：", "").split("  ")) for each in said}, said
+        assert any(well in each and each.endswith("12 MB free") for each in said), said
+        assert any(not_well in each and each.endswith("never set") for each in said), said
+        assert not any("ok:" in each or "NOT WELL" in each for each in said), said
+
+
 def test_volume_is_asked_for_in_the_dialog_and_sent(stack: Stack, browser: Browser) -> None:
     with visiting(browser, stack.url) as visitor:
         page = visitor.go("/terminals/kiosk-302-a")

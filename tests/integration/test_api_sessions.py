@@ -122,23 +122,24 @@ def test_use_is_written_at_most_once_a_minute(office: Office) -> None:
             assert listed(client)[0]["used_at"] > first["used_at"]
 
 
-@pytest.mark.parametrize("deed", ["disable", "password"])
+@pytest.mark.parametrize("deed", ["disable", "password", "replace"])
 def test_what_cannot_be_taken_back_easily_asks_for_the_password_again(office: Office, deed: str) -> None:
     account = hired(office, f"boss-{deed}", Role.ADMIN)["id"]
-    made = office.terminal(None)["terminal"]
+    made = office.terminal(office.room(office.organisation()["id"])["id"])["terminal"]
+    body = {"by": f"{made['id']}-b", "reason": "it was stolen", "disable": True} if deed == "replace" else None
     path, version = f"/api/v1/terminals/{made['id']}/{deed}", etag(made["version"])
     with signed_in(office, f"boss-{deed}") as client, signed_in(office, f"boss-{deed}") as other:
-        refused = client.post(path, headers=version)
+        refused = client.post(path, json=body, headers=version)
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:roomlink:problem:unconfirmed")
         wrong = client.post(CONFIRMATION, json={"password": "not the password"})
         assert (wrong.status_code, wrong.json()["detail"]) == (403, "The password is wrong.")
-        assert client.post(path, headers=version).status_code == 403
+        assert client.post(path, json=body, headers=version).status_code == 403
         assert client.post(CONFIRMATION, json={"password": PASSWORD}).status_code == 204
         assert client.get(SESSION).json()["confirmed_until"] > 0
-        assert other.post(path, headers=version).status_code == 403
+        assert other.post(path, json=body, headers=version).status_code == 403
         with later(office, timedelta(minutes=5, seconds=1)):
-            assert client.post(path, headers=version).status_code == 403
-        assert client.post(path, headers=version).status_code == 200
+            assert client.post(path, json=body, headers=version).status_code == 403
+        assert client.post(path, json=body, headers=version).status_code == 200
     actions = [action for action, _, _ in noted(office, account)]
     assert actions[:2] == ["account.confirm", "account.confirm_failed"]
 
