@@ -70,7 +70,9 @@ def get_one(session: Session, query: Select[T], thing: str, thing_id: str, *, to
     """The row of `query`, locked until the commit where it is to be edited. NotFound, also for one outside the query's scope."""
     found = session.scalar(query.with_for_update() if to_edit else query)
     if found is None:
-        raise NotFound(f"There is no {thing} {thing_id}.", code=f"no_{thing}", id=thing_id)
+        raise NotFound(
+            f"There is no {thing} {thing_id}, or it is outside your branch.", code=f"no_{thing}", id=thing_id
+        )
     return found
 
 

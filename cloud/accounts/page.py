@@ -57,7 +57,7 @@ class _Accounts:
         words = self.view.words
         columns = (
             Column(words("accounts.name"), "b"),
-            Column(words("field.role")),
+            Column(words("field.role"), h=True),
             Column(words("accounts.branch")),
             Column(words("accounts.state")),
             Column(words("accounts.since"), "lo"),

@@ -68,7 +68,7 @@ class _Tokens:
         columns = (
             Column(words("field.name"), "b"),
             Column(words("field.account")),
-            Column(words("field.role")),
+            Column(words("field.role"), h=True),
             Column(words("members.state")),
             Column(words("accounts.since"), "lo"),
             Column(words("members.do"), "num rl-fit"),

@@ -55,7 +55,7 @@ def _listing(view: View, known: _Known, who: str, subject: str, cursor: str) -> 
     columns = (
         Column(words("audit.when"), "rl-fit"),
         Column(words("audit.who"), "nowrap"),
-        Column(words("audit.from")),
+        Column(words("audit.from"), h=True),
         Column(words("audit.action"), "nowrap"),
         Column(words("audit.subject"), "b"),
         Column(words("audit.detail"), "rl-whole"),

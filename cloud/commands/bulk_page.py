@@ -191,7 +191,7 @@ class _Bulk:
         above = link(PATH, words("nav.commands"))
         title = _said(view, bulk)
         self.top.set_content(str(head(view, title, above=above, beside=cancel)))
-        asked = tag("p", words.minute(bulk.asked_at), " · ", bulk.asked_by, class_="q", style="padding-bottom:8px")
+        asked = tag("p", words.minute(bulk.asked_at), " · ", bulk.asked_by, class_="rl-under")
         self.progress.set_content(str(join(asked, _progress(view, title, states, counted=False))))
         self.states.set_content(str(self._filters(states)))
         pager = lists.pager(words, f"{PATH}/{self.id}", self.cursor, found.next_cursor, state=self.state)

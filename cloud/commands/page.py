@@ -114,7 +114,7 @@ def _result(words: Words, name: str, text: str) -> Markup | str:
     mark, _, seen = text.partition(": ")
     if mark not in FOUND:
         return tag("span", text, lang="en")
-    return join([say(FOUND[mark], words(f"command.is_{FOUND[mark]}")), " ", tag("span", seen, lang="en")])
+    return join([say(FOUND[mark], words(f"command.is_{FOUND[mark]}")), " · ", tag("span", seen, lang="en")])
 
 
 async def act_on(view: View, terminal_id: str, act: str, on: str, done: Done) -> bool:

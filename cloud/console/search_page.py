@@ -36,12 +36,20 @@ def register(shell: Shell) -> None:
         words = view.words
         text = q.strip()[:120]
         view.html(head(view, words("search.title", text=text) if text else words("nav.search")))
+        view.html(_asked(view, text), classes="thin")
         found = await view.read(lambda session, scope: _found(session, scope, text)) if text else {}
         kinds = [_panel(view, kind, hits) for kind, hits in found.items() if hits]
         if not kinds:
             view.html(none(words("page.nothing_found"), words("page.nothing_found_more")))
             return
         view.html(join(kinds), classes="rl-stack", slot="list")
+
+
+def _asked(view: View, text: str) -> Markup:
+    """The field with what was asked, where the top bar has no room for it."""
+    field = tag("input", type="search", name="q", value=text, class_="rl-field", autocomplete="off", maxlength=120,
+                aria_label=view.words("nav.search"), placeholder=view.words("nav.search_hint"))  # fmt: skip
+    return tag("form", field, action="/search", role="search", class_="rl-tools")
 
 
 def _found(session: Session, scope: Scope, text: str) -> dict[str, list[_Hit]]:

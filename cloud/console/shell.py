@@ -25,9 +25,10 @@ from cloud.console.preferences import Theme, preferences_of
 from cloud.console.view import View
 from cloud.console.widgets import button_link, link, note
 from cloud.console.words import Words
-from cloud.errors import CloudError, Unauthenticated
+from cloud.errors import CloudError, NotFound, Unauthenticated
 
 ASSETS = Path(__file__).parent / "assets"
+NOT_FOUND = NotFound.status
 Build = Callable[..., Awaitable[None]]
 
 
@@ -51,7 +52,7 @@ class Shell:
                 try:
                     await build(view, **parameters)
                 except CloudError as error:
-                    _explain(view, error)
+                    _explain(view, error, place)
 
             names = list(inspect.signature(build).parameters.values())[1:]
             first = inspect.Parameter("client", inspect.Parameter.KEYWORD_ONLY, annotation=Client)
@@ -192,10 +193,17 @@ def _menu(view: View, place: str) -> Markup:
                 language, tag("div", _account(view, here, ""), class_="thin"))  # fmt: skip
 
 
-def _explain(view: View, error: CloudError) -> None:
+def _explain(view: View, error: CloudError, place: str) -> None:
+    """The refusal in the page's place, and ways on: the list that it belongs to, and the overview."""
+    words = view.words
     view.client.status_code = error.status
     view.client.content.clear()
     with view.client.content:
-        back = button_link("/", view.words("nav.back_to_overview"))
+        lists = [each for each in (*PLACES[1:], *WATCH, *KEEP) if each.name == place and error.status == NOT_FOUND]
+        back = [button_link(each.path, words("nav.back_to", place=words(f"nav.{each.name}"))) for each in lists]
+        back.append(button_link("/", words("nav.back_to_overview")))
         view.html(head(view, refusals.title(view.words, error)))
-        view.html(tag("p", refusals.why(view.words, error), role="alert") + tag("p", back, style="padding-top:16px"))
+        view.html(
+            tag("p", refusals.why(view.words, error), role="alert")
+            + tag("p", back, class_="rl-row", style="padding-top:16px")
+        )

@@ -126,7 +126,7 @@ def _check_in(words: Words, _names: Names, event: Event) -> widgets.Event:
     when = _day(words, event, words.span(event.at, from_us(known["until"])))
     others = known["count"] - known["heads"]
     explained = words("timeline.others", n=others) if others else None
-    return widgets.Event("linked", words("timeline.check_ins", n=known["count"]), when, explained)
+    return widgets.Event("linked", words("timeline.check_ins", n=known["heads"]), when, explained)
 
 
 def _day(words: Words, event: Event, span: str) -> str:

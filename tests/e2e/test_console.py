@@ -248,3 +248,6 @@ def test_unknown_things_are_said_in_words(stack: Stack, visitor: Visitor) -> Non
     page = visitor.page
     page.goto(f"{stack.url}/members/mem_0000000000000000")
     expect(page.get_by_role("heading", level=1)).to_have_text("Not found")
+    expect(page.get_by_role("alert")).to_contain_text("or it is outside your branch")
+    page.get_by_role("link", name="Back to: Members").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Members")

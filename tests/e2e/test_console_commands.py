@@ -51,7 +51,7 @@ def test_pages_are_as_drawn_at_every_width(
 
 @pytest.mark.parametrize(
     ("language", "size", "well", "not_well"),
-    [("en", "size 28 KiB", "well", "not well"), ("zh", "大小28 KiB", "正常", "不正常")],
+    [("en", "size 28 KiB", "OK", "not OK"), ("zh", "大小28 KiB", "正常", "不正常")],
 )
 def test_what_terminals_found_is_said_in_the_language_of_the_page(
     stack: Stack, browser: Browser, language: str, size: str, well: str, not_well: str

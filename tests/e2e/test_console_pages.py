@@ -55,7 +55,7 @@ DATA = [
 """Names that are data, whatever the page's language."""
 
 TERMS = {"API", "CSV", "UTF", "GB", "RRULE", "Asia", "Shanghai", "admin", "operator", "viewer", "test", "mem", "name",
-         "external", "id", "organisation", "kiosk", "spare", "T", "a", "s", "C", "MB", "ms", "dBm"}  # fmt: skip
+         "external", "id", "organisation", "kiosk", "spare", "T", "a", "s", "C", "MB", "KiB", "ms", "dBm"}  # fmt: skip
 """Latin words that Chinese pages hold on purpose: names of formats, of a file's columns, of accounts and terminals."""
 
 
