@@ -7,7 +7,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from cloud.accounts.service import Role
-from cloud.alarms import ruling, saying
+from cloud.alarms import metric_words, ruling
 from cloud.alarms.checking import MARKS, USED
 from cloud.alarms.measures import metrics
 from cloud.alarms.models import AlarmRule
@@ -109,7 +109,7 @@ def _fields(view: View, shown: RuleForm, places: _Places) -> Markup:
 
 def _measured(words: Words, shown: RuleForm) -> Markup:
     """Metric and levels, for the kinds that measure."""
-    known = [(name, f"{saying.metric_name(words, name)}") for name in metrics()]
+    known = [(name, metric_words.option(words, name)) for name in metrics()]
     compares = [(each.value, words(f"alarm_rule.{each}")) for each in Compare]
 
     def number(name: str, value: float | None) -> Markup:

@@ -8,25 +8,17 @@ from typing import Final
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
+from cloud.alarms import metric_words
 from cloud.alarms.grouping import Reach
-from cloud.alarms.measures import metrics
 from cloud.alarms.models import Alarm, AlarmRule
 from cloud.alarms.rules import Compare, RuleKind, Severity
 from cloud.console.markup import join, tag
 from cloud.console.widgets import link, plate, say
-from cloud.console.words import Language, Words
+from cloud.console.words import Words
 from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
 
 SYMBOLS: Final[Mapping[str, str]] = {Severity.CRITICAL: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
-UNITS: Final[Mapping[Language, Mapping[str, str]]] = {
-    Language.ENGLISH: {"1": "", "Cel": "°C", "By": "B", "1/s": "/s"},
-    Language.CHINESE: {"1": "", "Cel": "℃", "By": "字节", "1/s": "帧", "s": "秒", "ms": "毫秒"},
-}
-"""UCUM symbols that people write otherwise."""
-GIB: Final = 1024**3
-AS_SPAN_S: Final = 120.0
-"""From here on seconds are said as people say a span."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +73,8 @@ def condition(words: Words, rule: AlarmRule) -> str:
     what = _what(words, rule)
     if rule.for_s:
         what = words("alarm_rule.says_for", what=what, age=words.duration(timedelta(seconds=rule.for_s)))
-    if rule.clear_level is not None and rule.clear_level != rule.level:
-        clear = words("alarm_rule.says_clear", level=value(words, rule.metric, rule.clear_level))
+    if rule.clear_level not in {None, rule.level} and not metric_words.is_switch(rule.metric):
+        clear = words("alarm_rule.says_clear", level=metric_words.value(words, rule.metric, rule.clear_level or 0.0))
         what = words("alarm_rule.two", a=what, b=clear)
     return what
 
@@ -112,48 +104,30 @@ def todo(words: Words, rule: AlarmRule) -> str:
     return words.either(rule.todo, rule.todo_en)
 
 
-def metric_name(words: Words, of: str) -> str:
-    """A metric's name in the page's language."""
-    found = metrics().get(of)
-    return of if found is None else found.zh if words.language is Language.CHINESE else found.en
-
-
-def value(words: Words, of: str | None, number: float) -> str:
-    """A value with the unit of its metric."""
-    found = metrics().get(of or "")
-    unit = found.unit if found else ""
-    if unit == "By" and abs(number) >= GIB:
-        return f"{words.number(round(number / GIB, 1))} GiB"
-    if unit == "s" and number >= AS_SPAN_S:
-        return words.duration(timedelta(seconds=number))
-    return f"{words.number(round(number, 2))} {UNITS[words.language].get(unit, unit)}".rstrip()
-
-
 def value_of(words: Words, rule: AlarmRule, number: float | None) -> str:
-    """The value of a rule's condition; empty where it has none."""
+    """The value of a rule's condition; empty where it has none, or where the rule says all of it."""
     if number is None:
         return ""
     if rule.kind in {RuleKind.TREND, RuleKind.REVOCATION_LIST}:
         return words("time.days", n=round(number, 1))
-    return value(words, rule.metric, number)
+    return "" if metric_words.is_switch(rule.metric) else metric_words.value(words, rule.metric, number)
 
 
 def _what(words: Words, rule: AlarmRule) -> str:
-    shown = {"metric": metric_name(words, rule.metric or "")}
-    level = value(words, rule.metric, rule.level or 0.0)
-    days = words.number(rule.days or 0)
+    measured = (words, rule.metric or "", Compare(rule.compare or Compare.ABOVE), rule.level or 0.0)
+    days = rule.days or 0.0
     match rule.kind:
         case RuleKind.THRESHOLD:
-            return words(f"alarm_rule.says_{rule.compare or Compare.ABOVE}", **shown, level=level)
+            return metric_words.threshold(*measured)
         case RuleKind.RATE:
-            return words(f"alarm_rule.says_rate_{rule.compare or Compare.ABOVE}", **shown, level=level)
+            return metric_words.rate(*measured)
         case RuleKind.TREND:
-            return words("alarm_rule.says_trend", **shown, level=level, days=days)
+            return metric_words.trend(*measured, days)
         case RuleKind.MARK:
             return words("alarm_rule.says_mark", mark=words.known(f"mark.{rule.mark}", rule.mark or ""))
         case RuleKind.VERSION if rule.wanted:
             return words("alarm_rule.says_version_wanted", wanted=rule.wanted)
         case RuleKind.REVOCATION_LIST:
-            return words("alarm_rule.says_revocation_list", days=days)
+            return words("alarm_rule.says_revocation_list", n=days, days=words.number(days))
         case _:
             return words(f"alarm_rule.says_{rule.kind}")

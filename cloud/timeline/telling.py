@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from cloud.alarms import saying
+from cloud.alarms import metric_words, saying
 from cloud.alarms.rules import RuleKind
 from cloud.audit import naming
 from cloud.audit.naming import Names
@@ -105,9 +105,7 @@ def _alarm_explained(words: Words, event: Event) -> Content:
         return None
     parts = [words(f"alarm.{known['severity']}")]
     if known["metric"] and known["value"] is not None and known["kind"] in {RuleKind.THRESHOLD, RuleKind.RATE}:
-        parts.append(
-            f"{saying.metric_name(words, known['metric'])} {saying.value(words, known['metric'], known['value'])}"
-        )
+        parts.append(metric_words.reading(words, known["metric"], known["value"]))
     if (known["members"] or 1) > 1:
         parts.append(words("alarm.terminals", n=known["members"]))
     return " · ".join(parts)

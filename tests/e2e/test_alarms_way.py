@@ -39,7 +39,7 @@ def make_rule(page: Page, words: Words, room_id: str) -> None:
     page.get_by_role("button", name=words("alarm_rule.next")).click()
     expect(page.locator("h2", has_text=words("alarm_rule.matches_title", terminals=1, of=1))).to_be_visible()
     page.get_by_role("button", name=words("alarm_rule.save")).click()
-    expect(page.locator("[data-slot=list] tr", has_text=NAME)).to_contain_text("0.5")
+    expect(page.locator("[data-slot=list] tr", has_text=NAME)).to_contain_text(words("measured_no.page_alive"))
 
 
 def test_an_alarm_is_raised_and_cleared_by_a_real_change_of_health(whole: Whole, browser: Browser) -> None:

@@ -94,7 +94,7 @@ def test_alarms_are_said_with_their_name_and_lead_to_the_alarm() -> None:
     assert state == "warn"
     assert '<a href="/alarms/alm_1"' in title
     assert "Too hot: alarm raised" in title
-    assert explained == "Warning · Temperature of the processor 81.5 °C · 12 terminals"
+    assert explained == "Warning · processor temperature 81.5 °C · 12 terminals"
     assert alarmed("cleared", why="well")[::2] == ("ok", "well again")
     assert "acknowledged by olga" in alarmed("acknowledged", who="olga")[1]
     assert "/alarms/alm_2" in alarmed("grouped", into="alm_2")[2]
