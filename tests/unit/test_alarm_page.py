@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.accounts.service import Role
-from cloud.alarms import page
+from cloud.alarms import page, panel
 from cloud.alarms.models import Alarm
 from cloud.alarms.page import Filter, Line
+from cloud.alarms.panel import OfTerminal
 from cloud.alarms.rules import Severity
 from cloud.alarms.saying import Names
 from cloud.alarms.service import AlarmState
@@ -53,3 +54,16 @@ def test_list_says_how_long_ago_an_alarm_began(language: Language, heading: str,
     shown = page.table_of(viewed(language), lines, Names({}, {}), "x")
     assert f'data-h="{heading}"' in shown
     assert ago in shown
+
+
+@pytest.mark.parametrize(
+    ("language", "says", "never"),
+    [(Language.ENGLISH, "No rule has raised an alarm.", "normal"), (Language.CHINESE, "没有规则产生告警。", "正常")],
+)
+def test_no_alarm_is_no_promise_that_all_is_well(language: Language, says: str, never: str) -> None:
+    view = viewed(language)
+    active = Filter(AlarmState.ACTIVE, None, only_open=False, cursor="")
+    listed = page._listing(view, page._Known(0, [], None, [], Names({}, {})), active)
+    for shown in (listed, panel.panel_of(view, OfTerminal([], []))):
+        assert says in shown
+        assert never not in shown
