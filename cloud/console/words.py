@@ -1,6 +1,6 @@
 """The console's words: one TOML catalogue per language, and dates and numbers as the language writes them (Babel).
 
-A key is `page.name`; a catalogue that lacks one is a mistake that a test finds. `key_one` is English for exactly one.
+A key is `page.name`; a catalogue that lacks one is a mistake that a test finds. `key_one` is for exactly one, mostly in English.
 """
 
 import tomllib

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from cloud.console.markup import Content
+from cloud.accounts.service import Role
+from cloud.console.markup import Content, tag
 from cloud.console.view import View
-from cloud.console.widgets import Column, none, panel, table
+from cloud.console.widgets import Column, link, none, panel, table
 from cloud.notifications import telling
 from cloud.notifications.service import ToldOf
 
@@ -16,7 +17,8 @@ def panel_of(view: View, told: Sequence[ToldOf]) -> Markup:
     words = view.words
     title = words("told.of_alarm")
     if not told:
-        return panel(title, none(words("told.nobody"), words("told.nobody_more")))
+        who = tag("p", link("/receivers", words("receiver.title"))) if view.may(Role.OPERATOR) else None
+        return panel(title, none(words("told.nobody"), words("told.nobody_more"), who))
     columns = (
         Column(words("told.time"), "nowrap", h=True),
         Column(words("told.receiver"), "b"),

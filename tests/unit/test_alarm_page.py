@@ -8,15 +8,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.accounts.service import Role
-from cloud.alarms import page, panel
-from cloud.alarms.models import Alarm
+from cloud.alarms import alarm_page, page, panel
+from cloud.alarms.events import EventKind
+from cloud.alarms.models import Alarm, AlarmEvent, AlarmRule
 from cloud.alarms.page import Filter, Line
 from cloud.alarms.panel import OfTerminal
-from cloud.alarms.rules import Severity
+from cloud.alarms.rules import RuleKind, Severity
 from cloud.alarms.saying import Names
 from cloud.alarms.service import AlarmState
 from cloud.console import lists
 from cloud.console.words import Language, Words
+from cloud.notifications import panel as telling
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HOT = ("过热", "Too hot")
@@ -67,3 +69,23 @@ def test_no_alarm_is_no_promise_that_all_is_well(language: Language, says: str, 
     for shown in (listed, panel.panel_of(view, OfTerminal([], []))):
         assert says in shown
         assert never not in shown
+
+
+def test_alarm_that_nobody_was_told_of_leads_to_the_receivers_for_whoever_may_see_them() -> None:
+    assert '<a href="/receivers">Receivers</a>' in telling.panel_of(viewed(), [])
+    assert '<a href="/receivers">接收方</a>' in telling.panel_of(viewed(Language.CHINESE), [])
+    seen = telling.panel_of(viewed(role=Role.VIEWER), [])
+    assert "Nobody told yet" in seen
+    assert "/receivers" not in seen
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "three"),
+    [(Language.ENGLISH, "Raised", "Raised: 3 terminals"), (Language.CHINESE, "产生", "产生：3 台终端")],
+)
+def test_story_counts_terminals_where_there_are_several(language: Language, one: str, three: str) -> None:
+    rule = AlarmRule(kind=RuleKind.ABSENCE)
+    known = alarm_page._Known(alarm(), rule, Names({}, {}), [], False, {}, [], [])
+    for members, says in ((1, one), (3, three)):
+        event = AlarmEvent(kind=EventKind.RAISED, detail={"members": members})
+        assert f"<b>{says}</b>" in alarm_page._happened(viewed(language), event, known)
