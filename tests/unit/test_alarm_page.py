@@ -60,7 +60,7 @@ def test_list_says_how_long_ago_an_alarm_began(language: Language, heading: str,
 
 @pytest.mark.parametrize(
     ("language", "says", "never"),
-    [(Language.ENGLISH, "No rule has raised an alarm.", "normal"), (Language.CHINESE, "没有规则产生告警。", "正常")],
+    [(Language.ENGLISH, "No rule has an alarm now.", "normal"), (Language.CHINESE, "现在没有规则在告警。", "正常")],
 )
 def test_no_alarm_is_no_promise_that_all_is_well(language: Language, says: str, never: str) -> None:
     view = viewed(language)
