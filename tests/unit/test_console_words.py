@@ -68,6 +68,11 @@ def test_one_is_said_as_one_in_english() -> None:
     assert words("members.attended", n=48_231) == "Latest 48,231 attendances"
 
 
+def test_rooms_are_told_as_all_that_there_are_and_not_as_those_in_use() -> None:
+    words = Words(Language.ENGLISH, SHANGHAI)
+    assert [words("overview.now_why", n=n) for n in (1, 3)] == ["one room altogether", "3 rooms altogether"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "english", "chinese"),
     [(3, "3 s ago", "3 秒前"), (119, "119 s ago", "119 秒前"), (360, "6 min ago", "6 分钟前"),
