@@ -34,6 +34,9 @@ from cloud.console.words import Words
 from cloud.overview.positions import NOT_COUNTED, Compared, Standing
 from cloud.overview.service import Pulse, RoomNow, Trouble
 
+TITLE = "display:inline-block;min-width:clamp(0px,40vw - 370px,14.5em)"
+"""Room for an activity's title on the board, before a long name of a person takes it; none where the board is narrow."""
+
 
 def register(shell: Shell) -> None:
     """The page at `/`."""
@@ -98,8 +101,8 @@ class Board:
     def _draw(self, fresh: set[int], above: int) -> None:
         words = self._view.words
         rows = [_row(words, seen, seen.id in fresh) for seen in self._shown]
-        columns = [Column(""), Column("", "rl-fit"), Column("", "b"), Column("", "q lo"), Column("", "num")]
-        columns[0] = Column("", "rl-fit")
+        fit = Column("", "rl-fit")
+        columns = [fit, fit, Column("", "b"), Column("", "q lo"), Column("", "num rl-fit")]
         content = table(columns, rows, words("overview.board")) if rows else _empty(words)
         live = facts.live_mark(words, self._view.live.read_at, self._view.live.failing)
         beside = tag("span", words("overview.board_new", n=above), class_="q") if above else live
@@ -115,7 +118,8 @@ def _row(words: Words, seen: Seen, fresh: bool) -> Row:
     if seen.member_id:
         person = link(f"/members/{seen.member_id}", person, class_="rl-quiet")
     room = plate(seen.room) if seen.room else ""
-    cells = [words.clock(seen.at), room, person, facts.activity(words, seen), facts.outcome(words, seen)]
+    activity = tag("span", facts.activity(words, seen), style=TITLE)
+    cells = [words.clock(seen.at), room, person, activity, facts.outcome(words, seen)]
     return Row(cells, fresh=fresh)
 
 

@@ -1,0 +1,28 @@
+"""Figures of the console's pages say what is true of the town, and no more, in a real browser on the real stack."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.console_pages import busy_stack
+from tests.e2e.console_stack import Stack, Visitor, visiting
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with busy_stack(tmp_path_factory.mktemp("figures")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def visitor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
+    with visiting(browser, stack.url) as visitor:
+        yield visitor
+
+
+def test_names_of_activities_stay_on_one_line_of_the_board_where_there_is_room(visitor: Visitor) -> None:
+    page = visitor.go("/")
+    titles = page.locator(".rl-board td.q > span")
+    expect(titles).to_have_count(12)
+    assert len(set(titles.evaluate_all("all => all.map(each => each.offsetHeight)"))) == 1
