@@ -46,6 +46,7 @@ from cloud.scope import Scope
 from cloud.terminals import fleet
 
 SHOWN = 50
+EVERY_S = 10.0
 PATH = "/activities"
 
 
@@ -93,6 +94,7 @@ class _Known:
     seen: list[Seen]
     tally: Tally
     waiting: int
+    is_silent: bool
     corrections: list[_Corrected]
 
     def over(self, now: datetime) -> bool:
@@ -104,8 +106,8 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
     occurrence = service.get_occurrence(session, scope, occurrence_id)
     activity = service.get(session, scope, occurrence.activity_id)
     names = organisations.names(session, [occurrence.organisation_id, *activity.audience])
-    kiosks = [terminal for terminal, _ in fleet.in_rooms(session, [occurrence.room_id]).get(occurrence.room_id, [])]
-    waiting = positions.waiting_by_terminal(session, kiosks)
+    presences = dict(fleet.in_rooms(session, [occurrence.room_id]).get(occurrence.room_id, []))
+    waiting = positions.waiting_by_terminal(session, list(presences))
     return _Known(
         activity=activity,
         room=rooms.plates(session, [occurrence.room_id]).get(occurrence.room_id, ""),
@@ -119,6 +121,7 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
         seen=checkins.of_occurrence(session, scope, occurrence_id, SHOWN),
         tally=checkins.tally(session, scope, occurrence_id),
         waiting=sum(count for _, count in waiting.values()),
+        is_silent=any(presence != "online" for presence in presences.values()),
         corrections=_corrections(session, scope, occurrence_id),
     )
 
@@ -157,9 +160,10 @@ class _Occurrence:
                 self.corrections = view.html(slot="corrections", on_act=self._act)
         await self._read()
         view.keep_live(self._news)
+        view.keep_live(view.at_most_every(EVERY_S, self._read))
 
     async def _news(self) -> None:
-        """Read again only when something new came to this date, or the kiosk's state may have changed."""
+        """Read again when something new came to this date; what else changes is read every so often."""
         pulse = await self.view.pulse()
         newest = max((seen.id for seen in pulse.check_ins if seen.occurrence_id == self.id), default=0)
         if newest > self.newest or pulse.newest_check_in > self.newest + 200:
@@ -305,5 +309,12 @@ def _tiles(words: Words, known: _Known) -> Markup:
         tile(words("occurrence.here"), words.number(known.here), words("occurrence.here_why")),
         tile(words("occurrence.guests"), words.number(known.tally.guests), words("occurrence.guests_why")),
         tile(words("occurrence.waits"), words.number(known.tally.waiting), words("occurrence.waits_why")),
-        tile(words("occurrence.kiosk"), words.number(known.waiting), words("occurrence.kiosk_why")),
+        tile(words("occurrence.kiosk"), _waiting(words, known), words("occurrence.kiosk_why")),
     )
+
+
+def _waiting(words: Words, known: _Known) -> str:
+    """Of a room with a terminal that is not online it is the least that there can be."""
+    if not known.is_silent:
+        return words.number(known.waiting)
+    return words("terminals.at_least", n=known.waiting) if known.waiting else words("terminals.waiting_unknown")

@@ -128,7 +128,8 @@ def _where(words: Words, standing: Standing, view: View) -> Markup:
     waiting = words("overview.stored_none")
     if standing.waiting and standing.waiting_since:
         age = words.duration(now - standing.waiting_since)
-        waiting = words("overview.stored_waiting", n=standing.waiting, age=age)
+        key = "stored_at_least" if standing.is_least else "stored_waiting"
+        waiting = words(f"overview.{key}", n=standing.waiting, age=age)
     ledger, ledger_why = ledger_said(words, compared, now)
     series, series_why = series_said(words, compared, now)
     ledger_even = compared is not None and compared.ledger == compared.facts

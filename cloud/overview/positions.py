@@ -17,6 +17,7 @@ from cloud.journal import comparison
 from cloud.journal.models import Cursor, JournalBatch, Stream
 from cloud.scope import Scope
 from cloud.terminals import fleet
+from cloud.terminals.models import Terminal
 
 NOT_COUNTED: Final = "–"
 """Shown in the place of a number that nobody has counted."""
@@ -45,11 +46,13 @@ class Compared:
 class Standing:
     """The numbers of all streams, in records. `waiting_since` is when the longest-waiting stream was last stored.
 
+    `waiting` is the least that there can be where `is_least`: a terminal that holds some is not online and may have more.
     `series_behind` records were not handed to the time series yet. `compared` is None before the first comparison.
     """
 
     stored: int
     waiting: int
+    is_least: bool
     waiting_since: datetime | None
     series_behind: int
     series_behind_since: datetime | None
@@ -105,15 +108,12 @@ class StreamStanding:
 
 def standing(session: Session, now: datetime) -> Standing:
     """Of the whole cloud."""
-    waiting, since = session.execute(
-        select(func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at)).where(
-            Stream.said_through > Stream.through, _is_newest()
-        )
-    ).one()
+    waiting, since, silent = _waiting(session)
     behind, behind_since = _behind(session)
     return Standing(
         stored=int(session.scalar(select(func.sum(Stream.through))) or 0),
-        waiting=int(waiting or 0),
+        waiting=waiting,
+        is_least=silent > 0,
         waiting_since=from_us(since) if since else None,
         series_behind=behind,
         series_behind_since=behind_since,
@@ -208,6 +208,18 @@ def _compared(session: Session) -> Compared | None:
     if row is None:
         return None
     return Compared(from_us(row.finished_at), row.facts, row.ledger, row.points, row.series, row.wrong)
+
+
+def _waiting(session: Session) -> tuple[int, int | None, int]:
+    """How many records wait on terminals, when the first of these was last stored, and how many of these are not online."""
+    silent = case((Terminal.presence == "online", 0), else_=1)
+    query = (
+        select(func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at), func.sum(silent))
+        .outerjoin(Terminal, Terminal.id == Stream.terminal_id)
+        .where(Stream.said_through > Stream.through, _is_newest())
+    )
+    waiting, since, silent_ones = session.execute(query).one()
+    return int(waiting or 0), since, int(silent_ones or 0)
 
 
 def _is_newest() -> ColumnElement[bool]:

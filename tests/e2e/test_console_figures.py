@@ -26,3 +26,11 @@ def test_names_of_activities_stay_on_one_line_of_the_board_where_there_is_room(v
     titles = page.locator(".rl-board td.q > span")
     expect(titles).to_have_count(12)
     assert len(set(titles.evaluate_all("all => all.map(each => each.offsetHeight)"))) == 1
+
+
+def test_what_waits_on_silent_terminals_is_told_as_the_least_there_can_be(stack: Stack, visitor: Visitor) -> None:
+    """No broker is there, so that no terminal is online."""
+    page = visitor.go("/")
+    expect(page.locator(".rl-line")).to_contain_text("at least 36 still on terminals")
+    page = visitor.go(f"/activities/{stack.town.occurrences[0]}")
+    expect(page.locator(".rl-tile", has_text="Still on the kiosk")).to_contain_text("≥ 12")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from cloud.activities.models import Occurrence
 from cloud.clock import to_us, utc_now
@@ -89,6 +89,22 @@ def test_store_that_is_away_leaves_the_series_uncounted(town: Town) -> None:
     with transaction(town.engine, read_only=True) as session:
         (newest,) = positions.streams_of(session, "kiosk-2")
     assert newest.series is None
+
+
+def test_what_waits_is_the_least_there_can_be_while_a_terminal_that_holds_some_is_not_online(town: Town) -> None:
+    busy_day(town)
+
+    def say(presence: str, said: int) -> tuple[int, bool]:
+        with transaction(town.engine) as session:
+            session.execute(text("UPDATE terminals SET presence = 'online' WHERE id = 'kiosk-1'"))
+            session.execute(update(Terminal).where(Terminal.id == "kiosk-2").values(presence=presence))
+            session.execute(text(f"UPDATE streams SET said_through = through + {said} WHERE terminal_id = 'kiosk-2'"))
+        found = standing(town)
+        return found.waiting, found.is_least
+
+    assert say("online", 3) == (3, False)
+    assert [say(presence, 3) for presence in ("suspect", "offline", "never")] == [(3, True)] * 3
+    assert say("offline", 0) == (0, False)
 
 
 @pytest.mark.parametrize("language", list(Language))
