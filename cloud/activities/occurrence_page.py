@@ -92,6 +92,7 @@ class _Known:
     audience: list[tuple[str, str]]
     here: int
     seen: list[Seen]
+    older: bool
     tally: Tally
     waiting: int
     is_silent: bool
@@ -108,6 +109,7 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
     names = organisations.names(session, [occurrence.organisation_id, *activity.audience])
     presences = dict(fleet.in_rooms(session, [occurrence.room_id]).get(occurrence.room_id, []))
     waiting = positions.waiting_by_terminal(session, list(presences))
+    seen = checkins.of_occurrence(session, scope, occurrence_id, SHOWN + 1)
     return _Known(
         activity=activity,
         room=rooms.plates(session, [occurrence.room_id]).get(occurrence.room_id, ""),
@@ -118,7 +120,8 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
         cancelled=occurrence.cancelled_at is not None,
         audience=[names[each] for each in activity.audience if each in names],
         here=attendance.counts(session, [occurrence_id]).get(occurrence_id, 0),
-        seen=checkins.of_occurrence(session, scope, occurrence_id, SHOWN),
+        seen=seen[:SHOWN],
+        older=len(seen) > SHOWN,
         tally=checkins.tally(session, scope, occurrence_id),
         waiting=sum(count for _, count in waiting.values()),
         is_silent=any(presence != "online" for presence in presences.values()),
@@ -218,9 +221,10 @@ class _Occurrence:
 
     def _list(self, words: Words, known: _Known, before: int) -> Markup:
         seen = [each for each in known.seen if self.find in facts.who(words, each).casefold()]
+        shown = tag("p", small(_shown(words, known, len(seen), bool(self.find))), style="padding-top:12px")
         if not seen:
             if self.find:
-                return none(words("page.nothing_found"), words("page.nothing_found_more"))
+                return join(none(words("page.nothing_found"), words("page.nothing_found_more")), shown)
             return none(words("occurrence.none"), words("occurrence.none_more"))
         columns = (
             Column(words("members.when"), "rl-fit"),
@@ -231,7 +235,6 @@ class _Occurrence:
             Column(words("occurrence.note"), "lo q"),
         )
         rows = [_row(words, each, each.id > before > 0) for each in seen]
-        shown = tag("p", small(words("occurrence.newest", n=len(known.seen))), style="padding-top:12px")
         return join(table(columns, rows, words("occurrence.attendance")), shown)
 
     def _corrections(self, words: Words, known: _Known) -> Markup:
@@ -318,3 +321,11 @@ def _waiting(words: Words, known: _Known) -> str:
     if not known.is_silent:
         return words.number(known.waiting)
     return words("terminals.at_least", n=known.waiting) if known.waiting else words("terminals.waiting_unknown")
+
+
+def _shown(words: Words, known: _Known, count: int, searched: bool) -> str:
+    """How many of how many check-ins are in the list, and whether there are older ones."""
+    if searched:
+        key = "found_newest" if known.older else "found"
+        return words(f"occurrence.{key}", n=count, of=len(known.seen))
+    return words("occurrence.newest" if known.older else "occurrence.all", n=count)

@@ -191,7 +191,7 @@ class View:
         """A field that is heard while one types, a third of a second after the last key."""
         field = ui.element("input").classes("rl-field").props('type="search" autocomplete="off"')
         field.props["aria-label"] = field.props["placeholder"] = label
-        field.props["value"] = value
+        field.props["^value"] = value  # the attribute: as a property, each drawing would write it over what was typed
         heard = self.heard(lambda args: on_search(str(args[0] if isinstance(args, list) else args)[:120]))
         return field.on("input", heard, js_handler=_ON_INPUT, throttle=0.35, leading_events=False)
 

@@ -34,3 +34,23 @@ def test_what_waits_on_silent_terminals_is_told_as_the_least_there_can_be(stack:
     expect(page.locator(".rl-line")).to_contain_text("at least 36 still on terminals")
     page = visitor.go(f"/activities/{stack.town.occurrences[0]}")
     expect(page.locator(".rl-tile", has_text="Still on the kiosk")).to_contain_text("≥ 12")
+
+
+def test_an_activity_says_whether_all_of_its_check_ins_are_shown(stack: Stack, visitor: Visitor) -> None:
+    page = visitor.go(f"/activities/{stack.town.occurrences[0]}")
+    shown = page.locator("[data-slot=attendance] > p, [data-slot=attendance] > div > p").last
+    expect(shown).to_have_text("All 4 shown.")
+    find = page.get_by_placeholder("Find a person")
+    find.fill("Guest")
+    expect(shown).to_have_text("1 found among 4.")
+    find.fill("Nobody")
+    expect(shown).to_have_text("0 found among 4.")
+    expect(find).to_have_value("Nobody")
+    find.fill("")
+    for number in range(46):
+        stack.town.check_in(number % 8, 0)
+    expect(shown).to_have_text("All 50 shown.", timeout=30_000)
+    stack.town.check_in(1, 0)
+    expect(shown).to_have_text("Newest 50; older ones are not shown.", timeout=30_000)
+    find.fill("Guest")
+    expect(shown).to_have_text("1 found among the newest 50; older ones are not searched.")
