@@ -50,6 +50,16 @@ class Verdict(StrEnum):
     WRONG = "wrong"
 
 
+class Difference(StrEnum):
+    """What is `wrong`: the journal has not what was stored, the ledger not its facts, the series not its points; or points
+    were never handed to it."""
+
+    JOURNAL = "journal"
+    LEDGER = "ledger"
+    POINTS = "points"
+    HANDED = "handed"
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciled:
     """A stream's numbers, in records. None where it cannot be counted: journal shortened, store away.
@@ -72,16 +82,25 @@ class Reconciled:
     series: int | None = None
 
     @property
-    def verdict(self) -> Verdict:
-        """What the numbers mean together. The series is counted last, so it may be ahead, and that is well."""
-        if self.journal not in {None, self.stored} or self.ledger != self.facts:
-            return Verdict.WRONG
+    def difference(self) -> Difference | None:
+        """The first that no waiting can explain. The series is counted last, so it may be ahead, and that is well."""
+        if self.journal not in {None, self.stored}:
+            return Difference.JOURNAL
+        if self.ledger != self.facts:
+            return Difference.LEDGER
         if self.series is not None and self.series < self.points:
+            return Difference.POINTS
+        if self.is_projected and self.journal is not None and self.handed < self.made:
+            return Difference.HANDED
+        return None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the numbers mean together."""
+        if self.difference:
             return Verdict.WRONG
         if not self.is_projected:
             return Verdict.BEHIND
-        if self.journal is not None and self.handed < self.made:
-            return Verdict.WRONG
         return Verdict.WAITING if self.said > self.stored else Verdict.EQUAL
 
 
@@ -179,10 +198,12 @@ class Reconciler:
         for each in sure:
             _tell(each)
         self._suspected = frozenset(wrong)
-        self._write(done, found, is_series_counted=counted is not None, wrong=len(sure))
+        self._write(done, found, sure, is_series_counted=counted is not None)
 
-    def _write(self, done: _Round, found: Sequence[Reconciled], *, is_series_counted: bool, wrong: int) -> None:
-        """The sums, and of the streams what has changed since it was written."""
+    def _write(
+        self, done: _Round, found: Sequence[Reconciled], wrong: Sequence[Reconciled], *, is_series_counted: bool
+    ) -> None:
+        """The sums, which streams are wrong, and of the streams what has changed since it was written."""
         now = {each.stream: (each.points, each.series) for each in found if each.series is not None}
         sums = comparison.Sums(
             began_at=done.began_at,
@@ -195,11 +216,11 @@ class Reconciler:
             series=sum(each.series or 0 for each in found) if is_series_counted else None,
             since_at=done.since_at,
             behind=sum(each.verdict is Verdict.BEHIND for each in found),
-            wrong=wrong,
+            wrong=len(wrong),
         )
         changed = {stream: points for stream, points in now.items() if self._written.get(stream) != points}
         with transaction(self._engine) as session:
-            comparison.write(Bulk.of(session), sums, changed)
+            comparison.write(Bulk.of(session), sums, changed, [each.stream for each in wrong])
         self._written |= changed
 
 

@@ -16,6 +16,9 @@ from cloud.journal.models import Comparison, StreamComparison
 Points = tuple[int, int]
 """Those that ought to be in the time series, and those that are."""
 
+NAMED: Final = 1_000
+"""Streams that are wrong are all counted, and so many of them named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
@@ -37,10 +40,13 @@ class Sums:
 _NAMES: Final = tuple(each.name for each in fields(Sums))
 
 
-def write(bulk: Bulk, sums: Sums, points: Mapping[str, Points]) -> None:
-    """The newest comparison takes the place of the one before; `points` of those streams that have changed."""
+def write(bulk: Bulk, sums: Sums, points: Mapping[str, Points], wrong: Sequence[str]) -> None:
+    """The newest comparison takes the place of the one before; `points` of those streams that have changed. Of the streams
+    that are `wrong`, the first `NAMED` are kept by name."""
     bulk.run(_SUMS, (1, *astuple(sums)))
     bulk.run_many(_STREAM, [(stream, *each) for stream, each in sorted(points.items())])
+    bulk.run("DELETE FROM wrong_streams")
+    bulk.insert_new("wrong_streams", ("stream",), [(stream,) for stream in sorted(wrong)[:NAMED]])
 
 
 def latest(session: Session) -> Comparison | None:

@@ -149,3 +149,11 @@ class StreamComparison(Base):
     stream: Mapped[str] = mapped_column(Text, primary_key=True)
     points: Mapped[int] = mapped_column(BigInteger)
     series: Mapped[int] = mapped_column(BigInteger)
+
+
+class WrongStream(Base):
+    """A stream that was wrong when `Comparison` was written: there are as many as its `wrong`, but 1,000 at most."""
+
+    __tablename__ = "wrong_streams"
+
+    stream: Mapped[str] = mapped_column(Text, primary_key=True)

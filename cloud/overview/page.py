@@ -159,6 +159,8 @@ def ledger_said(words: Words, compared: Compared | None, now: datetime) -> tuple
         return words.number(compared.ledger), words("overview.ledger_differs", n=abs(compared.facts - compared.ledger))
     if compared.is_stale(now):
         return words.number(compared.ledger), _since(words, compared)
+    if compared.differing:
+        return words.number(compared.ledger), words("overview.totals_only", n=compared.differing)
     return words.number(compared.ledger), words("overview.ledger_all")
 
 
@@ -172,6 +174,8 @@ def series_said(words: Words, compared: Compared | None, now: datetime) -> tuple
         return words.number(compared.series), words("overview.series_missing", n=compared.points - compared.series)
     if compared.is_stale(now):
         return words.number(compared.series), _since(words, compared)
+    if compared.differing:
+        return words.number(compared.series), words("overview.totals_only", n=compared.differing)
     return words.number(compared.series), words("overview.series_all")
 
 
@@ -237,6 +241,8 @@ def _alarm(words: Words, alarm: Attention, now: datetime) -> Event:
 
 
 def _trouble(words: Words, trouble: Trouble, now: datetime) -> Event:
+    if trouble.kind == "differing":
+        return _differing(words, trouble)
     many = "_many" if trouble.count > 1 and trouble.kind in {"away", "nothing_stored"} else ""
     mark = words.known(f"mark.{trouble.mark}", trouble.mark)
     text = words(f"trouble.{trouble.kind}{many}", terminal=trouble.terminal_id, mark=mark, n=trouble.count)
@@ -246,6 +252,15 @@ def _trouble(words: Words, trouble: Trouble, now: datetime) -> Event:
     state = {"away": "offline", "nothing_stored": "suspect", "quarantine": "warn"}.get(trouble.kind, "warn")
     when = ago(words, trouble.since, now) if trouble.since else None
     return Event(state, tag("b", link(path, text, class_="rl-quiet")), when, words(f"trouble.{trouble.kind}_more"))
+
+
+def _differing(words: Words, trouble: Trouble) -> Event:
+    """What differs is safe where it is; the terminals' pages say what it is."""
+    named = [link(f"/terminals/{each}", each) for each in (trouble.terminal_id, *trouble.others)]
+    more = words("trouble.differing_unnamed", n=trouble.unnamed) if trouble.unnamed else None
+    listed = tag("span", *([each, " "] for each in named), more, class_="rl-row")
+    title = tag("b", words("trouble.differing", n=trouble.count))
+    return Event("bad", title, None, join(words("trouble.differing_more"), listed))
 
 
 def _rooms(words: Words, pulse: Pulse) -> Markup:

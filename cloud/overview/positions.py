@@ -4,7 +4,7 @@ Sums over streams. A stream that its terminal has left behind can bring nothing 
 in ledger and series is what the reconciler counted there, with the time of its counting, and never computed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,12 +12,11 @@ from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from cloud.clock import from_us, to_us
-from cloud.ingest.reconcile import Reconciled, reconcile
+from cloud.ingest.reconcile import Difference, Reconciled, reconcile
 from cloud.journal import comparison
-from cloud.journal.models import Cursor, JournalBatch, Stream
+from cloud.journal.models import Cursor, JournalBatch, Stream, WrongStream
 from cloud.scope import Scope
 from cloud.terminals import fleet
-from cloud.terminals.models import Terminal
 
 NOT_COUNTED: Final = "–"
 """Shown in the place of a number that nobody has counted."""
@@ -68,23 +67,37 @@ class Standing:
 
 @dataclass(frozen=True)
 class StreamStanding:
-    """One stream's numbers. `ledger` is counted now; `points` ought to be in the time series, and `series` were counted
-    there `compared_at`; None where they were not."""
+    """One stream's numbers. `counted` is what is there now, but for its points: they are those of `compared_at`, and the
+    `series` that of them was there; None where it was not counted."""
 
-    stream: str
+    counted: Reconciled
     chain: str
-    said: int
     said_at: datetime
-    stored: int
     stored_at: datetime
     behind: int
-    facts: int
-    ledger: int
-    points: int
-    series: int | None
     compared_at: datetime | None
     parent: str | None
     gap: str | None
+
+    @property
+    def stream(self) -> str:
+        """Its id."""
+        return self.counted.stream
+
+    @property
+    def said(self) -> int:
+        """Records that the terminal has, as far as it has said."""
+        return self.counted.said
+
+    @property
+    def stored(self) -> int:
+        """Records that were stored."""
+        return self.counted.stored
+
+    @property
+    def series(self) -> int | None:
+        """Points that were counted in the time series."""
+        return self.counted.series
 
     @property
     def waiting(self) -> int:
@@ -92,14 +105,31 @@ class StreamStanding:
         return max(self.said - self.stored, 0)
 
     @property
+    def difference(self) -> Difference | None:
+        """What no waiting can explain, as the reconciler judges it."""
+        return self.counted.difference
+
+    @property
+    def is_journal_off(self) -> bool:
+        """Whether the journal, where it is whole, does not hold what was stored."""
+        return self.counted.journal not in {None, self.stored}
+
+    @property
     def differing(self) -> int:
         """By how many facts journal and ledger differ: none, unless something is broken."""
-        return abs(self.facts - self.ledger)
+        return abs(self.counted.facts - self.counted.ledger)
 
     @property
     def missing(self) -> int:
         """Points that were not there when they were counted."""
-        return 0 if self.series is None else max(self.points - self.series, 0)
+        return 0 if self.series is None else max(self.counted.points - self.series, 0)
+
+    @property
+    def unhanded(self) -> int:
+        """Points that the projector has passed over without handing them to the time series."""
+        counted = self.counted
+        is_known = counted.is_projected and counted.journal is not None
+        return max(counted.made - counted.handed, 0) if is_known else 0
 
     def is_stale(self, now: datetime) -> bool:
         """Whether its points were not counted of late."""
@@ -124,14 +154,38 @@ def standing(session: Session, now: datetime) -> Standing:
 
 
 def streams_of(session: Session, terminal_id: str, limit: int = 5) -> list[StreamStanding]:
-    """A terminal's streams, newest first."""
-    query = select(Stream).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(limit)
+    """A terminal's newest streams, and of the others as many that are wrong; newest first."""
+    own = select(Stream).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(limit)
+    rows = list(session.scalars(own))
+    rest = own.where(Stream.stream.in_(select(WrongStream.stream)), Stream.stream.not_in([row.stream for row in rows]))
+    rows += session.scalars(rest)
     cursor, compared = _cursor(session), _compared(session)
-    rows = session.scalars(query).all()
     ids = [row.stream for row in rows]
-    counted = {each.stream: each for each in reconcile(session, ids, 0)}
+    counted = _counted(session, ids)
     points = comparison.points_of(session, ids)
     return [_stream(session, row, counted[row.stream], points.get(row.stream), compared, cursor) for row in rows]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Streams that differ: how many, and of which terminals, the first by their ids."""
+
+    streams: int
+    terminals: int
+    terminal_ids: tuple[str, ...]
+
+
+def wrong(session: Session, scope: Scope, limit: int) -> Wrong | None:
+    """Those of terminals in the scope, at most `limit` of which are named; None where there is none."""
+    query = (
+        select(Stream.terminal_id, func.count())
+        .join(WrongStream, WrongStream.stream == Stream.stream)
+        .where(fleet.is_within(scope, Stream.terminal_id))
+    )
+    found = session.execute(query.group_by(Stream.terminal_id).order_by(Stream.terminal_id)).all()
+    if not found:
+        return None
+    return Wrong(sum(count for _, count in found), len(found), tuple(terminal for terminal, _ in found[:limit]))
 
 
 def waiting_by_terminal(session: Session, terminal_ids: list[str]) -> dict[str, tuple[int, int]]:
@@ -185,22 +239,24 @@ def _stream(
     )
     gap = None if row.gap_reason is None else f"{row.gap_first}–{row.gap_last} ({row.gap_reason})"
     is_counted = points is not None and compared is not None and compared.series is not None
+    counted = replace(counted, points=points[0] if points else 0, series=points[1] if points and is_counted else None)
     return StreamStanding(
-        stream=row.stream,
+        counted=counted,
         chain=row.chain,
-        said=max(row.said_through, row.through),
         said_at=from_us(row.said_at),
-        stored=row.through,
         stored_at=from_us(row.last_stored_at),
         behind=0 if first_unread is None else row.through - first_unread + 1,
-        facts=counted.facts,
-        ledger=counted.ledger,
-        points=points[0] if points else 0,
-        series=points[1] if points and is_counted else None,
         compared_at=compared.finished_at if compared and is_counted else None,
         parent=row.parent_stream,
         gap=gap,
     )
+
+
+def _counted(session: Session, ids: list[str]) -> dict[str, Reconciled]:
+    """What differs is counted once more: it may be a batch stored between two questions."""
+    found = {each.stream: each for each in reconcile(session, ids, 0)}
+    again = [stream for stream, each in found.items() if each.difference]
+    return found | {each.stream: each for each in reconcile(session, again, 0)}
 
 
 def _compared(session: Session) -> Compared | None:
@@ -212,12 +268,10 @@ def _compared(session: Session) -> Compared | None:
 
 def _waiting(session: Session) -> tuple[int, int | None, int]:
     """How many records wait on terminals, when the first of these was last stored, and how many of these are not online."""
-    silent = case((Terminal.presence == "online", 0), else_=1)
-    query = (
-        select(func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at), func.sum(silent))
-        .outerjoin(Terminal, Terminal.id == Stream.terminal_id)
-        .where(Stream.said_through > Stream.through, _is_newest())
-    )
+    silent = case((fleet.is_online(Stream.terminal_id), 0), else_=1)
+    query = select(
+        func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at), func.sum(silent)
+    ).where(Stream.said_through > Stream.through, _is_newest())
     waiting, since, silent_ones = session.execute(query).one()
     return int(waiting or 0), since, int(silent_ones or 0)
 

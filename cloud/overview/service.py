@@ -44,6 +44,9 @@ MARKED = 200
 MARKS = 10
 """Marks that are told; the list of terminals shows the rest."""
 
+DIFFERING = 6
+"""Terminals that are named because stored records differ."""
+
 ROOMS = 8
 """Rooms under "Rooms now"."""
 
@@ -84,6 +87,10 @@ class Trouble:
     mark: str = ""
     since: datetime | None = None
     count: int = 1
+    others: tuple[str, ...] = ()
+    """Terminals beside it, by name."""
+    unnamed: int = 0
+    """Terminals beyond these."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +181,11 @@ def _rooms_now(session: Session, scope: Scope, now: datetime) -> tuple[RoomNow, 
 
 
 def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tuple[Trouble, ...]:
-    """What no open alarm tells: marks first, then who is away, then who stores nothing; and the quarantine."""
+    """What no open alarm tells: records that differ, marks, who is away, who stores nothing; and the quarantine."""
     marked = terminals.marked(session, scope, MARKED)
     told = open_alarms.marks_told(session, [each.id for each in marked])
-    found = [
+    found = _differing(session, scope)
+    found += [
         Trouble("mark", terminal.id, mark=mark, since=terminal.marked_at)
         for terminal in marked
         for mark in terminal.marks
@@ -193,6 +201,15 @@ def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tu
     if frame.quarantined:
         found.append(Trouble("quarantine", "", count=frame.quarantined))
     return tuple(found)
+
+
+def _differing(session: Session, scope: Scope) -> list[Trouble]:
+    wrong = positions.wrong(session, scope, DIFFERING)
+    if wrong is None:
+        return []
+    first, *others = wrong.terminal_ids
+    unnamed = wrong.terminals - len(wrong.terminal_ids)
+    return [Trouble("differing", first, count=wrong.streams, others=tuple(others), unnamed=unnamed)]
 
 
 def _midnight(now: datetime, zone: ZoneInfo) -> datetime:

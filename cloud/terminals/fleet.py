@@ -35,6 +35,16 @@ def is_in_service(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnEle
     return column.in_(select(Terminal.id).where(IN_SERVICE, rooms.within(scope, Terminal.room_id)))
 
 
+def is_within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one in the scope, in service or not."""
+    return column.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id)))
+
+
+def is_online(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one that is online."""
+    return select(Terminal.id).where(Terminal.id == column, Terminal.presence == "online").exists()
+
+
 def summary(session: Session, scope: Scope) -> Fleet:
     """Of all terminals in service in the scope."""
     query = select(Terminal.presence, func.count(), func.max(Terminal.last_heard_at)).where(

@@ -1,7 +1,6 @@
 """Console: one terminal. What it says of itself and when, how far its records have come, and what it was told to be."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from markupsafe import Markup
 from nicegui import ui
@@ -18,11 +17,8 @@ from cloud.console.markup import join, tag
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
 from cloud.console.widgets import (
-    Stop,
     ago,
     button,
-    chip,
-    line,
     link,
     mono,
     none,
@@ -34,11 +30,20 @@ from cloud.console.widgets import (
 )
 from cloud.console.words import Words
 from cloud.overview import positions
-from cloud.overview.positions import NOT_COUNTED, StreamStanding
+from cloud.overview.positions import StreamStanding
 from cloud.readings import page as readings
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
-from cloud.terminals import broker_users, enabling, history, replace_dialog, service, terminal_form, twin_table
+from cloud.terminals import (
+    broker_users,
+    enabling,
+    evidence,
+    history,
+    replace_dialog,
+    service,
+    terminal_form,
+    twin_table,
+)
 from cloud.terminals.models import Terminal
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
@@ -127,7 +132,8 @@ class _Page:
         self.known = await self.view.read(lambda session, scope: _known(session, scope, self.id, self.view))
         words, known = self.view.words, self.known
         self.top.set_content(str(self._head(words, known)))
-        self.evidence.set_content(str(_evidence(self.view, known)))
+        shown = evidence.panel_of(words, known.streams, known.terminal.presence, self.view.now)
+        self.evidence.set_content(str(shown))
         self.twin.set_content(str(twin_table.table_of(words, known.told, known.terminal)))
         self.commands.set_content(str(commands.panel_of(self.view, known.commands)))
         self.alarms.set_content(str(alarms.panel_of(self.view, known.alarms)))
@@ -228,78 +234,6 @@ class _Page:
         await self.view.write(Role.ADMIN, stand, confirmed=not enabled)
         await self.view.in_thread(lambda: broker_users.publish(self.view.cloud))
         await self._read()
-
-
-def _evidence(view: View, known: _Known) -> Markup:
-    words = view.words
-    title = words("terminal.evidence")
-    if not known.streams:
-        return panel(title, none(words("terminal.no_stream"), words("terminal.no_stream_more")))
-    newest = known.streams[0]
-    waits = words("terminal.waits_none")
-    if newest.waiting:
-        waits = words("terminal.waits", n=newest.waiting)
-        if known.terminal.presence != "online":
-            waits = words("terminal.waits_at_least", n=newest.waiting)
-    stops = [
-        Stop(words("terminal.said"), words.number(newest.said), waits, behind=newest.waiting > 0),
-        Stop(words("terminal.stored"), words.number(newest.stored), ago(words, newest.stored_at, view.now),
-             behind=newest.differing > 0),
-        Stop(words("overview.ledger"), words.number(newest.ledger), _in_ledger(words, newest),
-             behind=newest.behind > 0 or newest.series is None or newest.missing > 0),
-        Stop(words("overview.series"), NOT_COUNTED if newest.series is None else words.number(newest.series),
-             _in_series(words, newest, view.now), on=newest.series is not None),
-    ]  # fmt: skip
-    state = chip("ok", words("terminal.equal"))
-    if newest.differing:
-        state = chip("bad", words("terminal.differs"))
-    elif newest.missing:
-        state = chip("bad", words("terminal.points_missing"))
-    elif newest.is_stale(view.now):
-        state = chip("late", _not_compared(words, newest))
-    elif newest.waiting or newest.behind:
-        state = chip("late", words("terminal.catching_up"))
-    chain = f"{newest.chain[:4]} {newest.chain[4:8]} … {newest.chain[-4:]}"
-    about = tag(
-        "p", words("terminal.stream"), " ", mono(f"{newest.stream[:4]}…{newest.stream[-4:]}"), " · ",
-        words("terminal.chain"), " ", mono(chain), class_="q t1", style="padding-top:16px",
-    )  # fmt: skip
-    return panel(title, line(stops), about, _forks(words, known.streams), beside=state)
-
-
-def _in_ledger(words: Words, newest: StreamStanding) -> str:
-    """Facts are a part of the records: check-ins, check-outs, touches."""
-    if newest.differing:
-        return words("terminal.missing", n=newest.differing)
-    return words("terminal.facts")
-
-
-def _in_series(words: Words, newest: StreamStanding, now: datetime) -> str:
-    """Points are what is drawn of the records: samples, check-ins, touches; the reconciler counted them."""
-    if newest.behind:
-        return words("terminal.behind", n=newest.behind)
-    if newest.missing:
-        return words("overview.series_missing", n=newest.missing)
-    return _not_compared(words, newest) if newest.is_stale(now) else words("overview.series_all")
-
-
-def _not_compared(words: Words, newest: StreamStanding) -> str:
-    if newest.compared_at is None:
-        return words("overview.not_counted")
-    return words("overview.not_compared_since", time=words.minute(newest.compared_at))
-
-
-def _forks(words: Words, streams: list[StreamStanding]) -> Markup | None:
-    """Streams before the present one, and declared gaps."""
-    said = [
-        tag("li", mono(f"{each.stream[:4]}…{each.stream[-4:]}"), " ", words("terminal.through", n=each.stored),
-            f" · {words('terminal.gap', gap=each.gap)}" if each.gap else None)
-        for each in streams
-        if each.gap or each is not streams[0]
-    ]  # fmt: skip
-    if not said:
-        return None
-    return tag("div", tag("p", words("terminal.other_streams"), class_="q t1"), tag("ul", said, class_="t1"))
 
 
 def _now(words: Words, known: _Known) -> Markup:

@@ -54,3 +54,16 @@ def test_an_activity_says_whether_all_of_its_check_ins_are_shown(stack: Stack, v
     expect(shown).to_have_text("Newest 50; older ones are not shown.", timeout=30_000)
     find.fill("Guest")
     expect(shown).to_have_text("1 found among the newest 50; older ones are not searched.")
+
+
+def test_streams_that_differ_lead_to_their_terminals_whose_pages_say_what_differs(visitor: Visitor) -> None:
+    """The town's journal is empty, which the reconciler tells once it has found it twice."""
+    page = visitor.go("/")
+    row = page.locator("[data-slot=attention] li", has_text="Stored records differ: 3 streams")
+    expect(row).to_contain_text("Nothing is deleted", timeout=90_000)
+    expect(row.get_by_role("link")).to_have_text(["kiosk-105-a", "kiosk-210-a", "kiosk-302-a"])
+    expect(page.locator(".rl-line")).to_contain_text("totals match, but 3 streams differ")
+    row.get_by_role("link", name="kiosk-105-a").click()
+    panel = page.locator("[data-slot=evidence]")
+    expect(panel.locator(".rl-chip[data-s=bad]")).to_have_text("Journal differs from its count")
+    expect(panel).to_contain_text("the journal holds 0")

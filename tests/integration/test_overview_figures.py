@@ -14,12 +14,12 @@ from cloud.database import transaction
 from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Line
 from cloud.ingest.rebuild import rebuild_ledger
-from cloud.ingest.reconcile import Reconciler
+from cloud.ingest.reconcile import Difference, Reconciler
 from cloud.overview import page, positions
 from cloud.overview.positions import NOT_COUNTED, STALE, Compared, Standing
-from cloud.overview.service import Overview, Pulse
+from cloud.overview.service import Overview, Pulse, Trouble
 from cloud.paging import MAX_LIMIT
-from cloud.scope import EVERYWHERE
+from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals.models import Terminal
 from cloud.timeseries.memory import MemoryTimeseries
 from cloud.timeseries.port import TimeseriesUnavailable
@@ -72,7 +72,46 @@ def test_ledger_and_series_show_what_is_there_and_not_what_ought_to_be(town: Tow
     assert (found.facts, found.ledger, found.points, found.series, found.differing) == (7, 2, 12, 0, 3)
     with transaction(town.engine, read_only=True) as session:
         (newest,) = positions.streams_of(session, "kiosk-2")
-    assert (newest.points, newest.series, newest.missing, newest.differing) == (8, 0, 8, 2)
+    assert (newest.counted.points, newest.series, newest.missing, newest.differing) == (8, 0, 8, 2)
+    assert newest.difference is Difference.JOURNAL
+
+
+def differing(town: Town, scope: Scope = EVERYWHERE) -> list[Trouble]:
+    with transaction(town.engine, read_only=True) as session:
+        troubles = Overview().pulse(session, scope, utc_now()).troubles
+    return [each for each in troubles if each.kind == "differing"]
+
+
+def test_terminals_whose_streams_differ_are_named_until_they_agree(town: Town) -> None:
+    busy_day(town)
+    store = series()
+    project(town, store)
+    compare(town, store, times=2)
+    assert differing(town) == []
+    with transaction(town.engine) as session:
+        session.execute(text("DELETE FROM interactions"))
+    compare(town, store, times=2)
+    assert differing(town) == [Trouble("differing", "kiosk-2", count=1)]
+    assert differing(town, Scope("/elsewhere/")) == []
+    rebuild_ledger(town.engine)
+    compare(town, store)
+    assert differing(town) == []
+
+
+def test_of_many_terminals_whose_streams_differ_the_first_are_named(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloud.overview.service.DIFFERING", 1)
+    busy_day(town)
+    store = series()
+    project(town, store)
+    with transaction(town.engine) as session:
+        session.execute(text("DELETE FROM journal"))
+    compare(town, store, times=2)
+    assert differing(town) == [Trouble("differing", "kiosk-1", count=3, unnamed=1)]
+    with transaction(town.engine, read_only=True) as session:
+        streams = positions.streams_of(session, "kiosk-1", limit=1)
+    assert [each.difference for each in streams] == [Difference.JOURNAL] * 2
 
 
 def test_store_that_is_away_leaves_the_series_uncounted(town: Town) -> None:
@@ -131,6 +170,9 @@ def test_comparison_is_said_in_words(language: Language) -> None:
     assert page.comparison_said(words, well, late) == ("late", since)
     assert (page.ledger_said(words, well, late), page.series_said(words, well, late)) == (("7", since), ("12", since))
     assert page.comparison_said(words, replace(well, differing=2), NOON)[0] == "bad"
+    single = words("overview.totals_only", n=2)
+    assert page.ledger_said(words, replace(well, differing=2), NOON) == ("7", single)
+    assert page.series_said(words, replace(well, differing=2), NOON) == ("12", single)
     assert page.comparison_said(words, replace(well, series=None), NOON)[0] == "late"
     assert page.series_said(words, replace(well, series=None), NOON) == (NOT_COUNTED, words("overview.series_away"))
     assert page.series_said(words, replace(well, series=5), NOON) == ("5", words("overview.series_missing", n=7))
