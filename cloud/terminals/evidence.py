@@ -26,11 +26,11 @@ def panel_of(words: Words, streams: Sequence[StreamStanding], presence: str, now
         class_="q t1", style="padding-top:16px",
     )  # fmt: skip
     stops = line(_stops(words, newest, presence, now))
-    return panel(title, stops, about, _others(words, streams), beside=chip(*verdict(words, streams, now)))
+    return panel(title, stops, about, _others(words, streams), beside=chip(*verdict(words, streams, presence, now)))
 
 
-def verdict(words: Words, streams: Sequence[StreamStanding], now: datetime) -> tuple[str, str]:
-    """State and words of the chip. What differs comes first."""
+def verdict(words: Words, streams: Sequence[StreamStanding], presence: str, now: datetime) -> tuple[str, str]:
+    """State and words of the chip. What differs comes first; nothing is catching up while the terminal is away."""
     newest = streams[0]
     if newest.difference:
         return "bad", words(f"terminal.differs_{newest.difference}")
@@ -38,6 +38,8 @@ def verdict(words: Words, streams: Sequence[StreamStanding], now: datetime) -> t
         return "bad", words("terminal.differs_before")
     if newest.is_stale(now):
         return "late", _not_compared(words, newest)
+    if newest.waiting and presence != "online":
+        return "late", words("terminal.waits_for_it")
     if newest.waiting or newest.behind:
         return "late", words("terminal.catching_up")
     return "ok", words("terminal.equal")

@@ -1,4 +1,4 @@
-"""A terminal's page says of its records what the reconciler says."""
+"""A terminal's page says of its records what the reconciler says, and never that something moves while it cannot."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,8 +29,8 @@ def standing(behind: int = 0, **counted: Any) -> StreamStanding:
     return replace(STANDING, counted=replace(EVEN, **counted), behind=behind)
 
 
-def said(*streams: StreamStanding, now: datetime = NOON) -> tuple[str, str]:
-    return evidence.verdict(ENGLISH, streams, now)
+def said(*streams: StreamStanding, presence: str = "online", now: datetime = NOON) -> tuple[str, str]:
+    return evidence.verdict(ENGLISH, streams, presence, now)
 
 
 @pytest.mark.parametrize("difference", list(Difference))
@@ -41,7 +41,7 @@ def test_what_the_reconciler_calls_wrong_is_told_with_what_differs_whatever_wait
     counts, explained = WRONG[difference]
     found = standing(said=12, **counts)
     assert (found.counted.verdict, found.difference) == (Verdict.WRONG, difference)
-    assert said(found) == ("bad", ENGLISH(f"terminal.differs_{difference}"))
+    assert said(found, presence=presence) == ("bad", ENGLISH(f"terminal.differs_{difference}"))
     shown = evidence.panel_of(ENGLISH, [found], presence, NOON)
     assert explained in shown
     assert "Catching up" not in shown
@@ -53,6 +53,17 @@ def test_earlier_stream_that_differs_is_told_and_pointed_out() -> None:
     assert "Journal differs from its count" in evidence.panel_of(ENGLISH, streams, "online", NOON)
 
 
+@pytest.mark.parametrize("presence", ["suspect", "offline", "asleep", "maintenance", "never"])
+def test_records_that_wait_on_a_terminal_that_is_not_online_are_waited_for(presence: str) -> None:
+    assert said(standing(said=12), presence=presence) == ("late", "Waiting for the terminal")
+    assert said(standing(said=12, behind=3), presence=presence) == ("late", "Waiting for the terminal")
+
+
+def test_catching_up_is_who_is_online_or_whose_series_is_behind() -> None:
+    assert said(standing(said=12)) == ("late", "Catching up")
+    assert said(standing(behind=3, is_projected=False), presence="offline") == ("late", "Catching up")
+
+
 def test_all_agree_only_where_nothing_waits_and_it_was_compared_of_late() -> None:
     assert said(standing()) == ("ok", "All four agree")
     later = NOON + STALE + timedelta(seconds=1)
@@ -62,5 +73,5 @@ def test_all_agree_only_where_nothing_waits_and_it_was_compared_of_late() -> Non
 @pytest.mark.parametrize("language", list(Language))
 def test_every_difference_has_its_words(language: Language) -> None:
     words = Words(language, ZoneInfo("UTC"))
-    told = {evidence.verdict(words, [standing(**counts)], NOON) for counts, _ in WRONG.values()}
+    told = {evidence.verdict(words, [standing(**counts)], "online", NOON) for counts, _ in WRONG.values()}
     assert len(told) == len(Difference)
