@@ -19,7 +19,7 @@ STANDING = StreamStanding(EVEN, "9f2c" * 16, NOON, NOON, behind=0, compared_at=N
 ENGLISH = Words(Language.ENGLISH, ZoneInfo("UTC"))
 WRONG: dict[Difference, tuple[dict[str, Any], str]] = {
     Difference.JOURNAL: ({"journal": 7}, "the journal holds 7"),
-    Difference.LEDGER: ({"ledger": 3}, "1 facts too few or too many"),
+    Difference.LEDGER: ({"ledger": 3}, "one fact too few or too many"),
     Difference.POINTS: ({"series": 4}, "2 points missing"),
     Difference.HANDED: ({"handed": 5}, "one point never handed on"),
 }
