@@ -89,7 +89,7 @@ def test_timeline_is_filtered_and_kept_live(stack: Stack, browser: Browser) -> N
         expect(newest).to_contain_text("Its link comes and goes: 14 changes")
         newest.get_by_role("link", name="All").click()
         whole = page.locator("[data-slot=timeline]")
-        expect(whole).to_contain_text("39 check-ins")
+        expect(whole).to_contain_text("35 check-ins")
         page.get_by_role("link", name="Connections").click()
         expect(whole).to_contain_text("Connection lost")
         expect(whole).not_to_contain_text("check-ins")
