@@ -101,10 +101,10 @@ def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> 
     if not has_key:
         with transaction(engine) as session:
             files.draw_key(session, now)
+    _renew_files(engine, epoch, now)
     with transaction(engine, read_only=True) as session:
-        drafts = files.due_drafts(session, epoch, now)
         due = _due_terminals(session, epoch, now, limit)
-        if not drafts and not due:
+        if not due:
             return []
         rooms_due = {terminal.room_id for terminal in due if terminal.room_id is not None}
         ahead = _Ahead(
@@ -112,7 +112,6 @@ def renew_twins(engine: Engine, epoch: int, now: datetime, limit: int = 100) -> 
             {room_id: _occurrences(session, now, room_id) for room_id in rooms_due},
         )
     with transaction(engine) as session:
-        files.keep(session, drafts, now)
         return due_twins(session, epoch, now, limit, ahead)
 
 
@@ -162,6 +161,15 @@ def file_of(session: Session, terminal_id: str, sha256: str) -> bytes | None:
         if any((twin.get(name) or {}).get("sha256") == sha256 for name in FILES):
             return session.scalar(select(TwinFile.content).where(TwinFile.sha256 == sha256))
     return None
+
+
+def _renew_files(engine: Engine, epoch: int, now: datetime) -> None:
+    """In a transaction of their own: they count a change of the inputs, before which whoever edits a terminal locks its row."""
+    with transaction(engine, read_only=True) as session:
+        drafts = files.due_drafts(session, epoch, now)
+    if drafts:
+        with transaction(engine) as session:
+            files.keep(session, drafts, now)
 
 
 def _due_terminals(session: Session, epoch: int, now: datetime, limit: int) -> Sequence[Terminal]:
