@@ -36,11 +36,13 @@ def free_port() -> int:
     """A port nobody listens on, below the kernel's ephemeral range.
 
     From that range, a client that dials a stopped server could be given the very port it dials, connect to
-    itself, and keep the server from starting again.
+    itself, and keep the server from starting again. Test processes that run side by side draw from ports of their own.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randrange(15_000, max(lowest, 25_000))
+        port = random.randrange(15_000 + own, max(lowest, 25_000), workers)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port
