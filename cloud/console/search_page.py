@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from cloud.activities import service as activities
 from cloud.console.markup import join, tag
-from cloud.console.shell import Shell, head
+from cloud.console.shell import Shell, head, search_field
 from cloud.console.view import View
 from cloud.console.widgets import Column, link, none, panel, plate, small, table
 from cloud.members import service as members
@@ -47,8 +47,7 @@ def register(shell: Shell) -> None:
 
 def _asked(view: View, text: str) -> Markup:
     """The field with what was asked, where the top bar has no room for it."""
-    field = tag("input", type="search", name="q", value=text, class_="rl-field", autocomplete="off", maxlength=120,
-                aria_label=view.words("nav.search"), placeholder=view.words("nav.search_hint"))  # fmt: skip
+    field = search_field(view.words, view.words("nav.search_hint"), value=text)
     return tag("form", field, action="/search", role="search", class_="rl-tools")
 
 

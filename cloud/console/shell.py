@@ -28,7 +28,6 @@ from cloud.console.words import Words
 from cloud.errors import CloudError, NotFound, Unauthenticated
 
 ASSETS = Path(__file__).parent / "assets"
-NOT_FOUND = NotFound.status
 Build = Callable[..., Awaitable[None]]
 
 
@@ -119,13 +118,18 @@ def _surround(view: View, place: str) -> ui.html:
     return nav
 
 
+def search_field(words: Words, hint: str, **more: str) -> Markup:
+    """What is looked for in the whole console; its form leads to `/search`."""
+    return tag("input", type="search", name="q", class_="rl-field", autocomplete="off", maxlength=120,
+               aria_label=words("nav.search"), placeholder=hint, **more)  # fmt: skip
+
+
 def _top_bar(view: View) -> Markup:
     words, here = view.words, quote(view.here)
     other = view.preferences.language.other
     search = tag(
         "form",
-        tag("input", type="search", name="q", class_="rl-field", id="search", autocomplete="off", maxlength=120,
-            aria_label=words("nav.search"), placeholder=words("nav.search_hint")),
+        search_field(words, words("nav.search_hint"), id="search"),
         action="/search", role="search", class_="rl-push lo",
     )  # fmt: skip
     return join(
@@ -182,8 +186,7 @@ def _menu(view: View, place: str) -> Markup:
 
     search = tag(
         "form",
-        tag("input", type="search", name="q", class_="rl-field", aria_label=words("nav.search"),
-            placeholder=words("nav.search"), maxlength=120),
+        search_field(words, words("nav.search")),
         action="/search", class_="thin",
     )  # fmt: skip
     language = tag("a", words("nav.other_language"), href=f"/language/{other}?next={here}", lang=other.tag,
@@ -199,7 +202,7 @@ def _explain(view: View, error: CloudError, place: str) -> None:
     view.client.status_code = error.status
     view.client.content.clear()
     with view.client.content:
-        lists = [each for each in (*PLACES[1:], *WATCH, *KEEP) if each.name == place and error.status == NOT_FOUND]
+        lists = [each for each in (*PLACES[1:], *WATCH, *KEEP) if each.name == place and isinstance(error, NotFound)]
         back = [button_link(each.path, words("nav.back_to", place=words(f"nav.{each.name}"))) for each in lists]
         back.append(button_link("/", words("nav.back_to_overview")))
         view.html(head(view, refusals.title(view.words, error)))
