@@ -22,7 +22,7 @@ from cloud.scope import Scope
 from cloud.terminals import listing
 from cloud.terminals import service as terminals
 from cloud.terminals.service import TerminalId
-from cloud.terminals.wanted import Service, Wanted, query_of
+from cloud.terminals.wanted import Wanted, query_of
 
 NEWEST: Final = 20
 """Counted for one page: each costs as many index entries as it has terminals."""
@@ -62,7 +62,7 @@ def ask(session: Session, change: Change, scope: Scope, form: BulkForm) -> Bulk:
 
 def _matching(session: Session, change: Change, scope: Scope, form: BulkForm) -> list[str]:
     assert form.matching is not None  # noqa: S101  - the form says one of both
-    found = listing.ids(session, scope, form.matching.but(service=Service.IN), change.at, form.at_most + 1)
+    found = listing.ids_in_service(session, scope, form.matching, change.at, form.at_most + 1)
     if not found:
         raise Conflict("No terminal in service matches.", code="none_match")
     if len(found) > form.at_most:

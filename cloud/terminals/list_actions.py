@@ -93,7 +93,7 @@ def _in_service(session: Session, scope: Scope, chosen: Chosen, clock: Clock) ->
     """One more than may be, so that it is noticed."""
     if chosen.matching is None:
         return listing.in_service(session, scope, sorted(chosen.ids))
-    return listing.ids(session, scope, chosen.matching.but(service=Service.IN), clock(), MOST_AT_ONCE + 1)
+    return listing.ids_in_service(session, scope, chosen.matching, clock(), MOST_AT_ONCE + 1)
 
 
 async def _window(view: View, chosen: Chosen) -> None:

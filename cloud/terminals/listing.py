@@ -105,6 +105,12 @@ def ids(session: Session, scope: Scope, wanted: Wanted, now: datetime, at_most: 
     return list(session.scalars(query.order_by(Terminal.id).limit(at_most)))
 
 
+def ids_in_service(session: Session, scope: Scope, wanted: Wanted, now: datetime, at_most: int) -> list[str]:
+    """Those of them that are in service; none where what is out of service is asked for."""
+    query = _matching(session, scope, wanted, now).where(IN_SERVICE)
+    return list(session.scalars(query.order_by(Terminal.id).limit(at_most)))
+
+
 def in_service(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> list[str]:
     """Those of these that are in the scope and in service."""
     found: set[str] = set()

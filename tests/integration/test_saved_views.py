@@ -10,7 +10,11 @@ from cloud.accounts.service import Role
 from cloud.audit.models import AuditEntry
 from cloud.commands.service import MOST_AT_ONCE
 from cloud.database import transaction
+from cloud.scope import EVERYWHERE
+from cloud.terminals import list_actions
+from cloud.terminals.list_actions import Chosen
 from cloud.terminals.views import MOST
+from cloud.terminals.wanted import Service, Wanted
 from tests.office import JSON, Office, etag, hire_in
 
 VIEWS = "/api/v1/saved-views"
@@ -127,6 +131,20 @@ def test_no_more_are_reached_than_were_shown_and_none_is_said_so(office: Office,
     status, problem = ask(office, matching={"organisation_id": branch["id"], "search": branch["out"]})
     assert (status, problem["detail"]) == (409, "No terminal in service matches.")
     assert ask(office, matching={"organisation_id": "org_0000000000000000"})[0] == 404
+
+
+def test_all_that_are_out_of_service_means_nobody_and_never_the_others(office: Office, branch: JSON) -> None:
+    out = {"organisation_id": branch["id"], "service": "out"}
+    status, problem = ask(office, matching=out)
+    assert (status, problem["detail"]) == (409, "No terminal in service matches.")
+    with office.client() as client:
+        for each in (*branch["terminals"], branch["out"]):
+            assert client.get("/api/v1/commands", params={"terminal_id": each}).json()["items"] == []
+    with transaction(office.engine, read_only=True) as session:
+        chosen = Chosen(matching=Wanted(organisation_id=branch["id"], service=Service.OUT))
+        assert list_actions._in_service(session, EVERYWHERE, chosen, office.now) == []
+        chosen = Chosen(matching=Wanted(organisation_id=branch["id"]))
+        assert list_actions._in_service(session, EVERYWHERE, chosen, office.now) == sorted(branch["terminals"])
 
 
 @pytest.mark.parametrize(
