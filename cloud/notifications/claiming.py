@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from cloud.alarms.standing import standings
@@ -72,14 +72,13 @@ def claim(session: Session, receiver_id: str, public_url: str | None, now: datet
     receiver = session.get_one(Receiver, receiver_id)
     waiting = select(Notification).where(Notification.receiver_id == receiver_id, Notification.state == State.WAITING)
     waiting = waiting.order_by(Notification.id).with_for_update(skip_locked=True)  # of two processes one has a row
-    rows = session.scalars(waiting.where(Notification.due_at <= now).limit(READ_AT_ONCE)).all()
-    if not rows:
-        return None
-    first = next((each for each in rows if each.attempts or each.asked), None)
+    due, again = waiting.where(Notification.due_at <= now), (Notification.attempts > 0) | Notification.asked
+    first = session.scalars(due.where(again).limit(1)).first()
     if first is not None:
         chosen = list(session.scalars(waiting.where(Notification.message_id == first.message_id)))
     else:
-        chosen = _worth_telling(session, receiver, rows, now)[:IN_ONE_MESSAGE]
+        fresh = due.where(~again, Notification.alarm_id.not_in(_tried(receiver_id))).limit(READ_AT_ONCE)
+        chosen = _worth_telling(session, receiver, session.scalars(fresh).all(), now)[:IN_ONE_MESSAGE]
     return _letter(session, receiver, chosen, public_url, now) if chosen else None
 
 
@@ -114,11 +113,8 @@ def _worth_telling(
     bulk, heard = Bulk.of(session), _listener(session, receiver)
     alarm_ids = {each.alarm_id for each in rows}
     alarms, told = standings(session, alarm_ids), told_of(bulk, alarm_ids)
-    waits = {each.alarm_id for each in _tried(session, receiver.id)}
     chosen = []
     for row in rows:
-        if row.alarm_id in waits:
-            continue  # it is told after what is tried again
         verdict = judge(_told(row), alarms.get(row.alarm_id), heard, told.get(row.alarm_id, []), now)
         if verdict.dropped is not None:
             drop(bulk, [row.id], verdict.dropped, now)
@@ -181,13 +177,12 @@ def _listener(session: Session, receiver: Receiver) -> Listener | None:
     return listener(receiver, paths)
 
 
-def _tried(session: Session, receiver_id: str) -> Sequence[Notification]:
-    """What is to be tried again later, or is under way."""
-    query = select(Notification).where(
+def _tried(receiver_id: str) -> Select[str]:
+    """The alarms of which something is to be tried again later, or is under way: what is new of them is told after it."""
+    return select(Notification.alarm_id).where(
         Notification.receiver_id == receiver_id,
         (Notification.state == State.SENDING) | ((Notification.state == State.WAITING) & (Notification.attempts > 0)),
     )
-    return session.scalars(query).all()
 
 
 def _told(row: Notification) -> Told:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.errors import Conflict, Unavailable
 from cloud.notifications import claiming, following, receivers, service
@@ -19,7 +20,11 @@ from tests.mail_server import PASSWORD, USER, Mailbox
 from tests.notifying import DESK, PUBLIC_URL, Told
 from tests.town import Town
 
-MINUTE = timedelta(minutes=1)
+WAITING = (
+    "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, message_id)"
+    " VALUES (?, ?, 'raised', ?, 0, 'waiting', ?, FALSE, FALSE, ?, 'msg')"
+)
+"""Receiver, alarm, event, when it is due, attempts."""
 
 
 @pytest.fixture
@@ -157,6 +162,16 @@ def test_news_of_an_alarm_never_overtakes_what_is_tried_again(told: Told, mailbo
     assert "Now: cleared since" in mailbox.taken[0].get_content()  # it is true when it is sent
 
 
+def test_much_that_waits_for_a_retry_holds_up_no_other_alarm(told: Told, mailbox: Mailbox) -> None:
+    receiver_id, _ = told.add()
+    tried = [(receiver_id, "alm_tried", 0, to_us(told.watch.now + timedelta(hours=9)), 1)]
+    behind_it = [(receiver_id, "alm_tried", number, 0, 0) for number in range(1, claiming.READ_AT_ONCE + 1)]
+    told.watch.run(WAITING, tried + behind_it)
+    told.gone()
+    assert kinds(mailbox) == ["Critical"]
+    assert told.watch.rows("SELECT COUNT(*) FROM notifications WHERE state = 'waiting'") == [(1 + len(behind_it),)]
+
+
 def test_a_mailbox_that_is_refused_for_good_is_a_dead_letter_and_can_be_sent_again(
     told: Told, mailbox: Mailbox
 ) -> None:
@@ -291,11 +306,7 @@ def test_a_receiver_that_is_switched_off_is_told_nothing_and_knows_only_what_com
 
 def test_what_waits_for_one_receiver_is_bounded_and_what_is_beyond_is_shown(told: Told) -> None:
     receiver_id, _ = told.add()
-    rows = [(receiver_id, f"alm_{number}", 9 * 10**15) for number in range(MOST_WAITING)]
-    told.watch.run(
-        "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, message_id)"
-        " VALUES (?, ?, 'raised', 1, 0, 'waiting', ?, FALSE, FALSE, 0, 'msg')", rows,
-    )  # fmt: skip
+    told.watch.run(WAITING, [(receiver_id, f"alm_{number}", 1, 9 * 10**15, 0) for number in range(MOST_WAITING)])
     told.gone()
     newest = told.watch.rows("SELECT state, why FROM notifications ORDER BY id DESC LIMIT 1")
     assert newest == [("dropped", '{"code":"too_many"}')]
