@@ -105,6 +105,16 @@ def test_without_the_key_file_nothing_is_sent_unsigned(told: Told, hook: Hook) -
     assert told.watch.rows("SELECT state, why FROM notifications") == [("waiting", '{"code":"key_file"}')]
 
 
+def test_a_new_secret_helps_at_once_after_the_key_file_was_lost(told: Told, hook: Hook) -> None:
+    receiver_id, _ = told.add(kind="webhook", address=hook.url)
+    told.box.path.unlink()
+    with transaction(told.watch.engine) as session:
+        new = receivers.renew_secret(session, told.change, EVERYWHERE, receiver_id, told.box)
+    told.gone()
+    (request,) = hook.taken
+    assert request.is_signed_by(new)
+
+
 def test_one_that_hangs_delays_no_other(told: Told, hook: Hook) -> None:
     told.within_s = 60.0
     told.restart()
