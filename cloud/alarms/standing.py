@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.alarms.events import EventKind
 from cloud.alarms.grouping import Reach
+from cloud.alarms.models import Alarm
 from cloud.alarms.rules import Severity
 from cloud.bulk import Bulk, Row
 from cloud.clock import from_us
@@ -61,6 +63,11 @@ def standings(session: Session, alarm_ids: Iterable[str]) -> Mapping[str, Standi
         wanted,
     )
     return {row[0]: _standing(row, first.get(row[0]) or row[12], paths.get(row[0], ())) for row in rows}
+
+
+def is_active(alarm_id: InstrumentedAttribute[str], since: datetime) -> ColumnElement[bool]:
+    """The condition that the alarm of this id is active, or has been so since then."""
+    return exists().where(Alarm.id == alarm_id, Alarm.cleared_at.is_(None) | (Alarm.cleared_at >= since))
 
 
 def wanting_a_hand(session: Session) -> list[str]:

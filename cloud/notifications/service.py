@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, delete, func, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select, true, update
+from sqlalchemy.orm import Session, aliased
 
+from cloud.alarms.standing import is_active
 from cloud.audit.service import Change, note
 from cloud.errors import Conflict
-from cloud.notifications.deciding import State
+from cloud.notifications.deciding import BEGINNINGS, State
 from cloud.notifications.models import Notification, Receiver
 from cloud.organisations import service as organisations
 from cloud.paging import Found, Paging, find, get_one
 from cloud.scope import Scope
 
 KEPT: Final = timedelta(days=30)
-"""So long what was delivered or dropped is kept."""
+"""So long what was delivered or dropped is kept; what a receiver knows of an alarm, so long after it cleared."""
 DEAD_KEPT: Final = timedelta(days=90)
 """So long a dead letter waits for somebody."""
 FORGOTTEN_AT_ONCE: Final = 1_000
@@ -116,13 +117,28 @@ def count_dead(session: Session, scope: Scope) -> int:
 
 
 def sweep(session: Session, now: datetime) -> None:
-    """Let go of what was settled long ago, a part at a time."""
+    """Let go of what was settled long ago, a part at a time, but of what a receiver knows of an alarm that is not over."""
     over = (
         (State.DELIVERED, now - KEPT), (State.DROPPED, now - KEPT), (State.DEAD, now - DEAD_KEPT),
     )  # fmt: skip
     for state, before in over:
         old = select(Notification.id).where(Notification.state == state, Notification.settled_at < before)
+        if state is State.DELIVERED:
+            old = old.where(~_tells_what_it_knows(now))
         session.execute(delete(Notification).where(Notification.id.in_(old.limit(FORGOTTEN_AT_ONCE))))
+
+
+def _tells_what_it_knows(now: datetime) -> ColumnElement[bool]:
+    """The newest of each beginning that a receiver was told: at most three of a receiver and alarm."""
+    newer = aliased(Notification)
+    same = (
+        getattr(newer, each) == getattr(Notification, each) for each in ("receiver_id", "alarm_id", "what", "state")
+    )
+    return and_(
+        Notification.what.in_(BEGINNINGS),
+        is_active(Notification.alarm_id, now - KEPT),
+        ~exists().where(*same, newer.id > Notification.id),
+    )
 
 
 def drop_waiting(session: Session, receiver_id: str, now: datetime) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.bulk import Row
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.errors import Conflict, Unavailable
@@ -312,6 +313,13 @@ def test_what_waits_for_one_receiver_is_bounded_and_what_is_beyond_is_shown(told
     assert newest == [("dropped", '{"code":"too_many"}')]
 
 
+def sweep(told: Told, days: int) -> list[Row]:
+    """What is left so many days later."""
+    with transaction(told.watch.engine) as session:
+        service.sweep(session, told.watch.now + timedelta(days=days))
+    return told.states()
+
+
 def test_what_was_settled_long_ago_is_let_go_of(told: Told, mailbox: Mailbox) -> None:
     told.add()
     mailbox.answers = ["550 no"]
@@ -319,11 +327,39 @@ def test_what_was_settled_long_ago_is_let_go_of(told: Told, mailbox: Mailbox) ->
     told.watch.present("online", "kiosk-1")
     told.turn(700)
     told.gone("kiosk-2")
-    assert told.states() == [("raised", "dead"), ("raised", "delivered")]
-    for days, left in ((29, 2), (31, 1), (89, 1), (91, 0)):
-        with transaction(told.watch.engine) as session:
-            service.sweep(session, told.watch.now + timedelta(days=days))
-        assert len(told.states()) == left
+    told.back("kiosk-2")
+    assert told.states() == [("raised", "dead"), ("raised", "delivered"), ("cleared", "delivered")]
+    for days, left in ((29, 3), (31, 1), (89, 1), (91, 0)):
+        assert len(sweep(told, days)) == left
+
+
+def test_what_was_told_of_an_alarm_that_lasts_is_not_forgotten(told: Told, mailbox: Mailbox) -> None:
+    told.add()
+    told.add(address="chief@example.org", after_minutes=15)
+    told.gone()
+    told.turn(16 * 60)
+    delivered = [("raised", "delivered"), ("escalated", "delivered")]
+    assert sweep(told, 100) == delivered
+    told.turn(100 * 86_400)
+    assert told.states() == delivered
+    told.back()
+    assert kinds(mailbox)[2:] == ["Cleared", "Cleared"]
+    assert len(sweep(told, 29)) == 4
+    assert sweep(told, 31) == []
+
+
+def test_of_an_alarm_that_comes_and_goes_for_long_only_the_newest_is_kept(told: Told, mailbox: Mailbox) -> None:
+    told.add()
+    told.gone()
+    told.watch.run("UPDATE notifications SET what = ?", [("reopened",)])
+    again = (
+        "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, "
+        "message_id, settled_at) SELECT receiver_id, alarm_id, what, ?, at, state, due_at, held, asked, attempts, "
+        "message_id, settled_at FROM notifications WHERE event_id = 1"
+    )
+    told.watch.run(again, [(number,) for number in range(2, 9)])
+    assert len(sweep(told, 29)) == 8
+    assert sweep(told, 31) == [("reopened", "delivered")]
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
