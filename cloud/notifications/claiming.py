@@ -127,10 +127,10 @@ def _worth_telling(
 
 
 def _once_each(bulk: Bulk, rows: Sequence[Notification], now: datetime) -> list[Notification]:
-    """An alarm is told once in a message, which says how it stands: by its end, or else by its beginning."""
+    """An alarm is told once in a message, which says how it stands: by its end, or that it escalated, or by its beginning."""
     kept: dict[str, Notification] = {}
     for row in rows:
-        if row.alarm_id not in kept or row.what == What.CLEARED:
+        if row.alarm_id not in kept or row.what in {What.CLEARED, What.ESCALATED}:
             kept[row.alarm_id] = row
     drop(bulk, (each.id for each in rows if each is not kept[each.alarm_id]), "told_together", now)
     return list(kept.values())

@@ -140,7 +140,7 @@ def on_event(
 
 
 def is_escalated(listener: Listener, alarm: Standing, told: Sequence[Told], now: datetime) -> bool:
-    """Whether nobody has acknowledged it for so long that this receiver is to be told, and was not yet."""
+    """Whether nobody has acknowledged it for so long that this receiver is to be told; what was dropped counts as not told."""
     return (
         listener.after > timedelta()
         and alarm.cleared_at is None
@@ -148,7 +148,10 @@ def is_escalated(listener: Listener, alarm: Standing, told: Sequence[Told], now:
         and not alarm.is_asleep(now)
         and listener.since_at <= alarm.first_raised_at <= now - listener.after
         and listener.is_about(alarm)
-        and not any(each.receiver_id == listener.id and each.what is What.ESCALATED for each in told)
+        and not any(
+            each.receiver_id == listener.id and each.what is What.ESCALATED and each.state is not State.DROPPED
+            for each in told
+        )
     )
 
 

@@ -33,6 +33,11 @@ _COLUMNS: Final = (
     "settled_at", "why",
 )  # fmt: skip
 
+_MAKE_PLACE: Final = (
+    "DELETE FROM notifications WHERE receiver_id = ? AND alarm_id = ? AND what = 'escalated' AND state = 'dropped'"
+)
+"""The unique index has one place for an escalation, and one that was dropped told nobody anything."""
+
 
 class Follower:
     """Its `turn` is one step; called by one thread."""
@@ -109,16 +114,21 @@ def _add(bulk: Bulk, alarm_id: str, adding: Sequence[Adding]) -> int:
 
 
 def _row(bulk: Bulk, alarm_id: str, adding: Adding) -> Row:
-    query = "SELECT COUNT(*) FROM notifications WHERE receiver_id = ? AND state = 'waiting'"
-    ((waiting,),) = bulk.rows(query, (adding.receiver_id,))
-    full = waiting >= MOST_WAITING
     state, settled_at, why = (
-        (State.DROPPED, to_us(adding.at), '{"code":"too_many"}') if full else (State.WAITING, None, None)
+        (State.DROPPED, to_us(adding.at), '{"code":"too_many"}')
+        if _is_full(bulk, adding.receiver_id)
+        else (State.WAITING, None, None)
     )
     return (
         adding.receiver_id, alarm_id, adding.what.value, adding.event_id, to_us(adding.at), state.value,
         to_us(adding.due_at), False, False, 0, new_id("msg"), settled_at, why,
     )  # fmt: skip
+
+
+def _is_full(bulk: Bulk, receiver_id: str) -> bool:
+    query = "SELECT COUNT(*) FROM notifications WHERE receiver_id = ? AND state = 'waiting'"
+    ((waiting,),) = bulk.rows(query, (receiver_id,))
+    return bool(waiting >= MOST_WAITING)
 
 
 def _escalations(session: Session, now: datetime) -> list[tuple[Standing, list[Listener]]]:
@@ -140,6 +150,8 @@ def _escalate(session: Session, now: datetime) -> list[Row]:
     bulk = Bulk.of(session)
     happened = []
     for alarm, due in _escalations(session, now):
+        dropped = [(each.id, alarm.id) for each in due if not _is_full(bulk, each.id)]
+        bulk.run_many(_MAKE_PLACE, dropped)
         added = _add(bulk, alarm.id, [Adding(each.id, What.ESCALATED, 0, now, now) for each in due])
         if added:
             minutes = min(each.after for each in due) // timedelta(minutes=1)

@@ -272,6 +272,35 @@ def test_what_cleared_in_quiet_hours_is_not_told(told: Told, mailbox: Mailbox) -
     assert told.states() == [("raised", "dropped"), ("cleared", "dropped")]
 
 
+def test_an_escalation_that_was_not_worth_telling_is_made_again_when_the_alarm_comes_back(
+    told: Told, mailbox: Mailbox
+) -> None:
+    told.add(**quiet_now(told), quiet_through=None, after_minutes=15)
+    told.gone()
+    told.turn(16 * 60)
+    told.turn(36 * 60)
+    told.back()
+    told.turn(3 * 60)  # the quiet hours are over
+    assert told.states() == [("escalated", "dropped"), ("cleared", "dropped")]
+    told.gone()
+    told.turn(3600)
+    assert kinds(mailbox) == ["Critical, acknowledged by nobody"]
+    assert told.states() == [("cleared", "dropped"), ("escalated", "delivered")]
+
+
+def test_an_escalation_that_found_no_place_is_made_when_there_is_one(told: Told, mailbox: Mailbox) -> None:
+    receiver_id, _ = told.add(after_minutes=15)
+    told.watch.run(WAITING, [(receiver_id, f"alm_{number}", 1, 9 * 10**15, 0) for number in range(MOST_WAITING)])
+    told.gone()
+    told.turn(16 * 60)
+    told.turn(60)
+    assert told.watch.rows("SELECT state FROM notifications WHERE what = 'escalated'") == [("dropped",)]
+    assert told.watch.events() == ["raised", "escalated"]
+    told.watch.run("DELETE FROM notifications WHERE alarm_id = ?", [("alm_0",)])
+    told.turn(60)
+    assert kinds(mailbox) == ["Critical, acknowledged by nobody"]
+
+
 def test_what_is_severe_enough_breaks_through_quiet_hours(told: Told, mailbox: Mailbox) -> None:
     told.add(**quiet_now(told), quiet_through="critical")
     told.gone("kiosk-1")

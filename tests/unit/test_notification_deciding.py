@@ -116,6 +116,9 @@ def test_what_comes_and_goes_is_told_as_cleared_when_it_is_over_for_good() -> No
         ({}, replace(CHIEF, since_at=NOW - 10 * MINUTE), [], False),  # it was raised before the receiver was there
         ({}, CHIEF, [told(What.ESCALATED, receiver="rcv_chief")], False),
         ({}, CHIEF, [told(What.ESCALATED, receiver="rcv_other")], True),
+        ({}, CHIEF, [told(What.ESCALATED, State.WAITING, receiver="rcv_chief")], False),
+        ({}, CHIEF, [told(What.ESCALATED, State.DEAD, receiver="rcv_chief")], False),
+        ({"times": 2}, CHIEF, [told(What.ESCALATED, State.DROPPED, receiver="rcv_chief")], True),
     ],
 )
 def test_a_step_is_told_when_nobody_has_acknowledged_for_so_long(
