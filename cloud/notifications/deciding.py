@@ -131,10 +131,11 @@ def on_event(
         if at < listener.since_at or not listener.is_about(alarm):
             continue
         own = [each for each in told if each.receiver_id == listener.id]
-        recovered = [each.id for each in own if _is_untold(each, What.CLEARED)]
-        if what is What.REOPENED and recovered:
-            plan.dropping.extend(recovered)  # it was never told that it had cleared
-        elif what in listener.what and _concerns(what, listener, own):
+        recovered = [each.id for each in own if what is What.REOPENED and _is_untold(each, What.CLEARED)]
+        plan.dropping.extend(recovered)
+        if recovered and _knows(own):
+            continue  # it was never told that it had cleared
+        if what in listener.what and _concerns(what, listener, own):
             plan.adding.append(Adding(listener.id, what, event_id, at, at + settles))
     return plan
 
@@ -186,9 +187,13 @@ def _is_untold(each: Told, what: What) -> bool:
     return each.what is what and each.state is State.WAITING and not each.attempts
 
 
+def _knows(own: Sequence[Told]) -> bool:
+    """Whether it was told of a beginning, or is still to be."""
+    return any(each.what in BEGINNINGS and each.state not in {State.DROPPED, State.DEAD} for each in own)
+
+
 def _concerns(what: What, listener: Listener, own: Sequence[Told]) -> bool:
-    knows = any(each.what in BEGINNINGS and each.state not in {State.DROPPED, State.DEAD} for each in own)
-    return knows or (what in {What.RAISED, What.REOPENED} and not listener.after)
+    return _knows(own) or (what in {What.RAISED, What.REOPENED} and not listener.after)
 
 
 def _outdated(one: Told, alarm: Standing, own: Sequence[Told]) -> str | None:

@@ -101,6 +101,25 @@ def test_what_comes_and_goes_is_told_as_cleared_when_it_is_over_for_good() -> No
 
 
 @pytest.mark.parametrize(
+    ("beginning", "listener", "expected"),
+    [
+        (State.DELIVERED, DESK, []),
+        (State.WAITING, DESK, []),
+        (State.DROPPED, DESK, [What.REOPENED]),
+        (State.DEAD, DESK, [What.REOPENED]),
+        (State.DROPPED, replace(DESK, what=frozenset({What.RAISED, What.CLEARED})), []),
+        (State.DROPPED, CHIEF, []),
+    ],
+)
+def test_what_came_back_is_told_to_those_who_were_not_told_that_it_began(
+    beginning: State, listener: Listener, expected: list[What]
+) -> None:
+    before = [told(What.RAISED, beginning, listener.id), Told(5, listener.id, What.CLEARED, State.WAITING)]
+    plan = on_event(EventKind.REOPENED, 10, NOW, replace(ALARM, times=2), [listener], before)
+    assert ([each.what for each in plan.adding], plan.dropping) == (expected, [5])
+
+
+@pytest.mark.parametrize(
     ("changes", "listener", "before", "escalated"),
     [
         ({}, CHIEF, [], True),
