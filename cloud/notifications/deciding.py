@@ -113,6 +113,11 @@ def reaches(severity: Severity, least: Severity) -> bool:
     return _ORDER.index(severity) <= _ORDER.index(least)
 
 
+def is_told(kind: EventKind) -> bool:
+    """Whether anybody could be told of it. Escalation is told by how the alarm stands."""
+    return kind.value in set(What) and kind is not EventKind.ESCALATED
+
+
 def on_event(
     kind: EventKind,
     event_id: int,
@@ -123,19 +128,19 @@ def on_event(
 ) -> Plan:
     """What an event leads to; most lead to nothing. `told` are all notifications about the alarm."""
     plan = Plan()
-    if kind.value not in set(What) or kind is EventKind.ESCALATED:
+    if not is_told(kind):
         return plan
     what = What(kind.value)
     settles = SETTLES if what is What.CLEARED and alarm.times > 1 else timedelta()
     for listener in listeners:
-        if at < listener.since_at or not listener.is_about(alarm):
+        if at < listener.since_at:
             continue
         own = [each for each in told if each.receiver_id == listener.id]
         recovered = [each.id for each in own if what is What.REOPENED and _is_untold(each, What.CLEARED)]
         plan.dropping.extend(recovered)
         if recovered and _knows(own):
             continue  # it was never told that it had cleared
-        if what in listener.what and _concerns(what, listener, own):
+        if what in listener.what and _concerns(what, listener, alarm, own):
             plan.adding.append(Adding(listener.id, what, event_id, at, at + settles))
     return plan
 
@@ -192,8 +197,11 @@ def _knows(own: Sequence[Told]) -> bool:
     return any(each.what in BEGINNINGS and each.state not in {State.DROPPED, State.DEAD} for each in own)
 
 
-def _concerns(what: What, listener: Listener, own: Sequence[Told]) -> bool:
-    return _knows(own) or (what in {What.RAISED, What.REOPENED} and not listener.after)
+def _concerns(what: What, listener: Listener, alarm: Standing, own: Sequence[Told]) -> bool:
+    """A beginning those who are told of such an alarm, the rest those who know of it, wherever its terminals stand now."""
+    if what in BEGINNINGS:
+        return listener.is_about(alarm) and (_knows(own) or not listener.after)
+    return _knows(own)
 
 
 def _outdated(one: Told, alarm: Standing, own: Sequence[Told]) -> str | None:

@@ -19,7 +19,7 @@ from cloud.clock import to_us
 from cloud.database import new_id, transaction
 from cloud.errors import Unavailable
 from cloud.notifications import metrics, receivers
-from cloud.notifications.deciding import Adding, Listener, State, Told, What, is_escalated, on_event
+from cloud.notifications.deciding import Adding, Listener, State, Told, What, is_escalated, is_told, on_event
 from cloud.notifications.models import NotifierProgress
 
 BATCH: Final = 200
@@ -97,10 +97,10 @@ def _follow(session: Session, cursor: int) -> int:
     alarms = standings(session, {each.alarm_id for each in happened})
     listeners = receivers.listeners(session)
     for each in happened:
-        alarm = alarms.get(each.alarm_id)
-        if alarm is not None and any(listener.is_about(alarm) for listener in listeners):
+        alarm, kind = alarms.get(each.alarm_id), EventKind(each.kind)
+        if alarm is not None and listeners and is_told(kind):
             told = told_of(bulk, [alarm.id]).get(alarm.id, [])
-            plan = on_event(EventKind(each.kind), each.id, each.at, alarm, listeners, told)
+            plan = on_event(kind, each.id, each.at, alarm, listeners, told)
             drop(bulk, plan.dropping, "came_back", each.at)
             _add(bulk, alarm.id, plan.adding)
     moved = bulk.run("UPDATE notifier_progress SET event_id = ? WHERE event_id = ?", (happened[-1].id, cursor))

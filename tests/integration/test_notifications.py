@@ -19,7 +19,7 @@ from tests.alarming import Watch
 from tests.authorities import Authorities
 from tests.mail_server import PASSWORD, USER, Mailbox
 from tests.notifying import DESK, PUBLIC_URL, Told
-from tests.town import Town
+from tests.town import ORGANISATION, Town
 
 WAITING = (
     "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, message_id)"
@@ -305,6 +305,27 @@ def test_what_is_severe_enough_breaks_through_quiet_hours(told: Told, mailbox: M
     told.add(**quiet_now(told), quiet_through="critical")
     told.gone("kiosk-1")
     assert len(mailbox.taken) == 1
+
+
+def move(told: Told, terminal: str) -> None:
+    """The terminal into a room of another organisation."""
+    at = to_us(told.watch.now)
+    told.watch.run("INSERT INTO organisations (id, name, name_en, path, timezone, version, created_at) "
+                   "VALUES ('org_else', '别处', '', '/org_else/', 'UTC', 1, ?)", [(at,)])  # fmt: skip
+    told.watch.run("INSERT INTO rooms (id, organisation_id, number, name, name_en, version, created_at) "
+                   "VALUES ('rm_else', 'org_else', '1', '活动室', '', 1, ?)", [(at,)])  # fmt: skip
+    told.watch.run("UPDATE terminals SET room_id = 'rm_else' WHERE id = ?", [(terminal,)])
+
+
+def test_whoever_was_told_of_a_terminal_is_told_of_the_end_though_it_was_moved_to_another_branch(
+    told: Told, mailbox: Mailbox
+) -> None:
+    told.add()
+    told.watch.run("UPDATE receivers SET organisation_id = ?", [(ORGANISATION,)])
+    told.gone()
+    move(told, "kiosk-1")
+    told.back()
+    assert kinds(mailbox) == ["Critical", "Cleared"]
 
 
 def test_what_comes_and_goes_is_not_told_each_time(told: Told, mailbox: Mailbox) -> None:

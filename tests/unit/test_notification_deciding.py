@@ -29,6 +29,7 @@ DESK = Listener(
     NOW - timedelta(days=1), SHANGHAI,
 )  # fmt: skip
 CHIEF = replace(DESK, id="rcv_chief", after=15 * MINUTE)
+BRANCH, ELSEWHERE = replace(DESK, path="/org_a/"), replace(CLEARED, paths=("/org_c/",))
 NIGHT = Quiet(SHANGHAI, time(22), time(7), frozenset(Weekday))
 MORNING = datetime(2026, 11, 27, 23, 0, tzinfo=UTC)
 
@@ -78,6 +79,10 @@ def test_an_alarm_concerns_those_of_its_branch_severity_and_rule(
         (EventKind.CLEARED, CHIEF, CLEARED, [told(What.ESCALATED, receiver="rcv_chief")], [What.CLEARED]),
         (EventKind.ACKNOWLEDGED, DESK, ALARM, [told(What.RAISED)], []),
         (EventKind.ACKNOWLEDGED, replace(DESK, what=frozenset(What)), ALARM, [told(What.RAISED)], [What.ACKNOWLEDGED]),
+        (EventKind.CLEARED, BRANCH, ELSEWHERE, [told(What.RAISED)], [What.CLEARED]),  # its terminal was moved away
+        (EventKind.CLEARED, BRANCH, ELSEWHERE, [], []),
+        (EventKind.CLEARED, BRANCH, ELSEWHERE, [told(What.RAISED, State.DROPPED)], []),
+        (EventKind.REOPENED, BRANCH, replace(ELSEWHERE, cleared_at=None), [told(What.RAISED)], []),
         (EventKind.GROUPED, DESK, CLEARED, [told(What.RAISED)], []),
         (EventKind.COMMENTED, replace(DESK, what=frozenset(What)), ALARM, [told(What.RAISED)], []),
         (EventKind.ESCALATED, replace(DESK, what=frozenset(What)), ALARM, [told(What.RAISED)], []),
