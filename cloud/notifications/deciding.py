@@ -169,7 +169,8 @@ def judge(one: Told, alarm: Standing | None, listener: Listener | None, told: Se
         return Verdict(dropped="receiver_off")
     if alarm is None:
         return Verdict(dropped="alarm_gone")
-    reason = _outdated(one, alarm, [each for each in told if each.receiver_id == one.receiver_id])
+    own = [each for each in told if each.receiver_id == one.receiver_id]
+    reason = _outdated(one, alarm, own) or _unwanted(one, alarm, listener, own)
     if reason is not None:
         return Verdict(dropped=reason)
     until = held_until(listener, alarm, now)
@@ -204,18 +205,27 @@ def _concerns(what: What, listener: Listener, alarm: Standing, own: Sequence[Tol
     return _knows(own)
 
 
+def _unwanted(one: Told, alarm: Standing, listener: Listener, own: Sequence[Told]) -> str | None:
+    """Why it does not concern the receiver any more, which was changed since, or the terminal moved."""
+    if one.what is What.ESCALATED or one.what in listener.what:
+        later = one.what is What.RAISED and listener.after > timedelta()
+        if not later and (listener.is_about(alarm) or (one.what not in BEGINNINGS and _was_told(own))):
+            return None
+    return "not_concerned"
+
+
+def _was_told(own: Sequence[Told]) -> bool:
+    return any(each.what in BEGINNINGS and (each.state is State.DELIVERED or each.attempts) for each in own)
+
+
 def _outdated(one: Told, alarm: Standing, own: Sequence[Told]) -> str | None:
     """Why it is not worth telling any more. What was held back is told only if it is still so at the end."""
     if alarm.cleared_why == "grouped":
         return "grouped"
     if one.what is What.CLEARED:
-        knows = any(
-            each.what in BEGINNINGS and (each.state is State.DELIVERED or each.attempts)
-            for each in own
-        )  # fmt: skip
         if alarm.cleared_at is None:
             return "came_back"
-        return "cleared" if one.held and not knows else None
+        return "cleared" if one.held and not _was_told(own) else None
     if alarm.cleared_at is not None and (one.held or one.what is What.ESCALATED):
         return "cleared"
     if alarm.acknowledged_at is not None and one.what is What.ESCALATED:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from cloud.errors import Conflict, Unavailable
 from cloud.notifications import claiming, following, receivers, service
 from cloud.notifications.deciding import State
 from cloud.notifications.following import MOST_WAITING, Follower
+from cloud.notifications.receiver_form import form_of
 from cloud.paging import Paging
 from cloud.scope import EVERYWHERE
 from tests.alarming import Watch
@@ -339,20 +341,32 @@ def test_what_comes_and_goes_is_not_told_each_time(told: Told, mailbox: Mailbox)
     assert kinds(mailbox) == ["Critical", "Cleared", "Critical, came back", "Cleared"]
 
 
+def change(told: Told, receiver_id: str, **more: Any) -> None:
+    """Edit a receiver."""
+    with transaction(told.watch.engine) as session:
+        receiver = receivers.get(session, EVERYWHERE, receiver_id)
+        form = receivers.ReceiverForm.model_validate(form_of(receiver).model_dump() | more)
+        receivers.edit(session, told.change, EVERYWHERE, receiver_id, receiver.version, form)
+
+
 def test_a_receiver_that_is_switched_off_is_told_nothing_and_knows_only_what_comes_after(
     told: Told, mailbox: Mailbox
 ) -> None:
     receiver_id, _ = told.add(**quiet_now(told), quiet_through=None)
     told.gone()
-    with transaction(told.watch.engine) as session:
-        receiver = receivers.get(session, EVERYWHERE, receiver_id)
-        form = receivers.ReceiverForm.model_validate(
-            {name: getattr(receiver, name) for name in receivers.ReceiverForm.model_fields}
-        )
-        off = form.model_copy(update={"enabled": False})
-        receivers.edit(session, told.change, EVERYWHERE, receiver_id, 1, off)
+    change(told, receiver_id, enabled=False)
     told.turn(2 * 3600)
     assert (mailbox.taken, told.states()) == ([], [("raised", "dropped")])
+
+
+def test_what_waits_is_judged_by_what_the_receiver_is_now(told: Told, mailbox: Mailbox) -> None:
+    receiver_id, _ = told.add(**quiet_now(told), quiet_through=None)
+    told.gone()
+    change(told, receiver_id, what=("cleared",), quiet_from=None, quiet_until=None)
+    told.turn()
+    told.back()
+    assert (mailbox.taken, told.states()) == ([], [("raised", "dropped")])
+    assert told.watch.rows("SELECT why FROM notifications") == [('{"code":"not_concerned"}',)]
 
 
 def test_what_waits_for_one_receiver_is_bounded_and_what_is_beyond_is_shown(told: Told) -> None:

@@ -154,6 +154,7 @@ def test_a_step_is_told_when_nobody_has_acknowledged_for_so_long(
 
 QUIET = replace(DESK, quiet=NIGHT, through=Severity.CRITICAL)
 CRITICAL = replace(ALARM, severity=Severity.CRITICAL)
+UNCONCERNED = Verdict(dropped="not_concerned")
 ASLEEP = replace(ALARM, snoozed_until_at=NOW + 5 * MINUTE)
 
 
@@ -176,6 +177,18 @@ ASLEEP = replace(ALARM, snoozed_until_at=NOW + 5 * MINUTE)
          Verdict(dropped="cleared")),
         (told(What.ESCALATED, State.WAITING), CLEARED, DESK, [], Verdict(dropped="cleared")),
         (told(What.ESCALATED, State.WAITING), replace(ALARM, acknowledged_at=NOW), DESK, [], Verdict(dropped="acknowledged")),
+        (told(What.RAISED, State.WAITING), ALARM, replace(DESK, severity=Severity.CRITICAL), [], UNCONCERNED),
+        (told(What.RAISED, State.WAITING), ALARM, replace(DESK, path="/org_c/"), [], UNCONCERNED),
+        (told(What.RAISED, State.WAITING), ALARM, replace(DESK, rule_ids=frozenset({"alr_2"})), [], UNCONCERNED),
+        (told(What.RAISED, State.WAITING), ALARM, replace(DESK, what=frozenset({What.CLEARED})), [], UNCONCERNED),
+        (told(What.RAISED, State.WAITING), ALARM, CHIEF, [], UNCONCERNED),  # it is to be told later now, if at all
+        (told(What.ESCALATED, State.WAITING), ALARM, CHIEF, [], Verdict()),
+        (told(What.ESCALATED, State.WAITING), ALARM, replace(CHIEF, path="/org_c/"), [], UNCONCERNED),
+        (told(What.CLEARED, State.WAITING), ELSEWHERE, BRANCH, [told(What.RAISED)], Verdict()),
+        (told(What.CLEARED, State.WAITING), ELSEWHERE, BRANCH, [told(What.RAISED, State.WAITING)], UNCONCERNED),
+        (told(What.CLEARED, State.WAITING), CLEARED, replace(DESK, what=frozenset({What.RAISED})), [told(What.RAISED)],
+         UNCONCERNED),
+        (told(What.RAISED, State.WAITING, attempts=1), ALARM, replace(DESK, path="/org_c/"), [], Verdict()),
         (told(What.RAISED, State.WAITING), None, DESK, [], Verdict(dropped="alarm_gone")),
         (told(What.RAISED, State.WAITING), ALARM, None, [], Verdict(dropped="receiver_off")),
         (told(What.RAISED, State.WAITING, attempts=1), CLEARED, QUIET, [], Verdict()),
