@@ -1,7 +1,7 @@
 """Console: the form of a receiver: whom, of what, when, and when not."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -40,6 +40,13 @@ def _choices(session: Session, scope: Scope) -> _Choices:
     return _Choices(organisations_of(session, scope), rules)
 
 
+def _with_gone(words: Words, choices: _Choices, shown: ReceiverForm) -> _Choices:
+    """With the rules that it names and that are not there any more: one who unticks nothing changes nothing."""
+    known = {rule_id for rule_id, _, _ in choices.rules}
+    gone = [(each, words("receiver.rule_gone", id=each), "") for each in shown.rule_ids if each not in known]
+    return replace(choices, rules=[*choices.rules, *gone])
+
+
 def form_of(receiver: Receiver) -> ReceiverForm:
     """A receiver as it was filled in."""
     return ReceiverForm.model_validate({name: getattr(receiver, name) for name in ReceiverForm.model_fields})
@@ -51,6 +58,7 @@ async def ask(view: View, receiver: Receiver | None, saved: Saved) -> None:
     choices = await view.read(_choices, Role.OPERATOR)
     shown = form_of(receiver) if receiver is not None else ReceiverForm.model_construct(
         name="", kind=Kind.EMAIL, address="", language=view.words.language, timezone=view.zone.key)  # fmt: skip
+    choices = _with_gone(words, choices, shown)
 
     async def save(values: dict[str, str]) -> None:
         form = _filled(values, receiver, choices)

@@ -142,7 +142,7 @@ def edit(
     next_version(receiver, version)
     if receiver.kind != form.kind:
         raise Conflict("A receiver's kind stays; add another one.", code="receiver_kind")
-    _check(session, scope, form)
+    _check(session, scope, form, frozenset(receiver.rule_ids))
     if form.enabled and not receiver.enabled:
         receiver.since_at = change.at
     for field, value in form.model_dump(mode="json").items():
@@ -230,7 +230,8 @@ def _renew_secret(receiver: Receiver, box: KeyBox) -> str:
     return secret
 
 
-def _check(session: Session, scope: Scope, form: ReceiverForm) -> None:
+def _check(session: Session, scope: Scope, form: ReceiverForm, kept: frozenset[str] = frozenset()) -> None:
+    """`kept` are rules that it names already: one that was deleted since stays, or the receiver would be told of all."""
     if form.organisation_id is not None:
         organisations.check_known(session, scope, [form.organisation_id], "body.organisation_id")
     elif scope.path != "/":
@@ -238,7 +239,7 @@ def _check(session: Session, scope: Scope, form: ReceiverForm) -> None:
     if What.ESCALATED in form.what:
         raise _wrong("what", "is told to those only who are told after a while", "what_escalated")
     known = {rule.id for rule in ruling.all_rules(session, scope)} if form.rule_ids else set()
-    unknown = sorted(set(form.rule_ids) - known)
+    unknown = sorted(set(form.rule_ids) - known - kept)
     if unknown:
         raise _wrong("rule_ids", f"there is no rule {unknown[0]}", "no_such_rule", id=unknown[0])
     if (form.quiet_from is None) != (form.quiet_until is None):

@@ -92,6 +92,18 @@ def test_a_receiver_is_made_read_changed_and_taken_away(client: httpx.Client, of
     assert "desk@" not in str(audit)
 
 
+def test_a_receiver_whose_rule_was_deleted_can_be_changed_and_is_not_told_of_all(client: httpx.Client) -> None:
+    rule = post(client, "/alarm-rules", name="离线", kind="absence", for_s=60, everywhere=True)
+    receiver = post(client, "/receivers", **mail(rule_ids=[rule["id"]]))["receiver"]
+    client.delete(f"/api/v1/alarm-rules/{rule['id']}", headers=etag(1)).raise_for_status()
+    path = f"/api/v1/receivers/{receiver['id']}"
+    changed = client.put(path, json=mail(rule_ids=[rule["id"]], enabled=False), headers=etag(1))
+    assert (changed.status_code, changed.json()["rule_ids"]) == (200, [rule["id"]])
+    assert client.put(path, json=mail(rule_ids=["alr_ffffffffffffffff"]), headers=etag(2)).status_code == 422
+    assert client.put(path, json=mail(), headers=etag(2)).status_code == 200
+    assert client.put(path, json=mail(rule_ids=[rule["id"]]), headers=etag(3)).status_code == 422
+
+
 def test_a_webhook_whose_host_is_gone_can_be_switched_off_and_not_on(
     client: httpx.Client, office: Office, hook: Hook
 ) -> None:
