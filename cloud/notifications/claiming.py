@@ -139,14 +139,17 @@ def _once_each(bulk: Bulk, rows: Sequence[Notification], now: datetime) -> list[
 def _letter(
     session: Session, receiver: Receiver, chosen: Sequence[Notification], public_url: str | None, now: datetime
 ) -> Letter | None:
+    if not receiver.enabled:
+        drop(Bulk.of(session), (each.id for each in chosen), "receiver_off", now)
+        return None
     alarms = standings(session, {each.alarm_id for each in chosen})
-    kept = [each for each in chosen if each.alarm_id in alarms and receiver.enabled]
-    drop(Bulk.of(session), (each.id for each in chosen if each not in kept), "alarm_gone", now)
+    kept = [each for each in chosen if each.alarm_id in alarms]
+    drop(Bulk.of(session), (each.id for each in chosen if each.alarm_id not in alarms), "alarm_gone", now)
     if not kept:
         return None
     message_id = kept[0].message_id
     for row in kept:
-        row.state, row.message_id, row.attempts = State.SENDING, message_id, row.attempts + 1
+        row.state, row.message_id, row.attempts, row.held = State.SENDING, message_id, row.attempts + 1, False
         row.claimed_until_at = now + CLAIM_LASTS
     session.flush()
     items = [Item(What(each.what), each.at, alarms[each.alarm_id]) for each in kept]

@@ -125,8 +125,8 @@ class _Receivers:
     async def _test(self, receiver: Receiver) -> None:
         """The outcome stands above the list."""
         view, words = self.view, self.view.words
-        self.said.set_content(str(note("running", words("receiver.testing", name=receiver.name))))
         letter = await view.write(Role.OPERATOR, lambda s, change, scope: trying.begin(s, change, scope, receiver.id))
+        self.said.set_content(str(note("running", words("receiver.testing", name=receiver.name))))
 
         def attempt() -> Undelivered | None:
             return trying.attempt(carrier_of(view.cloud.settings), letter)

@@ -93,7 +93,7 @@ def resend(session: Session, change: Change, scope: Scope, notification_id: int)
     session.execute(
         update(Notification)
         .where(Notification.message_id == one.message_id, Notification.state == State.DEAD)
-        .values(state=State.WAITING, due_at=change.at, asked=True, attempts=0, settled_at=None)
+        .values(state=State.WAITING, due_at=change.at, asked=True, held=False, attempts=0, settled_at=None)
     )
     session.refresh(one)
     note(session, change, "notification.resend", str(notification_id), receiver=receiver.name, alarm=one.alarm_id)

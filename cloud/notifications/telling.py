@@ -24,7 +24,7 @@ def state(view: View, one: Notification) -> Markup:
     """Where it is, since or until when, and why."""
     words = view.words
     said: Content
-    if one.state == State.WAITING and one.held:
+    if one.state == State.WAITING and one.held and not one.attempts:
         return say("asleep", words("told.held", time=words.minute(one.due_at)))
     if one.state == State.WAITING and one.attempts:
         said = words("told.again", time=words.minute(one.due_at), n=one.attempts)

@@ -119,6 +119,9 @@ def try_both(page: Page, hook: Hook, mailbox: Mailbox) -> None:
     row.get_by_role("button", name="Test", exact=True).click()
     expect(page.locator("[data-slot=said]")).to_contain_text(f"The test to {NAME} was taken")
     assert len(hook.taken) == 1
+    row.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_text("It was tested a moment ago", exact=False).first).to_be_visible()
+    expect(page.locator("[data-slot=said]")).to_contain_text(f"The test to {NAME} was taken")
     add(page, DESK, "email", "desk@example.org")
     row = page.locator("[data-slot=list] tr", has_text=DESK)
     expect(row).to_contain_text("quiet 22:00–07:00 daily")

@@ -13,6 +13,7 @@ from cloud.database import transaction
 from cloud.errors import Conflict, Unavailable
 from cloud.notifications import claiming, following, receivers, service
 from cloud.notifications.deciding import State
+from cloud.notifications.failures import Undelivered
 from cloud.notifications.following import MOST_WAITING, Follower
 from cloud.notifications.receiver_form import form_of
 from cloud.paging import Paging
@@ -265,6 +266,15 @@ def test_quiet_hours_hold_back_what_is_still_so_at_their_end_and_make_one_messag
     assert kinds(mailbox) == ["2 alarms"]
 
 
+def test_what_was_held_back_and_then_failed_is_not_held_any_more(told: Told, mailbox: Mailbox) -> None:
+    told.add(**quiet_now(told), quiet_through=None)
+    told.gone()
+    assert told.watch.rows("SELECT held, attempts FROM notifications") == [(True, 0)]
+    mailbox.answers = ["451 later"]
+    told.turn(3600)
+    assert told.watch.rows("SELECT held, attempts, state FROM notifications") == [(False, 1, "waiting")]
+
+
 def test_what_cleared_in_quiet_hours_is_not_told(told: Told, mailbox: Mailbox) -> None:
     told.add(**quiet_now(told), quiet_through=None)
     told.gone("kiosk-1")
@@ -357,6 +367,23 @@ def test_a_receiver_that_is_switched_off_is_told_nothing_and_knows_only_what_com
     change(told, receiver_id, enabled=False)
     told.turn(2 * 3600)
     assert (mailbox.taken, told.states()) == ([], [("raised", "dropped")])
+
+
+def test_what_was_under_way_when_its_receiver_was_switched_off_says_why_it_is_not_tried_again(
+    told: Told, mailbox: Mailbox
+) -> None:
+    receiver_id, _ = told.add()
+    told.watch.present("offline", "kiosk-1")
+    told.watch.turn(301)
+    Follower(told.watch.engine).turn(told.watch.now)
+    with transaction(told.watch.engine) as session:
+        letter = claiming.claim(session, receiver_id, None, told.watch.now)
+    assert letter is not None
+    change(told, receiver_id, enabled=False)
+    with transaction(told.watch.engine) as session:
+        claiming.settle(session, letter, Undelivered("mail_away"), told.watch.now)
+    told.turn(60)
+    assert told.watch.rows("SELECT state, why FROM notifications") == [("dropped", '{"code":"receiver_off"}')]
 
 
 def test_what_waits_is_judged_by_what_the_receiver_is_now(told: Told, mailbox: Mailbox) -> None:
