@@ -100,6 +100,11 @@ class Told:
         with transaction(self.watch.engine) as session:
             alarms.snooze(session, self.change, EVERYWHERE, self.alarm(), form)
 
+    def wake(self) -> None:
+        """Somebody wants to hear of the newest again."""
+        with transaction(self.watch.engine) as session:
+            alarms.snooze(session, self.change, EVERYWHERE, self.alarm(), SnoozeForm(until_at=None))
+
     def states(self) -> list[Row]:
         """What is told and where it is, in order."""
         return self.watch.rows("SELECT what, state FROM notifications ORDER BY id")

@@ -33,6 +33,11 @@ _COLUMNS: Final = (
     "settled_at", "why",
 )  # fmt: skip
 
+_SLEEP: Final = frozenset({EventKind.SNOOZED, EventKind.WOKEN})
+_LOOK_AGAIN: Final = (
+    "UPDATE notifications SET due_at = ? WHERE alarm_id = ? AND state = 'waiting' AND held AND attempts = 0"
+)
+"""How long the alarm sleeps is another time now: what was held back is judged anew."""
 _MAKE_PLACE: Final = (
     "DELETE FROM notifications WHERE receiver_id = ? AND alarm_id = ? AND what = 'escalated' AND state = 'dropped'"
 )
@@ -98,6 +103,8 @@ def _follow(session: Session, cursor: int) -> int:
     listeners = receivers.listeners(session)
     for each in happened:
         alarm, kind = alarms.get(each.alarm_id), EventKind(each.kind)
+        if kind in _SLEEP:
+            bulk.run(_LOOK_AGAIN, (to_us(each.at), each.alarm_id))
         if alarm is not None and listeners and is_told(kind):
             told = told_of(bulk, [alarm.id]).get(alarm.id, [])
             plan = on_event(kind, each.id, each.at, alarm, listeners, told)

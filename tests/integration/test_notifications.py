@@ -248,6 +248,21 @@ def test_an_alarm_that_sleeps_is_told_when_it_wakes(told: Told, mailbox: Mailbox
     assert len(mailbox.taken) == 1
 
 
+def test_what_was_held_back_by_its_sleep_is_told_as_soon_as_the_alarm_is_woken(told: Told, mailbox: Mailbox) -> None:
+    told.add()
+    told.watch.present("offline", "kiosk-1")
+    told.watch.turn(301)
+    told.snooze(60)
+    told.turn()
+    assert told.watch.rows("SELECT state, held FROM notifications") == [("waiting", True)]
+    told.snooze(120)
+    told.turn(61 * 60)
+    assert mailbox.taken == []  # it sleeps on
+    told.wake()
+    told.turn()
+    assert kinds(mailbox) == ["Critical"]
+
+
 def quiet_now(told: Told) -> dict[str, str]:
     """Quiet hours from an hour ago to in an hour, by the clock of UTC."""
     start, end = (f"{told.watch.now + timedelta(hours=each):%H:%M}" for each in (-1, 1))
