@@ -126,7 +126,7 @@ def on_event(
     listeners: Iterable[Listener],
     told: Sequence[Told],
 ) -> Plan:
-    """What an event leads to; most lead to nothing. `told` are all notifications about the alarm."""
+    """What an event leads to; most lead to nothing. `told` is what of the alarm was told or is to be."""
     plan = Plan()
     if not is_told(kind):
         return plan

@@ -68,10 +68,16 @@ class Follower:
 
 
 def told_of(bulk: Bulk, alarm_ids: Iterable[str]) -> Mapping[str, list[Told]]:
-    """All notifications about these alarms, by alarm, in their order."""
+    """What receivers know of these alarms and are still to be told, by alarm, in order.
+
+    Without what was dropped; of what was settled alike the newest stands for all, because an alarm that comes and goes has many.
+    """
     rows = bulk.rows_in(
-        "SELECT alarm_id, id, receiver_id, what, state, attempts, held, asked FROM notifications WHERE alarm_id IN",
+        "SELECT alarm_id, MAX(id), receiver_id, what, state, MAX(attempts), held, asked FROM notifications "
+        "WHERE state <> 'dropped' AND alarm_id IN",
         sorted(set(alarm_ids)),
+        tail=" GROUP BY alarm_id, receiver_id, what, state, held, asked, "
+        "CASE WHEN state IN ('waiting', 'sending') THEN id ELSE 0 END",
     )
     found: dict[str, list[Told]] = {}
     for alarm_id, number, receiver_id, what, state, attempts, held, asked in sorted(rows, key=lambda row: row[1]):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloud.bulk import Row
+from cloud.bulk import Bulk, Row
 from cloud.clock import to_us
 from cloud.database import transaction
 from cloud.errors import Conflict, Unavailable
@@ -353,6 +353,22 @@ def test_whoever_was_told_of_a_terminal_is_told_of_the_end_though_it_was_moved_t
     move(told, "kiosk-1")
     told.back()
     assert kinds(mailbox) == ["Critical", "Cleared"]
+
+
+def test_of_an_alarm_that_came_and_went_a_thousand_times_little_is_read(told: Told) -> None:
+    receiver_id, _ = told.add()
+    often = [("cleared", "dropped"), ("cleared", "delivered"), ("reopened", "delivered")] * 1_000
+    settled = (
+        "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, message_id)"
+        " VALUES (?, 'alm_flaps', ?, ?, 0, ?, 0, FALSE, FALSE, 1, 'msg')"
+    )
+    told.watch.run(settled, [(receiver_id, what, number, state) for number, (what, state) in enumerate(often)])
+    told.watch.run(WAITING, [(receiver_id, "alm_flaps", number, 0, 0) for number in range(2)])
+    with transaction(told.watch.engine, read_only=True) as session:
+        known = following.told_of(Bulk.of(session), ["alm_flaps"])["alm_flaps"]
+    assert [(each.what, each.state) for each in known] == [
+        ("cleared", "delivered"), ("reopened", "delivered"), ("raised", "waiting"), ("raised", "waiting"),
+    ]  # fmt: skip
 
 
 def test_what_comes_and_goes_is_not_told_each_time(told: Told, mailbox: Mailbox) -> None:
