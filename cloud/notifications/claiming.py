@@ -93,6 +93,8 @@ def settle(session: Session, letter: Letter, failed: Undelivered | None, now: da
         return
     wait = None if failed is None or failed.final else pause(rows[0].attempts, failed.retry_after)
     state = State.DELIVERED if failed is None else State.DEAD if wait is None else State.WAITING
+    if state is State.DEAD and session.get_one(Receiver, letter.receiver_id).deleted_at is not None:
+        state = State.DROPPED  # nobody can send it again
     for row in rows:
         row.state, row.claimed_until_at, row.why = state, None, failed.plain() if failed else None
         row.due_at = row.due_at if wait is None else now + wait

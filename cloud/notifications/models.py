@@ -16,7 +16,8 @@ class Receiver(Base):
     """Whom to tell of alarms, how, of which, and when not. Without an organisation it is of the whole tree.
 
     `since_at` is when it was made or last switched on: of what happened before it is not told. Secrets are encrypted under the
-    key file; one that was replaced signs beside the new one until `previous_until_at`. A deleted one keeps its name only.
+    key file; one that was replaced signs beside the new one until `previous_until_at`. A deleted one keeps its name, and
+    its organisation as `deleted_from`, which holds up nobody who deletes that.
     """
 
     __tablename__ = "receivers"
@@ -44,6 +45,7 @@ class Receiver(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     since_at: Mapped[datetime] = mapped_column(Instant)
     deleted_at: Mapped[datetime | None] = mapped_column(Instant)
+    deleted_from: Mapped[str | None] = mapped_column(Text)
     tested_at: Mapped[datetime | None] = mapped_column(Instant)
     succeeded_at: Mapped[datetime | None] = mapped_column(Instant)
     failed_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -25,7 +25,7 @@ from cloud.errors import Conflict, Fault, Invalid
 from cloud.forms import Clean, Form, Name, TimeZone
 from cloud.keybox import KeyBox
 from cloud.notifications.addresses import parse
-from cloud.notifications.deciding import Listener, What
+from cloud.notifications.deciding import Listener, State, What
 from cloud.notifications.failures import Undelivered
 from cloud.notifications.mail import MAILBOX, MailServer
 from cloud.notifications.models import Receiver
@@ -157,14 +157,15 @@ def edit(
 
 
 def delete(session: Session, change: Change, scope: Scope, receiver_id: str, version: int) -> None:
-    """What waits for it is dropped; address and secrets are forgotten, the name stays with what it was told."""
+    """Drops what waits or was given up. Address and secrets are forgotten, name and branch stay with what it was told."""
     receiver = get(session, scope, receiver_id, to_edit=True)
     next_version(receiver, version)
     before = _said(_state(receiver))
     receiver.deleted_at, receiver.enabled, receiver.address = change.at, False, ""
+    receiver.deleted_from = receiver.organisation_id
     receiver.organisation_id = receiver.secret_encrypted = receiver.previous_secret_encrypted = None
     session.flush()
-    drop_waiting(session, receiver_id, change.at)
+    drop_waiting(session, receiver_id, change.at, State.DEAD)
     note(session, change, "receiver.delete", receiver_id, before=before, name=receiver.name)
 
 

@@ -148,7 +148,7 @@ def edit_receiver(
 
 @routes.delete("/receivers/{receiver_id}", status_code=204, responses=problems(404, 412, 428))
 def delete_receiver(cloud: TheCloud, by: Operator, receiver_id: ReceiverId, version: IfMatch) -> None:
-    """Take it away; what waits for it is dropped."""
+    """Take it away; what waits for it is dropped, and so are its dead letters."""
     with cloud.writing() as session:
         receivers.delete(session, cloud.change(by), by.scope, receiver_id, version)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select, true, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from cloud.alarms.standing import is_active
@@ -141,11 +141,11 @@ def _tells_what_it_knows(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def drop_waiting(session: Session, receiver_id: str, now: datetime) -> None:
-    """Of a receiver that is switched off or taken away."""
+def drop_waiting(session: Session, receiver_id: str, now: datetime, *more: State) -> None:
+    """Of a receiver that is switched off; what is in `more` states, too, where it is taken away."""
     session.execute(
         update(Notification)
-        .where(Notification.receiver_id == receiver_id, Notification.state == State.WAITING)
+        .where(Notification.receiver_id == receiver_id, Notification.state.in_((State.WAITING, *more)))
         .values(state=State.DROPPED, settled_at=now, why={"code": "receiver_off"})
     )
 
@@ -160,5 +160,7 @@ def look_again(session: Session, receiver_id: str, now: datetime) -> None:
 
 
 def within(scope: Scope) -> ColumnElement[bool]:
-    """The condition that a receiver is one of the scope; those of the whole tree are nobody's branch."""
-    return true() if scope.path == "/" else organisations.within(scope, Receiver.organisation_id)
+    """The condition that a receiver is of the scope, or was until it was deleted; those of the whole tree are of no branch."""
+    if scope.path == "/":
+        return true()
+    return or_(*(organisations.within(scope, each) for each in (Receiver.organisation_id, Receiver.deleted_from)))

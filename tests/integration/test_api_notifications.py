@@ -224,6 +224,36 @@ def test_a_dead_letter_is_listed_with_why_and_sent_again(client: httpx.Client, o
     assert post(client, f"/notifications/{dead['id']}/resend", 409)["detail"] == "It was not given up."
 
 
+def test_what_a_deleted_receiver_was_told_stays_in_its_branch_and_holds_up_nobody(office: Office) -> None:
+    organisation = office.organisation()
+    tokens = hire_in(office, office.organisation(parent_id=organisation["id"])["id"])
+    branch = office.organisation(parent_id=organisation["id"])
+    own = hire_in(office, branch["id"])[Role.OPERATOR]
+    with (
+        office.client(token=own) as client,
+        office.client(token=tokens[Role.OPERATOR]) as stranger,
+        office.client() as admin,
+    ):
+        receiver = post(client, "/receivers", **mail(organisation_id=branch["id"]))["receiver"]
+        with transaction(office.engine) as session:
+            session.execute(text(
+                "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, "
+                "message_id) VALUES (:id, 'alm_1', 'raised', 1, 0, 'dead', 0, FALSE, FALSE, 8, 'msg_1')"
+            ), {"id": receiver["id"]})  # fmt: skip
+        client.delete(f"/api/v1/receivers/{receiver['id']}", headers=etag(1)).raise_for_status()
+        asked = {"receiver_id": receiver["id"]}
+        (left,) = client.get("/api/v1/notifications", params=asked).json()["items"]
+        assert (left["state"], left["why"]) == ("dropped", "The receiver was switched off or deleted.")
+        assert stranger.get("/api/v1/notifications", params=asked).json()["items"] == []
+        assert len(admin.get("/api/v1/notifications", params=asked).json()["items"]) == 1
+    other = office.organisation()
+    with office.client() as admin:
+        gone = post(admin, "/receivers", **mail(organisation_id=other["id"]))["receiver"]
+        assert admin.delete(f"/api/v1/organisations/{other['id']}", headers=etag(1)).status_code == 409
+        admin.delete(f"/api/v1/receivers/{gone['id']}", headers=etag(1)).raise_for_status()
+        assert admin.delete(f"/api/v1/organisations/{other['id']}", headers=etag(1)).status_code == 204
+
+
 def test_without_a_mail_server_no_mail_receiver_is_made(
     office: Office, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

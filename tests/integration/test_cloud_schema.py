@@ -95,6 +95,34 @@ def test_what_a_terminal_reported_last_begins_its_history(ledger_url: str) -> No
     engine.dispose()
 
 
+def test_dead_letters_of_deleted_receivers_wait_for_nobody(ledger_url: str) -> None:
+    """Revision 0020: before it they waited where nobody could send them again."""
+    engine = create_engine_for(ledger_url)
+    config = schema.alembic_config()
+    receiver = text(
+        "INSERT INTO receivers (id, name, kind, address, severity, rule_ids, what, after_minutes, language, timezone, "
+        "quiet_days, enabled, version, created_at, since_at, deleted_at) "
+        "VALUES (:id, '', 'email', '', 'warning', '[]', '[]', 0, 'zh', 'UTC', '[]', :yes, 1, 0, 0, :deleted)"
+    )
+    dead = text(
+        "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, "
+        "message_id) VALUES (:id, 'alm_1', 'raised', 1, 0, 'dead', 0, FALSE, FALSE, 8, 'msg_1')"
+    )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0019")
+        for name, deleted in (("rcv_here", None), ("rcv_gone", 5)):
+            connection.execute(receiver, {"id": name, "yes": True, "deleted": deleted})
+            connection.execute(dead, {"id": name})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT receiver_id, state, why FROM notifications ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [
+        ("rcv_here", "dead", None), ("rcv_gone", "dropped", '{"code":"receiver_off"}'),
+    ]  # fmt: skip
+    engine.dispose()
+
+
 def test_versions_of_births_that_are_there_already_can_be_looked_for(ledger_url: str) -> None:
     """Revision 0017 fills its columns as ingest does from then on."""
     engine = create_engine_for(ledger_url)
