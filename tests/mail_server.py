@@ -33,6 +33,7 @@ class Mailbox:
     over_tls: list[bool] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     hang: bool = False
+    farewell: str = "221 Bye"
 
     def start(self) -> None:
         """Listen."""
@@ -82,6 +83,10 @@ class Mailbox:
         self.recipients += envelope.rcpt_tos
         self.over_tls.append(self.implicit or session.ssl is not None)
         return "250 OK"
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+        """The library's name for it."""
+        return self.farewell
 
     def _authenticate(self, _server: SMTP, _session: Session, _envelope: Envelope, _way: str, said: Any) -> AuthResult:
         right = isinstance(said, LoginPassword) and (said.login, said.password) == (USER.encode(), PASSWORD.encode())

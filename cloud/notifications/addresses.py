@@ -101,5 +101,11 @@ def meant(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet could be meant (IANA's special-purpose registries), and one machine only."""
+    """Whether anybody on the internet could be meant (IANA's special-purpose registries), and one machine only.
+
+    Of IPv6 nothing outside of what is given out is (RFC 4291, section 2.4): Python calls a site's own addresses (fec0::/10) and
+    such as hold an IPv4 one (::/96, 64:ff9b:1::/48) global.
+    """
+    if isinstance(address, ipaddress.IPv6Address) and (address.is_site_local or address.is_reserved):
+        return False
     return address.is_global and not address.is_multicast

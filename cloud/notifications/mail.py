@@ -5,6 +5,7 @@ Promises that no password goes over a connection without TLS, and that a header 
 
 import smtplib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -50,10 +51,13 @@ def send(server: MailServer | None, mail: Mail) -> None:
     if server is None:
         raise Undelivered("mail_not_set")
     try:
-        with _connected(server) as smtp:
+        smtp = _connected(server)
+        try:
             if server.user is not None:
                 _log_in(smtp, server)
             smtp.send_message(_message(server, mail))
+        finally:
+            _leave(smtp)
     except smtplib.SMTPAuthenticationError as error:
         raise Undelivered("mail_login", code_number=error.smtp_code) from error
     except smtplib.SMTPRecipientsRefused as error:
@@ -103,6 +107,15 @@ def _log_in(smtp: smtplib.SMTP, server: MailServer) -> None:
         smtp.login(server.user or "", server.password or "")
     except smtplib.SMTPNotSupportedError as error:
         raise Undelivered("mail_no_login") from error
+    except UnicodeEncodeError as error:
+        raise Undelivered("mail_login_letters") from error
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    """What was taken is taken, whatever the server says to that."""
+    with suppress(OSError):  # the library's own errors are such
+        smtp.quit()
+    smtp.close()
 
 
 def _domain(server: MailServer) -> str:

@@ -519,6 +519,25 @@ def test_mail_is_put_off_where_the_server_is_not_who_it_should_be_or_does_not_kn
     assert PASSWORD not in said
 
 
+def test_a_mail_that_was_taken_is_delivered_whatever_the_server_says_when_we_leave(
+    told: Told, mailbox: Mailbox
+) -> None:
+    mailbox.farewell = "421 too busy to say goodbye"
+    told.add()
+    told.gone()
+    assert (len(mailbox.taken), told.states()) == (1, [("raised", "delivered")])
+
+
+def test_a_password_that_the_sign_in_cannot_carry_is_said(told: Told, tmp_path: Path) -> None:
+    ca = Authorities(tmp_path / "ca")
+    with Mailbox(ca.server("127.0.0.1"), with_login=True) as secured:
+        told.server = secured.server("starttls", ca, user=USER, password="口令" + PASSWORD)
+        told.restart()
+        told.add()
+        told.gone()
+    assert told.watch.rows("SELECT state, why FROM notifications") == [("waiting", '{"code":"mail_login_letters"}')]
+
+
 def test_a_server_without_starttls_gets_nothing(told: Told, mailbox: Mailbox) -> None:
     told.server = mailbox.server("starttls")
     told.restart()

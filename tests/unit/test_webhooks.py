@@ -54,6 +54,7 @@ def names(*addresses: str) -> Callable[..., list[Any]]:
         "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1",
         "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "fec0::1", "::7f00:1", "::a9fe:a9fe", "64:ff9b:1::a00:1", "4000::1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused_however_it_is_written(address: str) -> None:
@@ -66,7 +67,8 @@ def test_an_address_that_is_not_public_is_refused_however_it_is_written(address:
 
 
 @pytest.mark.parametrize(
-    "address", ["93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::808:808"]
+    "address",
+    ["93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "2a00:1450:4001::1", "64:ff9b::808:808"],
 )
 def test_a_public_address_is_taken_by_https_only(address: str) -> None:
     assert judged("host.example", 443, Allowed(), tls=True, look_up=names(address)) == [address]
