@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from cloud.accounts.service import Role
 from cloud.accounts.sessions import FAILURES_BY_NAME
@@ -166,13 +167,31 @@ def failed_sign_ins(office: Office) -> list[JSON]:
     return [each for each in entries if each["action"] == "account.sign_in_failed"]
 
 
-def test_a_failed_sign_in_is_in_the_audit_and_a_name_that_nobody_has_is_not(office: Office) -> None:
+def test_a_failed_sign_in_is_in_the_audit_but_no_name_that_nobody_has(office: Office) -> None:
     before = failed_sign_ins(office)
     sign_in(office, "viewer-1", "not the password")
     sign_in(office, "my-secret-password-in-the-wrong-field", "not the password")
     failed = failed_sign_ins(office)
-    assert len(failed) == len(before) + 1
+    assert len(failed) == len(before) + 2
+    assert failed[0]["subject"] == "-"
+    assert failed[1]["subject"].startswith("acc_")
     assert "wrong-field" not in str(failed)
+
+
+def test_an_unknown_name_costs_the_same_statements_as_a_wrong_password(office: Office) -> None:
+    said: list[str] = []
+
+    def listen(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(statement)
+
+    asked = []
+    for name in ("viewer-1", "nobody-of-that-name"):
+        said.clear()
+        event.listen(office.engine, "before_cursor_execute", listen)
+        sign_in(office, name, "not the password")
+        event.remove(office.engine, "before_cursor_execute", listen)
+        asked.append([each.split(" WHERE ")[0] for each in said])
+    assert asked[0] == asked[1]
 
 
 def test_a_revoked_or_expired_token_opens_nothing(office: Office) -> None:

@@ -8,11 +8,15 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from cloud.accounts import service, sessions
 from cloud.accounts.service import Role
+from cloud.database import transaction
+from cloud.errors import TooOften
 from cloud.guard import COOKIE
 from tests.office import JSON, PASSWORD, Office, etag
+from tests.process import wait_until
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 SESSION, SESSIONS, CONFIRMATION = "/api/v1/session", "/api/v1/sessions", "/api/v1/session/confirmation"
@@ -262,6 +266,33 @@ def test_guesses_that_are_made_at_once_are_counted_before_anybody_looks_at_them(
         full.set()
         assert [each.result().status_code for each in first] == [401] * 3
     assert late == 429
+
+
+def test_a_guess_sees_one_that_is_being_counted_at_the_same_moment(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "FAILURES_BY_NAME", 1)
+
+    def guess() -> None:
+        with transaction(office.engine) as session:
+            sessions.begin_sign_in(session, "raced", "192.0.2.9", office.now())
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction(office.engine) as session:
+            sessions.begin_sign_in(session, "raced", "192.0.2.8", office.now())
+            late = other.submit(guess)
+            assert wait_until(lambda: late.done() or is_waited_for(office))
+        with pytest.raises(TooOften):
+            late.result(20)
+
+
+def is_waited_for(office: Office) -> bool:
+    """On SQLite a second writer always waits."""
+    if office.engine.dialect.name == "sqlite":
+        return True
+    waiting = text("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with transaction(office.engine, read_only=True) as session:
+        return bool(session.scalar(waiting))
 
 
 @pytest.mark.parametrize(
