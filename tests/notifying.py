@@ -21,10 +21,16 @@ from cloud.notifications.sending import Notifier
 from cloud.notifications.webhook import Poster
 from cloud.scope import EVERYWHERE
 from tests.alarming import Watch
+from tests.mail_server import Mailbox
 from tests.process import wait_until
 
 DESK = "desk@example.org"
 PUBLIC_URL = "https://roomlink.example.org"
+WAITING = (
+    "INSERT INTO notifications (receiver_id, alarm_id, what, event_id, at, state, due_at, held, asked, attempts, message_id)"
+    " VALUES (?, ?, 'raised', ?, 0, 'waiting', ?, FALSE, FALSE, ?, 'msg')"
+)
+"""Receiver, alarm, event, when it is due, attempts."""
 
 
 @dataclass
@@ -108,3 +114,8 @@ class Told:
     def states(self) -> list[Row]:
         """What is told and where it is, in order."""
         return self.watch.rows("SELECT what, state FROM notifications ORDER BY id")
+
+
+def kinds(mailbox: Mailbox) -> list[str]:
+    """How the subjects begin."""
+    return [each.split(": ")[0].removeprefix("[Roomlink] ") for each in mailbox.subjects]

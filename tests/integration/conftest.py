@@ -9,9 +9,12 @@ from sqlalchemy import text
 
 from cloud.certificates import authority
 from cloud.database import transaction
+from tests.alarming import Watch
 from tests.cloud import CloudServer
 from tests.enrolment import Device, found_authority
 from tests.ledgers import migrated
+from tests.mail_server import Mailbox
+from tests.notifying import Told
 from tests.office import Office, open_office
 from tests.servers import MosquittoServer, PostgresServer
 from tests.town import TERMINALS, Town, settle
@@ -93,3 +96,19 @@ def device(office: Office) -> Device:
     """A registered kiosk that was not claimed yet."""
     room = office.room(office.organisation()["id"])
     return Device(office.terminal(room["id"])["terminal"]["id"], authority.new_key())
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server."""
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def told(town: Town, mailbox: Mailbox, tmp_path: Path) -> Told:
+    """The town with its terminals online, whose alarms are told by mail."""
+    watch = Watch(town, town.now)
+    watch.present("online", "kiosk-1", "kiosk-2")
+    watch.turn()
+    return Told(watch, tmp_path, mailbox.server())
