@@ -12,6 +12,7 @@ from cloud.bulk import Bulk
 from cloud.ingest.accept import Verdict
 from cloud.ingest.prepare import Prepared
 from cloud.ingest.rows import QUARANTINE_BYTES, QUARANTINE_COLUMNS
+from cloud.terminals import locks
 from firmware_specs.messages import Started
 
 PAYLOADS_KEPT: Final = 100
@@ -50,8 +51,8 @@ def keep_payloads(bulk: Bulk, refused: Iterable[Verdict]) -> None:
 
 def mark(bulk: Bulk, marks: Mapping[str, set[str]], at: int) -> None:
     """Add marks to terminals' rows, set `at` (microseconds), and to their histories. Those that are there keep their time."""
-    tail = " ORDER BY id FOR UPDATE" if bulk.is_postgresql else ""  # an operator may take marks away meanwhile
-    found = bulk.rows_in("SELECT id, marks FROM terminals WHERE id IN", sorted(marks), tail=tail)
+    locks.lock(bulk, marks)  # an operator may take marks away meanwhile
+    found = bulk.rows_in("SELECT id, marks FROM terminals WHERE id IN", sorted(marks))
     new = {terminal: marks[terminal] - set(json.loads(have)) for terminal, have in found}
     changed = [
         (json.dumps(sorted({*json.loads(have), *new[terminal]})), at, terminal)

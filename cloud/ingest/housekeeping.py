@@ -24,6 +24,7 @@ from cloud.ingest import standings, state
 from cloud.ingest.commanding import CommandPush
 from cloud.ingest.state import Heard, StateBoard, Written
 from cloud.ingest.twins import TwinPush
+from cloud.terminals import locks
 
 EVERY_S: Final = 0.5
 TWINS_EVERY_S: Final = 1.0
@@ -135,6 +136,7 @@ class Housekeeping:
 def _write_around(bulk: Bulk, heard: Heard, lost_at: int) -> Written:
     """What was heard before the broker was lost makes nobody online any more."""
     until, since = heard.split(lost_at)
+    locks.lock(bulk, heard.terminals() | standings.connected(bulk))
     before = state.write(bulk, until)
     standings.suspect_all(bulk, lost_at)
     written = state.write(bulk, since)

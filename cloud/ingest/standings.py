@@ -17,11 +17,16 @@ from firmware_specs.wire import decode_state
 
 def suspect_all(bulk: Bulk, at: int) -> int:
     """The broker or the cloud was away: nothing is known until a terminal speaks. How many were connected."""
-    words = ",".join("?" * len(CONNECTED))
-    connected = bulk.rows(f"SELECT id FROM terminals WHERE presence IN ({words})", sorted(CONNECTED))  # noqa: S608
-    before = read_standings(bulk, {row[0] for row in connected})
+    before = read_standings(bulk, connected(bulk))
     after = {each: presence.on_broker_lost(standing, at) for each, standing in before.items()}
     return _write_changed(bulk, before, after, Cause.BROKER, at)
+
+
+def connected(bulk: Bulk) -> set[str]:
+    """Those that have a connection, as far as is known."""
+    words = ",".join("?" * len(CONNECTED))
+    rows = bulk.rows(f"SELECT id FROM terminals WHERE presence IN ({words})", sorted(CONNECTED))  # noqa: S608
+    return {row[0] for row in rows}
 
 
 def suspect_silent(bulk: Bulk, at: int) -> int:

@@ -18,7 +18,7 @@ from cloud.bulk import Bulk
 from cloud.ingest import alarm, metrics, presence_log, reported_log
 from cloud.ingest.report_loop import ReportLoops
 from cloud.ingest.standings import read_standings, write_standings
-from cloud.terminals import presence
+from cloud.terminals import locks, presence
 from cloud.terminals.presence import Standing
 from cloud.terminals.presence_changes import Cause, Change, cause_of, change_of
 from cloud.terminals.versions import order_of, version_of
@@ -157,7 +157,10 @@ def write(bulk: Bulk, heard: Heard) -> Written:
                 turn.waiting.pop(each.terminal, None)
     for terminal, at in heard.live.items():
         turn.hear(terminal, at)
-    write_standings(bulk, {each: new for each, new in turn.standings.items() if new != standings[each]})
+    changed = {each: new for each, new in turn.standings.items() if new != standings[each]}
+    told = changed.keys() | turn.births.keys() | turn.marks.keys() | (heard.reported.keys() & standings.keys())
+    locks.lock(bulk, told)
+    write_standings(bulk, changed)
     births = [_birth_row(terminal, payload) for terminal, payload in turn.births.items()]
     bulk.run_many("UPDATE terminals SET birth = ?, agent_version = ?, agent_order = ? WHERE id = ?", births)
     presence_log.note(bulk, turn.changes)

@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 
 from cloud import csv_reading
 from cloud.audit.service import Change, note
-from cloud.bulk import IN_CHUNK, chunks
+from cloud.bulk import IN_CHUNK, Bulk, chunks
 from cloud.counters import Counts, advance
 from cloud.csv_reading import MAX_BYTES, Columns, Report, Row, refusal
 from cloud.organisations import service as organisations
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
 from cloud.templates import merging
-from cloud.terminals import service
+from cloud.terminals import locks, service
 from cloud.terminals.models import Terminal
 from cloud.terminals.service import NO_PASSWORD, PIN_HASH, NewTerminalForm
 from firmware_specs.profile_settings import NumberSetting, Settings, misfits
@@ -82,6 +82,7 @@ def apply(
 ) -> Report:
     """The second pass: write. Invalid, and nothing is kept, for a file with a wrong row, unless `only_good` leaves those out."""
     report = report or Report()
+    _lock(session, scope, path)
     for chunk in _good(session, scope, path, report):
         _write(session, change, chunk, report)
     if report.problem_count and not only_good:
@@ -92,6 +93,12 @@ def apply(
         changed=report.updated, left_out=report.problem_count,
     )  # fmt: skip
     return report
+
+
+def _lock(session: Session, scope: Scope, path: Path) -> None:
+    """Every terminal that the file names and that there is: rows are written in the file's own order."""
+    ids = {cells["id"].strip() for _, cells in csv_reading.rows(path, Report(), _wanted())}
+    locks.lock(Bulk.of(session), service.standings(session, scope, sorted(ids)))
 
 
 def _write(session: Session, change: Change, chunk: Sequence[_Good], report: Report) -> None:
@@ -128,7 +135,9 @@ def _update(terminal: Terminal, form: NewTerminalForm) -> None:
 
 def _known(session: Session, ids: Sequence[str], *, to_edit: bool = False) -> dict[str, Terminal]:
     query = select(Terminal).where(Terminal.id.in_(ids)).order_by(Terminal.id)
-    return {each.id: each for each in session.scalars(query.with_for_update() if to_edit else query)}
+    if to_edit:
+        query = query.with_for_update(key_share=True)  # as `locks` does
+    return {each.id: each for each in session.scalars(query)}
 
 
 def _action(terminal: Terminal | None, form: NewTerminalForm) -> str:
@@ -145,9 +154,8 @@ def _row(each: _Good, action: str) -> Row:
 
 def _good(session: Session, scope: Scope, path: Path, report: Report) -> Iterator[list[_Good]]:
     """The good rows, some hundreds at a time; problems go into the report. Bounded by MAX_ROWS ids in memory."""
-    wanted = Columns(columns(), ("id",), MAX_ROWS, HEADER_SAYS, "header_terminals")
     places, seen = _Places(session, scope), set[str]()
-    rows = csv_reading.rows(path, report, wanted)
+    rows = csv_reading.rows(path, report, _wanted())
     while chunk := list(islice(rows, CHUNK)):
         places.look_up([cells for _, cells in chunk])
         outside = _outside(session, scope, [cells["id"].strip() for _, cells in chunk])
@@ -155,6 +163,10 @@ def _good(session: Session, scope: Scope, path: Path, report: Report) -> Iterato
         good = [each for each in read if each is not None and _is_ours(each, outside, seen, report)]
         if good:
             yield good
+
+
+def _wanted() -> Columns:
+    return Columns(columns(), ("id",), MAX_ROWS, HEADER_SAYS, "header_terminals")
 
 
 def _outside(session: Session, scope: Scope, ids: Sequence[str]) -> set[str]:

@@ -130,7 +130,8 @@ def due_twins(session: Session, epoch: int, now: datetime, limit: int = 100, ahe
         {name: (sha256, size) for name, sha256, size in session.execute(query)},
         dict(ahead.coming) if ahead is not None and ahead.inputs == inputs else {},
     )
-    made = [_renew(session, shared, terminal) for terminal in _due_terminals(session, epoch, now, limit)]
+    due = sorted(_due_terminals(session, epoch, now, limit), key=lambda each: each.id)  # as `locks` does
+    made = [_renew(session, shared, each) for each in due]
     session.flush()
     return [twin for twin in made if twin is not None]
 

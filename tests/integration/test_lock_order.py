@@ -2,21 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from cloud.audit.service import Change
+from cloud.bulk import Bulk
+from cloud.clock import to_us
 from cloud.counters import Counts, advance
 from cloud.database import transaction
+from cloud.ingest import state
+from cloud.ingest.state import Heard
 from cloud.scope import EVERYWHERE
-from cloud.terminals import service
+from cloud.terminals import importing, locks, service
 from cloud.terminals.twin import current_twin, renew_twins
+from firmware_specs.messages import Reported
+from firmware_specs.wire import encode
 from tests.ledgers import migrated
 from tests.process import wait_until
 from tests.town import Town, settle
 
-FIRST = "kiosk-1"
+FIRST, SECOND = "kiosk-1", "kiosk-2"
 EPOCH = 1
 
 
@@ -47,6 +55,10 @@ def _waits(engine: Engine) -> bool:
         return bool(session.scalar(text(query)))
 
 
+def lock(*terminals: str) -> Callable[[Session], object]:
+    return lambda session: locks.lock(Bulk.of(session), terminals)
+
+
 def count_inputs(session: Session) -> object:
     return advance(session, Counts.TWIN_INPUTS)
 
@@ -60,3 +72,33 @@ def test_twins_are_renewed_with_new_files_beside_somebody_who_edits_a_terminal(t
         twin = current_twin(session, FIRST)
     assert twin is not None
     assert '"revocations":{' in twin.document  # there was a file to keep
+
+
+def test_an_import_locks_its_terminals_in_order_whatever_the_order_of_its_rows(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK", 1)
+    path = tmp_path / "terminals.csv"
+    path.write_text(f"id,health_every_s\n{SECOND},60\nkiosk-3,60\n{FIRST},60\n")
+
+    def bring_in() -> tuple[int, int]:
+        with transaction(town.engine) as session:
+            report = importing.apply(session, Change("test", town.now), EVERYWHERE, path)
+        return report.created, report.updated
+
+    beside(town.engine, lock(FIRST), lambda: _same(bring_in(), (1, 2)), lock(SECOND))
+
+
+def test_what_terminals_say_is_written_beside_somebody_who_writes_both(town: Town) -> None:
+    at, report = to_us(town.now), encode(Reported(version=(1, 1), applied=True))
+    heard = Heard(reported={SECOND: (report, at), FIRST: (report, at)}, live={SECOND: at})
+
+    def write() -> set[str]:
+        with transaction(town.engine) as session:
+            return set(state.write(Bulk.of(session), heard).reported)
+
+    beside(town.engine, lock(FIRST), lambda: _same(write(), {FIRST, SECOND}), lock(SECOND))
+
+
+def _same(found: object, wanted: object) -> None:
+    assert found == wanted
