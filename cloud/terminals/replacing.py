@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change, note, state
+from cloud.bulk import Bulk
 from cloud.counters import Counts, advance
 from cloud.database import next_version
 from cloud.errors import Conflict
 from cloud.forms import Form, Sentence
 from cloud.scope import Scope
 from cloud.templates import merging
-from cloud.terminals import enabling, service
+from cloud.terminals import enabling, locks, service
 from cloud.terminals.models import Terminal
 from cloud.terminals.service import Kind, NewTerminalForm, TerminalId
 
@@ -44,17 +45,18 @@ def replace(
 
     Who is of a branch names a new id: a terminal without a room is in the scope of everything only.
     """
+    locks.lock(Bulk.of(session), (terminal_id, form.by))
     old = service.get(session, scope, terminal_id, to_edit=True)
     if old.replaced_by is not None:
         raise Conflict(f"It was replaced by {old.replaced_by} already.", code="replaced_already", by=old.replaced_by)
     next_version(old, version)
+    if form.disable:
+        enabling.put(session, change, old, enabled=False)  # before the replacement counts a change of the twins' inputs
     new, password = _replacement(session, change, scope, old, form.by)
     before = state(new, ("room_id",)) | {"settings": service.own_settings(new)}
     merging.check(new.profile, service.own_settings(old))
     new.room_id, new.settings, new.replaces = old.room_id, dict(old.settings), old.id
     old.replaced_by, old.replaced_at = new.id, change.at
-    if form.disable:
-        enabling.put(session, change, old, enabled=False)
     session.flush()
     advance(session, Counts.TWIN_INPUTS)
     note(session, change, "terminal.replace", old.id, by=new.id, reason=form.reason, disabled=form.disable)

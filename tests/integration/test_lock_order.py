@@ -10,17 +10,23 @@ from sqlalchemy.orm import Session
 
 from cloud.audit.service import Change
 from cloud.bulk import Bulk
-from cloud.clock import to_us
+from cloud.certificates import authority, issuing
+from cloud.clock import to_us, utc_now
 from cloud.counters import Counts, advance
 from cloud.database import transaction
 from cloud.ingest import state
 from cloud.ingest.state import Heard
+from cloud.keybox import KeyBox
 from cloud.scope import EVERYWHERE
-from cloud.terminals import importing, locks, service
+from cloud.settings import Settings
+from cloud.terminals import enabling, importing, locks, replacing, service
+from cloud.terminals.replacing import ReplaceForm
 from cloud.terminals.twin import current_twin, renew_twins
 from firmware_specs.messages import Reported
 from firmware_specs.wire import encode
+from tests.enrolment import found_authority
 from tests.ledgers import migrated
+from tests.office import settings_for
 from tests.process import wait_until
 from tests.town import Town, settle
 
@@ -33,6 +39,18 @@ def town(postgres_url: str) -> Iterator[Town]:
     engine = migrated(postgres_url)
     yield settle(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def certified(town: Town, tmp_path: Path) -> Settings:
+    """Both terminals have a certificate of the one authority."""
+    settings = settings_for(tmp_path / "cloud")
+    found_authority(town.engine, settings, utc_now())
+    with transaction(town.engine) as session:
+        for terminal in (FIRST, SECOND):
+            key = authority.new_key().public_key()
+            issuing.give_terminal(session, KeyBox(settings.authority_key()), terminal, key, utc_now())
+    return settings
 
 
 def beside(
@@ -98,6 +116,33 @@ def test_what_terminals_say_is_written_beside_somebody_who_writes_both(town: Tow
             return set(state.write(Bulk.of(session), heard).reported)
 
     beside(town.engine, lock(FIRST), lambda: _same(write(), {FIRST, SECOND}), lock(SECOND))
+
+
+def test_a_terminal_is_replaced_and_shut_out_beside_another_that_is_disabled(town: Town, certified: Settings) -> None:
+    assert certified.authority_key().exists()
+    form = ReplaceForm(by="kiosk-3", reason="its screen is broken", disable=True)
+
+    def disable(session: Session) -> None:
+        terminal = service.get(session, EVERYWHERE, SECOND, to_edit=True)
+        enabling.put(session, Change("test", town.now), terminal, enabled=False)
+
+    def replace() -> str:
+        with transaction(town.engine) as session:
+            return replacing.replace(session, Change("test", town.now), EVERYWHERE, FIRST, 1, form).new.id
+
+    beside(town.engine, disable, lambda: _same(replace(), "kiosk-3"), count_inputs)
+
+
+def test_a_replacement_locks_both_terminals_in_order(town: Town) -> None:
+    with transaction(town.engine) as session:
+        session.execute(text("UPDATE terminals SET room_id = NULL WHERE id = :id"), {"id": FIRST})
+    form = ReplaceForm(by=FIRST, reason="its screen is broken")
+
+    def replace() -> str:
+        with transaction(town.engine) as session:
+            return replacing.replace(session, Change("test", town.now), EVERYWHERE, SECOND, 1, form).new.id
+
+    beside(town.engine, lock(FIRST), lambda: _same(replace(), FIRST), lock(SECOND))
 
 
 def _same(found: object, wanted: object) -> None:
