@@ -23,6 +23,7 @@ from cloud.accounts import sessions
 from cloud.accounts.service import Principal
 from cloud.accounts.sessions import Limits, Origin
 from cloud.audit.service import Change
+from cloud.bulk import Bulk
 from cloud.clock import Clock
 from cloud.database import transaction
 from cloud.errors import (
@@ -38,6 +39,7 @@ from cloud.errors import (
     problem,
     problem_headers,
 )
+from cloud.journal.reading import one_snapshot
 from cloud.paging import MAX_CURSOR, MAX_LIMIT, Found, Paging
 from cloud.settings import Settings
 from cloud.timeseries.port import Timeseries
@@ -64,8 +66,9 @@ class Cloud:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads."""
+        """A transaction that only reads, all of it as it was at one moment."""
         with transaction(self.engine, read_only=True) as session:
+            one_snapshot(Bulk.of(session))
             yield session
 
     @contextmanager

@@ -154,14 +154,15 @@ def standing(session: Session, now: datetime) -> Standing:
 
 
 def streams_of(session: Session, terminal_id: str, limit: int = 5) -> list[StreamStanding]:
-    """A terminal's newest streams, and of the others as many that are wrong; newest first."""
+    """A terminal's newest streams, and of the others as many that are wrong; newest first. To be called in a transaction that
+    sees one moment (`Cloud.reading`): a batch that is stored between two questions would be a difference."""
     own = select(Stream).where(Stream.terminal_id == terminal_id).order_by(Stream.opened_at.desc()).limit(limit)
     rows = list(session.scalars(own))
     rest = own.where(Stream.stream.in_(select(WrongStream.stream)), Stream.stream.not_in([row.stream for row in rows]))
     rows += session.scalars(rest)
     cursor, compared = _cursor(session), _compared(session)
     ids = [row.stream for row in rows]
-    counted = _counted(session, ids)
+    counted = {each.stream: each for each in reconcile(session, ids, 0)}
     points = comparison.points_of(session, ids)
     return [_stream(session, row, counted[row.stream], points.get(row.stream), compared, cursor) for row in rows]
 
@@ -250,13 +251,6 @@ def _stream(
         parent=row.parent_stream,
         gap=gap,
     )
-
-
-def _counted(session: Session, ids: list[str]) -> dict[str, Reconciled]:
-    """What differs is counted once more: it may be a batch stored between two questions."""
-    found = {each.stream: each for each in reconcile(session, ids, 0)}
-    again = [stream for stream, each in found.items() if each.difference]
-    return found | {each.stream: each for each in reconcile(session, again, 0)}
 
 
 def _compared(session: Session) -> Compared | None:

@@ -2,19 +2,24 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select, text, update
 
 from cloud.activities.models import Occurrence
+from cloud.api import Cloud
 from cloud.clock import to_us, utc_now
 from cloud.console.words import Language, Words
 from cloud.database import transaction
+from cloud.ingest import reconcile
 from cloud.ingest.accept import Delivery
 from cloud.ingest.line import Line
 from cloud.ingest.rebuild import rebuild_ledger
 from cloud.ingest.reconcile import Difference, Reconciler
+from cloud.journal.models import Stream
 from cloud.overview import page, positions
 from cloud.overview.positions import NOT_COUNTED, STALE, Compared, Standing
 from cloud.overview.service import Overview, Pulse, Trouble
@@ -23,7 +28,8 @@ from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals.models import Terminal
 from cloud.timeseries.memory import MemoryTimeseries
 from cloud.timeseries.port import TimeseriesUnavailable
-from tests.integration.town_journal import busy_day, pen, project, series
+from tests.integration.town_journal import busy_day, ingest, pen, project, series
+from tests.office import settings_for
 from tests.town import ACTIVITY, ORGANISATION, ROOM, Town
 
 DAY_US = 86_400_000_000
@@ -74,6 +80,27 @@ def test_ledger_and_series_show_what_is_there_and_not_what_ought_to_be(town: Tow
         (newest,) = positions.streams_of(session, "kiosk-2")
     assert (newest.counted.points, newest.series, newest.missing, newest.differing) == (8, 0, 8, 2)
     assert newest.difference is Difference.JOURNAL
+
+
+def test_batches_that_are_stored_while_a_terminals_streams_are_read_make_no_difference(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = pen(town)
+    writing.started()
+    ingest(town, writing)
+    count_journal = reconcile._journal
+
+    def store_and_count(*asked: Any) -> Any:
+        writing.health()
+        ingest(town, writing, first=len(writing.lines))
+        return count_journal(*asked)
+
+    monkeypatch.setattr(reconcile, "_journal", store_and_count)
+    with Cloud(town.engine, settings_for(tmp_path), utc_now).reading() as session:
+        found = [positions.streams_of(session, "kiosk-1")[0] for _ in range(2)]
+    assert [(each.stored, each.difference) for each in found] == [(1, None), (1, None)]
+    with transaction(town.engine, read_only=True) as session:
+        assert session.scalar(select(Stream.through)) == 3
 
 
 def differing(town: Town, scope: Scope = EVERYWHERE) -> list[Trouble]:
