@@ -18,9 +18,11 @@ from sqlalchemy.orm import Session
 
 from cloud.accounts.sessions import network_of
 from cloud.audit.service import Change, note
+from cloud.bulk import Bulk
 from cloud.certificates import authorities, authority, codes, issuing, proof
 from cloud.certificates.issuing import CertificateKind, Given
-from cloud.certificates.models import Certificate, ClaimCode, IssuingAuthority, SessionCut, WrongClaim
+from cloud.certificates.models import Certificate, ClaimCode, IssuingAuthority, WrongClaim
+from cloud.clock import to_us
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, TooOften
 from cloud.forms import Form, Sentence
 from cloud.keybox import KeyBox
@@ -160,15 +162,13 @@ def renew(
 def hold(session: Session, change: Change, terminal_id: str, *, held: bool) -> None:
     """Keep a terminal that was disabled from the broker, or let it in again; called by `terminals.enabling` only.
 
-    While it is held its certificates are on the list, though not revoked; and its session will be cut.
+    While it is held its certificates are on the list, though not revoked; and its session will be cut. A cut that is still to be
+    made when it is let in again stays: a revocation may have asked for it, and else it costs one connection.
     """
     its = select(Certificate.authority_id).where(Certificate.terminal_id == terminal_id)
     _make_lists_anew(session, IssuingAuthority.key_id.in_(its.where(Certificate.revoked_at.is_(None))))
     if held:
-        session.merge(SessionCut(terminal_id=terminal_id, asked_at=change.at))
-    else:
-        session.execute(delete(SessionCut).where(SessionCut.terminal_id == terminal_id))
-    session.flush()
+        _ask_cut(session, terminal_id, change.at)
 
 
 def revoke(session: Session, change: Change, scope: Scope, terminal_id: str, reason: str) -> Sequence[Certificate]:
@@ -180,8 +180,7 @@ def revoke(session: Session, change: Change, scope: Scope, terminal_id: str, rea
     revoked = _revoke_all(session, change, Certificate.terminal_id == terminal_id, reason)
     terminals.shut_out(session, terminal)
     _end_code(session, terminal_id)
-    session.merge(SessionCut(terminal_id=terminal_id, asked_at=change.at))
-    session.flush()
+    _ask_cut(session, terminal_id, change.at)
     note(session, change, "terminal.revoke", terminal_id, reason=reason, certificates=len(revoked))
     return revoked
 
@@ -209,6 +208,13 @@ def _revoke_all(session: Session, change: Change, whose: ColumnElement[bool], re
     session.flush()
     _make_lists_anew(session, IssuingAuthority.key_id.in_({each.authority_id for each in revoked}))
     return revoked
+
+
+def _ask_cut(session: Session, terminal_id: str, at: datetime) -> None:
+    """By upsert: the keeper deletes the row when it has cut, perhaps just now."""
+    statement = """INSERT INTO session_cuts (terminal_id, asked_at) VALUES (?, ?)
+    ON CONFLICT (terminal_id) DO UPDATE SET asked_at = excluded.asked_at"""
+    Bulk.of(session).run(statement, (terminal_id, to_us(at)))
 
 
 def _make_lists_anew(session: Session, whose: ColumnElement[bool]) -> None:

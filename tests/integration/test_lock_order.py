@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from cloud.audit.service import Change
 from cloud.bulk import Bulk
 from cloud.certificates import authority, issuing
+from cloud.certificates import service as certificates
 from cloud.clock import to_us, utc_now
 from cloud.counters import Counts, advance
 from cloud.database import transaction
@@ -143,6 +144,20 @@ def test_a_replacement_locks_both_terminals_in_order(town: Town) -> None:
             return replacing.replace(session, Change("test", town.now), EVERYWHERE, SECOND, 1, form).new.id
 
     beside(town.engine, lock(FIRST), lambda: _same(replace(), FIRST), lock(SECOND))
+
+
+def test_a_session_is_to_be_cut_again_though_the_cut_before_is_done_at_that_moment(town: Town) -> None:
+    asked = "INSERT INTO session_cuts (terminal_id, asked_at) VALUES (:id, 1)"
+    with transaction(town.engine) as session:
+        session.execute(text(asked), {"id": FIRST})
+
+    def revoke() -> None:
+        with transaction(town.engine) as session:
+            certificates.revoke(session, Change("test", town.now), EVERYWHERE, FIRST, "it was stolen")
+
+    beside(town.engine, lambda session: session.execute(text("DELETE FROM session_cuts")), revoke, lambda _: None)
+    with transaction(town.engine, read_only=True) as session:
+        assert session.scalar(text("SELECT asked_at FROM session_cuts")) == to_us(town.now)
 
 
 def _same(found: object, wanted: object) -> None:

@@ -243,7 +243,7 @@ def test_another_process_publishes_and_leaves_signing_and_cutting_to_the_one(hal
     assert (hall.revoked(), hall.cuts) == ([{stolen}], [KIOSK])
 
 
-def test_a_disabled_terminal_is_held_on_the_list_and_cut_until_it_is_enabled(hall: Hall) -> None:
+def test_a_disabled_terminal_is_cut_and_held_on_the_list_until_it_is_enabled(hall: Hall) -> None:
     held = hall.certify(KIOSK)
     hall.certify(OTHER)
     running = hall.keeper()
@@ -254,9 +254,19 @@ def test_a_disabled_terminal_is_held_on_the_list_and_cut_until_it_is_enabled(hal
     listed = x509.load_pem_x509_crl((hall.folder / publishing.REVOKED).read_bytes())
     reason = next(iter(listed)).extensions.get_extension_for_class(x509.CRLReason).value.reason
     assert reason is x509.ReasonFlags.certificate_hold
+    hall.shift = 2 * keeper.SETTLED_AFTER
+    running.turn()
     hall.stand(KIOSK, enabled=True)
     running.turn()
-    assert (hall.revoked(), hall.cuts) == ([set()], [KIOSK])
+    assert (hall.revoked(), hall.cuts) == ([set()], [KIOSK] * 2)
+
+
+def test_a_terminal_that_was_revoked_is_cut_though_it_was_enabled_again_at_once(hall: Hall) -> None:
+    stolen = hall.certify(KIOSK)
+    hall.revoke(KIOSK)
+    hall.stand(KIOSK, enabled=True)
+    hall.keeper().turn()
+    assert (hall.revoked(), hall.cuts) == ([{stolen}], [KIOSK])
 
 
 def test_a_terminal_that_is_replaced_and_shut_out_at_once_is_held_and_cut_like_any_disabled_one(hall: Hall) -> None:
