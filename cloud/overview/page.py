@@ -125,7 +125,7 @@ def _row(words: Words, seen: Seen, fresh: bool) -> Row:
 
 def _where(words: Words, standing: Standing, view: View) -> Markup:
     now, compared = view.now, standing.compared
-    waiting = words("overview.stored_none")
+    waiting = words("overview.stored_unknown" if standing.is_least else "overview.stored_none")
     if standing.waiting and standing.waiting_since:
         age = words.duration(now - standing.waiting_since)
         key = "stored_at_least" if standing.is_least else "stored_waiting"

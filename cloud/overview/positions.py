@@ -45,7 +45,8 @@ class Compared:
 class Standing:
     """The numbers of all streams, in records. `waiting_since` is when the longest-waiting stream was last stored.
 
-    `waiting` is the least that there can be where `is_least`: a terminal that holds some is not online and may have more.
+    `waiting` is the least that there can be where `is_least`: a terminal in service, or one that holds some, is not connected and
+    may have more.
     `series_behind` records were not handed to the time series yet. `compared` is None before the first comparison.
     """
 
@@ -143,7 +144,7 @@ def standing(session: Session, now: datetime) -> Standing:
     return Standing(
         stored=int(session.scalar(select(func.sum(Stream.through))) or 0),
         waiting=waiting,
-        is_least=silent > 0,
+        is_least=silent > 0 or _is_any_silent(session),
         waiting_since=from_us(since) if since else None,
         series_behind=behind,
         series_behind_since=behind_since,
@@ -261,13 +262,18 @@ def _compared(session: Session) -> Compared | None:
 
 
 def _waiting(session: Session) -> tuple[int, int | None, int]:
-    """How many records wait on terminals, when the first of these was last stored, and how many of these are not online."""
-    silent = case((fleet.is_online(Stream.terminal_id), 0), else_=1)
+    """How many records wait on terminals, when the first of these was last stored, and how many of these are not connected."""
+    silent = case((fleet.is_connected(Stream.terminal_id), 0), else_=1)
     query = select(
         func.sum(Stream.said_through - Stream.through), func.min(Stream.last_stored_at), func.sum(silent)
     ).where(Stream.said_through > Stream.through, _is_newest())
     waiting, since, silent_ones = session.execute(query).one()
     return int(waiting or 0), since, int(silent_ones or 0)
+
+
+def _is_any_silent(session: Session) -> bool:
+    """Whether a terminal in service that has a stream is not connected: nobody knows what it has recorded since."""
+    return session.scalar(select(Stream.stream).where(fleet.is_silent(Stream.terminal_id)).limit(1)) is not None
 
 
 def _is_newest() -> ColumnElement[bool]:

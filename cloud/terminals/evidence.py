@@ -12,6 +12,7 @@ from cloud.console.markup import tag
 from cloud.console.widgets import Stop, ago, chip, line, mono, none, panel, say
 from cloud.console.words import Words
 from cloud.overview.positions import NOT_COUNTED, StreamStanding
+from cloud.terminals.presence import CONNECTED
 
 
 def panel_of(words: Words, streams: Sequence[StreamStanding], presence: str, now: datetime) -> Markup:
@@ -30,7 +31,7 @@ def panel_of(words: Words, streams: Sequence[StreamStanding], presence: str, now
 
 
 def verdict(words: Words, streams: Sequence[StreamStanding], presence: str, now: datetime) -> tuple[str, str]:
-    """State and words of the chip. What differs comes first; nothing is catching up while the terminal is away."""
+    """State and words of the chip. What differs comes first; of a terminal that is away nobody knows what it holds by now."""
     newest = streams[0]
     if newest.difference:
         return "bad", words(f"terminal.differs_{newest.difference}")
@@ -38,17 +39,17 @@ def verdict(words: Words, streams: Sequence[StreamStanding], presence: str, now:
         return "bad", words("terminal.differs_before")
     if newest.is_stale(now):
         return "late", _not_compared(words, newest)
-    if newest.waiting and presence != "online":
+    if newest.waiting and presence not in CONNECTED:
         return "late", words("terminal.waits_for_it")
     if newest.waiting or newest.behind:
         return "late", words("terminal.catching_up")
+    if presence not in CONNECTED:
+        return "late", words("terminal.equal_so_far")
     return "ok", words("terminal.equal")
 
 
 def _stops(words: Words, newest: StreamStanding, presence: str, now: datetime) -> list[Stop]:
-    waits = words("terminal.waits_none")
-    if newest.waiting:
-        waits = words("terminal.waits" if presence == "online" else "terminal.waits_at_least", n=newest.waiting)
+    waits = _waits(words, newest, presence)
     stored: Markup | str = ago(words, newest.stored_at, now)
     if newest.is_journal_off:
         stored = words("terminal.journal_holds", n=newest.counted.journal or 0)
@@ -61,6 +62,12 @@ def _stops(words: Words, newest: StreamStanding, presence: str, now: datetime) -
         Stop(words("overview.series"), NOT_COUNTED if newest.series is None else words.number(newest.series),
              _in_series(words, newest, now), on=newest.series is not None),
     ]  # fmt: skip
+
+
+def _waits(words: Words, newest: StreamStanding, presence: str) -> str:
+    if presence in CONNECTED:
+        return words("terminal.waits", n=newest.waiting) if newest.waiting else words("terminal.waits_none")
+    return words("terminal.waits_at_least", n=newest.waiting) if newest.waiting else words("terminal.waits_unknown")
 
 
 def _in_ledger(words: Words, newest: StreamStanding) -> str:

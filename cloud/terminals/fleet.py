@@ -13,6 +13,7 @@ from cloud.organisations.tree import Branch, sums
 from cloud.rooms import service as rooms
 from cloud.scope import Scope
 from cloud.terminals.models import Terminal
+from cloud.terminals.presence import CONNECTED
 
 STATES = ("online", "suspect", "offline", "asleep", "maintenance", "never")
 """In the order in which they are shown; `never` is shown as unknown."""
@@ -40,9 +41,14 @@ def is_within(scope: Scope, column: InstrumentedAttribute[Any]) -> ColumnElement
     return column.in_(select(Terminal.id).where(rooms.within(scope, Terminal.room_id)))
 
 
-def is_online(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    """The condition that `column`, a terminal's id, is one that is online."""
-    return select(Terminal.id).where(Terminal.id == column, Terminal.presence == "online").exists()
+def is_connected(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one that is connected."""
+    return select(Terminal.id).where(Terminal.id == column, Terminal.presence.in_(CONNECTED)).exists()
+
+
+def is_silent(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """The condition that `column`, a terminal's id, is one in service, wherever it is, that is not connected."""
+    return column.in_(select(Terminal.id).where(IN_SERVICE, Terminal.presence.not_in(CONNECTED)))
 
 
 def summary(session: Session, scope: Scope) -> Fleet:

@@ -19,6 +19,7 @@ from cloud.console.view import View
 from cloud.console.widgets import Column, Row, ago, link, plate, say, small, table
 from cloud.console.words import Words
 from cloud.terminals.listing import OUT, Line, Page
+from cloud.terminals.presence import CONNECTED
 from cloud.terminals.wanted import Presence, Service, Sort, Wanted, query_of
 
 PATH: Final = "/terminals"
@@ -155,7 +156,7 @@ def waiting(view: View, count: int | None, presence: str) -> str:
     if count is None:
         return "–"
     words = view.words
-    if presence == "online":
+    if presence in CONNECTED:
         return words.number(count)
     return words("terminals.at_least", n=count) if count else words("terminals.waiting_unknown")
 

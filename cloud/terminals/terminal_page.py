@@ -47,6 +47,7 @@ from cloud.terminals import (
 from cloud.terminals.models import Terminal
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.pin_dialog import ask_pin
+from cloud.terminals.presence import CONNECTED
 from cloud.terminals.seen_dialog import ask_seen
 from cloud.terminals.versions import version_of
 from cloud.timeline import page as timeline
@@ -164,7 +165,7 @@ class _Page:
         heard = words("terminal.never_heard")
         said: Markup | str = heard
         if terminal.last_heard_at is not None:
-            whose = words("terminal.own_word" if terminal.presence == "online" else "terminal.last_word")
+            whose = words("terminal.own_word" if terminal.presence in CONNECTED else "terminal.last_word")
             said = tag("span", ago(words, terminal.last_heard_at, self.view.now), " · ", whose)
         disabled = say("cancelled", words("terminals.disabled")) if not terminal.enabled else None
         kind = tag("span", f"· {words(f'kind.{terminal.kind}')}", class_="q")

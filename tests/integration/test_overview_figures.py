@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -157,20 +158,33 @@ def test_store_that_is_away_leaves_the_series_uncounted(town: Town) -> None:
     assert newest.series is None
 
 
-def test_what_waits_is_the_least_there_can_be_while_a_terminal_that_holds_some_is_not_online(town: Town) -> None:
+def test_what_waits_is_the_least_there_can_be_while_a_terminal_is_away(town: Town) -> None:
     busy_day(town)
 
-    def say(presence: str, said: int) -> tuple[int, bool]:
+    def say(presence: str, said: int, *, enabled: bool = True) -> tuple[int, bool]:
         with transaction(town.engine) as session:
             session.execute(text("UPDATE terminals SET presence = 'online' WHERE id = 'kiosk-1'"))
-            session.execute(update(Terminal).where(Terminal.id == "kiosk-2").values(presence=presence))
+            values = {"presence": presence, "enabled": enabled}
+            session.execute(update(Terminal).where(Terminal.id == "kiosk-2").values(values))
             session.execute(text(f"UPDATE streams SET said_through = through + {said} WHERE terminal_id = 'kiosk-2'"))
         found = standing(town)
         return found.waiting, found.is_least
 
-    assert say("online", 3) == (3, False)
+    assert [say(presence, 3) for presence in ("online", "asleep", "maintenance")] == [(3, False)] * 3
     assert [say(presence, 3) for presence in ("suspect", "offline", "never")] == [(3, True)] * 3
-    assert say("offline", 0) == (0, False)
+    assert (say("offline", 0), say("online", 0)) == ((0, True), (0, False))
+    assert (say("offline", 0, enabled=False), say("offline", 3, enabled=False)) == ((0, False), (3, True))
+
+
+@pytest.mark.parametrize(
+    ("language", "none"), [(Language.ENGLISH, "nothing is waiting"), (Language.CHINESE, "没有待传的记录")]
+)
+def test_nobody_says_that_nothing_waits_while_a_terminal_is_away(town: Town, language: Language, none: str) -> None:
+    view: Any = SimpleNamespace(now=NOON, live=SimpleNamespace(failing=False))
+    found, words = standing(town), Words(language, ZoneInfo("UTC"))
+    shown = [page._where(words, replace(found, is_least=is_least), view) for is_least in (False, True)]
+    assert [none in each for each in shown] == [True, False]
+    assert words("overview.stored_unknown") in shown[1]
 
 
 @pytest.mark.parametrize("language", list(Language))

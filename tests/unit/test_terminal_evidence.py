@@ -16,6 +16,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EVEN = Reconciled("5" * 36, "kiosk-1", said=9, stored=9, journal=9, facts=4, ledger=4, made=6, handed=6, points=6,
                   is_projected=True, series=6)  # fmt: skip
 STANDING = StreamStanding(EVEN, "9f2c" * 16, NOON, NOON, behind=0, compared_at=NOON, parent=None, gap=None)
+AWAY, CONNECTED = ("suspect", "offline", "never"), ("online", "asleep", "maintenance")
 ENGLISH = Words(Language.ENGLISH, ZoneInfo("UTC"))
 WRONG: dict[Difference, tuple[dict[str, Any], str]] = {
     Difference.JOURNAL: ({"journal": 7}, "the journal holds 7"),
@@ -53,14 +54,29 @@ def test_earlier_stream_that_differs_is_told_and_pointed_out() -> None:
     assert "Journal differs from its count" in evidence.panel_of(ENGLISH, streams, "online", NOON)
 
 
-@pytest.mark.parametrize("presence", ["suspect", "offline", "asleep", "maintenance", "never"])
-def test_records_that_wait_on_a_terminal_that_is_not_online_are_waited_for(presence: str) -> None:
+@pytest.mark.parametrize("presence", AWAY)
+def test_records_that_wait_on_a_terminal_that_is_away_are_waited_for(presence: str) -> None:
     assert said(standing(said=12), presence=presence) == ("late", "Waiting for the terminal")
     assert said(standing(said=12, behind=3), presence=presence) == ("late", "Waiting for the terminal")
+    assert "at least 3 waiting" in evidence.panel_of(ENGLISH, [standing(said=12)], presence, NOON)
 
 
-def test_catching_up_is_who_is_online_or_whose_series_is_behind() -> None:
-    assert said(standing(said=12)) == ("late", "Catching up")
+@pytest.mark.parametrize("presence", AWAY)
+def test_of_a_terminal_that_is_away_nobody_says_that_nothing_waits(presence: str) -> None:
+    assert said(standing(), presence=presence) == ("late", "Agreed when last heard")
+    shown = evidence.panel_of(ENGLISH, [standing()], presence, NOON)
+    assert "unknown what is waiting" in shown
+    assert "nothing is waiting" not in shown
+
+
+@pytest.mark.parametrize("presence", CONNECTED)
+def test_a_terminal_that_is_connected_goes_on_sending_asleep_or_in_maintenance_too(presence: str) -> None:
+    assert said(standing(said=12), presence=presence) == ("late", "Catching up")
+    assert said(standing(), presence=presence) == ("ok", "All four agree")
+    assert "nothing is waiting" in evidence.panel_of(ENGLISH, [standing()], presence, NOON)
+
+
+def test_catching_up_is_whose_series_is_behind() -> None:
     assert said(standing(behind=3, is_projected=False), presence="offline") == ("late", "Catching up")
 
 
