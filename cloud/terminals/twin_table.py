@@ -131,7 +131,9 @@ def _verdict(words: Words, wanted: str, has: str, says: Mapping[str, Any]) -> Ma
         return say("unknown", words("twin.never"))
     if wanted != has:
         return say("differ", words("twin.differs"))
-    return say("ok", words("twin.equal")) if says.get("applied") else say("bad", words("twin.refused"))
+    if says.get("applied"):
+        return say("ok", words("twin.equal"))
+    return say("bad", words("twin.refused")) if says.get("problems") else say("running", words("twin.pending"))
 
 
 def _number(version: str, other: str) -> Cell:
