@@ -107,8 +107,7 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
     occurrence = service.get_occurrence(session, scope, occurrence_id)
     activity = service.get(session, scope, occurrence.activity_id)
     names = organisations.names(session, [occurrence.organisation_id, *activity.audience])
-    presences = dict(fleet.in_rooms(session, [occurrence.room_id]).get(occurrence.room_id, []))
-    waiting = positions.waiting_by_terminal(session, list(presences))
+    waiting, is_silent = _on_kiosks(session, occurrence.room_id, occurrence.starts_at)
     seen = checkins.of_occurrence(session, scope, occurrence_id, SHOWN + 1)
     return _Known(
         activity=activity,
@@ -123,10 +122,18 @@ def _known(session: Session, scope: Scope, occurrence_id: str) -> _Known:
         seen=seen[:SHOWN],
         older=len(seen) > SHOWN,
         tally=checkins.tally(session, scope, occurrence_id),
-        waiting=sum(count for _, count in waiting.values()),
-        is_silent=any(presence != "online" for presence in presences.values()),
+        waiting=waiting,
+        is_silent=is_silent,
         corrections=_corrections(session, scope, occurrence_id),
     )
+
+
+def _on_kiosks(session: Session, room_id: str, starts_at: datetime) -> tuple[int, bool]:
+    """How many records wait on the room's kiosks, and whether one that has ever sent any may hold more than it has said."""
+    kiosks = fleet.holders(session, room_id, starts_at)
+    counts = {each: count for each, (_, count) in positions.waiting_by_terminal(session, list(kiosks)).items()}
+    away = [each for each in counts if not kiosks[each].is_connected]
+    return sum(counts.values()), any(counts[each] or kiosks[each].stood_there for each in away)
 
 
 def _corrections(session: Session, scope: Scope, occurrence_id: str) -> list[_Corrected]:
@@ -317,7 +324,7 @@ def _tiles(words: Words, known: _Known) -> Markup:
 
 
 def _waiting(words: Words, known: _Known) -> str:
-    """Of a room with a terminal that is not online it is the least that there can be."""
+    """Of a room with a kiosk that is away it is the least that there can be."""
     if not known.is_silent:
         return words.number(known.waiting)
     return words("terminals.at_least", n=known.waiting) if known.waiting else words("terminals.waiting_unknown")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.organisations.tree import Branch, sums
@@ -96,6 +96,22 @@ def kiosks_in(session: Session, scope: Scope, room_id: str) -> dict[str, int]:
         rooms.within(scope, Terminal.room_id),
     )
     return dict(session.execute(query.order_by(Terminal.id)).all())
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A kiosk that may hold records of a room: whether it is connected, and whether it stood there, as far as is known."""
+
+    is_connected: bool
+    stood_there: bool
+
+
+def holders(session: Session, room_id: str, since: datetime) -> dict[str, Holder]:
+    """Kiosks of a room by id, those that are out of service or were replaced, too: what they still hold counts there. One in
+    service has stood there `since`, and so has one that was replaced later."""
+    stood = or_(IN_SERVICE, and_(Terminal.replaced_by.is_not(None), Terminal.replaced_at > since))
+    query = select(Terminal.id, Terminal.presence, stood).where(Terminal.room_id == room_id, Terminal.kind == "kiosk")
+    return {each: Holder(presence in CONNECTED, bool(there)) for each, presence, there in session.execute(query)}
 
 
 def by_branch(session: Session, scope: Scope, tree: Sequence[Branch]) -> dict[str, Counter[str]]:
