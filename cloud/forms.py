@@ -8,7 +8,7 @@ emoji are kept. Lengths are in code points, after that. Used by the API, the con
 import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -90,6 +90,17 @@ Sentence = Annotated[str, Clean, Field(min_length=3, max_length=500)]
 
 Search = Annotated[str, Clean, Field(max_length=120)]
 """Part of a name that is looked for."""
+
+NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f]*$"
+"""The pattern of a text that is compared as it stands, as of one that a terminal says (PostgreSQL takes no NUL)."""
+
+
+def askable(value: str) -> str:
+    """`value` as something may be looked for by it: without control characters and lone surrogates, which nothing is called by.
+
+    For what comes past every form: an address, a search field. No database can be asked for a NUL or a surrogate.
+    """
+    return "".join(" " if unicodedata.category(each) in {"Cc", "Cs"} else each for each in value).strip()
 
 
 def _timezone(value: str) -> str:

@@ -12,6 +12,7 @@ from cloud.alarms.service import AcknowledgeForm, AlarmState, CommentForm, Snooz
 from cloud.api import PageOf, Pages, TheCloud, View, problems, router
 from cloud.forms import InstantUs
 from cloud.security import Operator, Viewer
+from cloud.terminals.service import TerminalId
 
 routes = router("/alarms", "alarms")
 
@@ -76,8 +77,8 @@ def list_alarms(
     state: Annotated[AlarmState | None, Query(description="Only active, or only cleared ones.")] = None,
     acknowledged: Annotated[bool | None, Query(description="Only those that somebody acknowledged, or nobody.")] = None,
     severity: Annotated[Severity | None, Query(description="Only of this severity.")] = None,
-    rule_id: Annotated[str | None, Query(max_length=40, description="Only of this rule.")] = None,
-    terminal_id: Annotated[str | None, Query(max_length=40, description="Only with this terminal among them.")] = None,
+    rule_id: Annotated[str | None, Query(pattern=r"^alr_[0-9a-f]{16}$", description="Only of this rule.")] = None,
+    terminal_id: Annotated[TerminalId | None, Query(description="Only with this terminal among them.")] = None,
 ) -> PageOf[AlarmView]:
     """Alarms with a terminal in your scope, newest first."""
     wanted = Wanted(state, acknowledged, severity, rule_id, terminal_id)

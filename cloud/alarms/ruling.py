@@ -18,7 +18,7 @@ from cloud.alarms.rules import Compare, RuleKind, Severity
 from cloud.audit.service import Change, note, state
 from cloud.database import new_id, next_version
 from cloud.errors import Conflict, Fault, Forbidden, Invalid, NotFound
-from cloud.forms import Form, Name, OptionalName, Sentence
+from cloud.forms import NO_CONTROLS, Form, Name, OptionalName, Sentence
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationId
 from cloud.paging import Found, Paging, find
@@ -56,7 +56,7 @@ class RuleForm(Form):
     for_s: Annotated[Seconds, Field(description="Seconds that it must last before it is raised.")] = 0
     clear_for_s: Annotated[Seconds, Field(description="Seconds that it must be well before it clears.")] = 0
     days: Annotated[float, Field(gt=0, le=365)] | None = None
-    wanted: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    wanted: Annotated[str, Field(min_length=1, max_length=80, pattern=NO_CONTROLS)] | None = None
     mark: Annotated[str, Field(max_length=40)] | None = None
     todo: Annotated[Sentence | None, Field(description="What to do.")] = None
     todo_en: Sentence | None = None

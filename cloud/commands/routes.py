@@ -16,6 +16,7 @@ from cloud.forms import InstantUs
 from cloud.paging import Paging
 from cloud.scope import Scope
 from cloud.security import Operator, Viewer
+from cloud.terminals.service import TerminalId
 from firmware_specs.messages import CommandWord
 
 routes = router("", "commands")
@@ -115,7 +116,7 @@ def list_commands(
     cloud: TheCloud,
     by: Viewer,
     pages: Pages,
-    terminal_id: Annotated[str | None, Query(max_length=40, description="Only this terminal's.")] = None,
+    terminal_id: Annotated[TerminalId | None, Query(description="Only this terminal's.")] = None,
     bulk: Annotated[str | None, Query(pattern=Uuid, description="Only those asked for together.")] = None,
     state: Annotated[State | None, Query(description="Only those in this state.")] = None,
 ) -> PageOf[CommandView]:

@@ -5,7 +5,7 @@ A page is a coroutine that is given its `View` and fills the main part; what it 
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from cloud.console.view import View
 from cloud.console.widgets import button_link, link, note
 from cloud.console.words import Words
 from cloud.errors import CloudError, NotFound, Unauthenticated
+from cloud.forms import askable
 
 ASSETS = Path(__file__).parent / "assets"
 Build = Callable[..., Awaitable[None]]
@@ -49,7 +50,7 @@ class Shell:
                 stale = view.html(slot="stale").props('role="status"')
                 view.keep_live(lambda: _refresh(view, nav, stale, place))
                 try:
-                    await build(view, **parameters)
+                    await build(view, **_askable(parameters))
                 except CloudError as error:
                     _explain(view, error, place)
 
@@ -73,6 +74,11 @@ class Shell:
         frame = (await self.live.pulse(principal.scope)).frame
         words = Words(preferences.language, frame.zone)
         return View(self.cloud, self.live, client, principal, preferences, words, frame)
+
+
+def _askable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What an address says, as a page may ask for it."""
+    return {name: askable(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
 async def _refresh(view: View, nav: ui.html, stale: ui.html, place: str) -> None:

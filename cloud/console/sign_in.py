@@ -19,6 +19,7 @@ from cloud.console.preferences import Preferences, local_path, preferences_of
 from cloud.console.widgets import link, note
 from cloud.console.words import Words
 from cloud.errors import TooOften
+from cloud.forms import askable
 from cloud.guard import COOKIE, origin_of, set_session
 
 MAX_NAME = 120
@@ -41,7 +42,7 @@ def sign_in_routes(cloud: Cloud, head_html: str) -> APIRouter:
     ) -> Response:
         preferences, wanted = preferences_of(request), local_path(next)
         try:
-            secret = cloud.sign_in(name[:MAX_NAME], password[: accounts.MAX_PASSWORD], origin_of(request))
+            secret = cloud.sign_in(askable(name[:MAX_NAME]), password[: accounts.MAX_PASSWORD], origin_of(request))
         except TooOften:
             return _page(preferences, head_html, wanted, name[:MAX_NAME], "sign_in.too_often", 429)
         if secret is None:

@@ -26,6 +26,7 @@ from cloud.console.live import Live
 from cloud.console.preferences import Preferences
 from cloud.console.words import Words
 from cloud.errors import CloudError, Unauthenticated
+from cloud.forms import askable
 from cloud.guard import COOKIE, address_of
 from cloud.overview.service import Frame, Pulse
 from cloud.paging import MAX_LIMIT
@@ -192,7 +193,7 @@ class View:
         field = ui.element("input").classes("rl-field").props('type="search" autocomplete="off"')
         field.props["aria-label"] = field.props["placeholder"] = label
         field.props["^value"] = value  # the attribute: as a property, each drawing would write it over what was typed
-        heard = self.heard(lambda args: on_search(str(args[0] if isinstance(args, list) else args)[:120]))
+        heard = self.heard(lambda args: on_search(askable(str(args[0] if isinstance(args, list) else args)[:120])))
         return field.on("input", heard, js_handler=_ON_INPUT, throttle=0.35, leading_events=False)
 
     def explain(self, error: CloudError) -> Markup:

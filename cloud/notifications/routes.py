@@ -179,8 +179,10 @@ def list_notifications(
     by: Operator,
     pages: Pages,
     state: Annotated[State | None, Query(description="Only in this state; dead letters are `dead`.")] = None,
-    receiver_id: Annotated[str | None, Query(max_length=40, description="Only to this receiver.")] = None,
-    alarm_id: Annotated[str | None, Query(max_length=40, description="Only about this alarm.")] = None,
+    receiver_id: Annotated[
+        str | None, Query(pattern=r"^rcv_[0-9a-f]{16}$", description="Only to this receiver.")
+    ] = None,
+    alarm_id: Annotated[str | None, Query(pattern=r"^alm_[0-9a-f]{16}$", description="Only about this alarm.")] = None,
 ) -> PageOf[NotificationView]:
     """What the receivers of your scope were told and will be, newest first."""
     with cloud.reading() as session:

@@ -8,8 +8,7 @@ from cloud.forms import Search
 from cloud.organisations.service import OrganisationId
 from cloud.rooms.service import RoomId
 from cloud.terminals.service import Kind, Profile
-from cloud.terminals.versions import LONGEST
-from cloud.terminals.wanted import Presence, Service, Sort, Wanted
+from cloud.terminals.wanted import Presence, Service, Sort, Version, Wanted
 
 
 def _wanted(
@@ -19,7 +18,7 @@ def _wanted(
     profile: Annotated[Profile | None, Query(description="Only of this profile.")] = None,
     presence: Annotated[Presence | None, Query(description="Only those in service in this state.")] = None,
     service: Annotated[Service | None, Query(description="Only those in service, or only those out of it.")] = None,
-    version: Annotated[str | None, Query(min_length=1, max_length=LONGEST, description="Only of this agent.")] = None,
+    version: Annotated[Version | None, Query(description="Only of this agent.")] = None,
     alarm: Annotated[bool, Query(description="Only those about which an alarm is open.")] = False,
     flapping: Annotated[bool, Query(description="Only those whose link flaps now.")] = False,
     search: Annotated[Search | None, Query(description="Part of the id, the room's number or name.")] = None,

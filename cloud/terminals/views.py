@@ -20,7 +20,7 @@ from cloud.organisations import service as organisations
 from cloud.paging import get_one
 from cloud.rooms import service as rooms
 from cloud.terminals.models import SavedView
-from cloud.terminals.wanted import Wanted
+from cloud.terminals.wanted import Wanted, known
 
 MOST: Final = 50
 """Saved views of one account."""
@@ -88,8 +88,8 @@ def delete(session: Session, change: Change, by: Principal, view_id: str, versio
 
 
 def wanted_of(view: SavedView) -> Wanted:
-    """What it asks for."""
-    return Wanted(**view.wanted)
+    """What it asks for, as far as it is known today."""
+    return known(view.wanted)
 
 
 def may_edit(by: Principal, view: SavedView) -> bool:

@@ -11,11 +11,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
 
-from cloud.forms import Form, Search
+from cloud.forms import NO_CONTROLS, Form, Search
 from cloud.organisations.service import OrganisationId
 from cloud.rooms.service import RoomId
 from cloud.terminals.service import Kind, Profile
 from cloud.terminals.versions import LONGEST
+
+Version = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=NO_CONTROLS)]
+"""An agent's, as its birth says it."""
 
 
 class Service(StrEnum):
@@ -62,7 +65,7 @@ class Wanted(Form):
     service: Service | None = None
     kind: Kind | None = None
     profile: Profile | None = None
-    version: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = None
+    version: Version | None = None
     organisation_id: OrganisationId | None = None
     room_id: RoomId | None = None
     alarm: bool = False
@@ -100,14 +103,16 @@ SHORT: Final = {"organisation_id": "organisation", "room_id": "room", "descendin
 
 def read(query: Mapping[str, str]) -> Wanted:
     """What an address asks for. A presence is asked of terminals in service."""
+    wanted = known({name: text for name in Wanted.model_fields if (text := query.get(SHORT.get(name, name)))})
+    return wanted if wanted.presence is None else wanted.but(service=Service.IN)
+
+
+def known(said: Mapping[str, Any]) -> Wanted:
+    """What was said once, without what is not known (any more)."""
     values: dict[str, Any] = {}
-    for name in Wanted.model_fields:
-        text = query.get(SHORT.get(name, name))
-        if text:
-            with suppress(ValidationError):
-                values[name] = getattr(Wanted.model_validate({name: text}), name)
-    if "presence" in values:
-        values["service"] = Service.IN
+    for name in said.keys() & Wanted.model_fields.keys():
+        with suppress(ValidationError):
+            values[name] = getattr(Wanted.model_validate({name: said[name]}), name)
     return Wanted(**values)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from cloud.clock import from_us, to_us
-from cloud.forms import MAX_TIME_US, InstantUs, Name, TimeZone, cell, clean, starts_formula
+from cloud.forms import MAX_TIME_US, InstantUs, Name, TimeZone, askable, cell, clean, starts_formula
 
 name = TypeAdapter(Name)
 instant = TypeAdapter(InstantUs)
@@ -76,6 +76,13 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(value: str) -> None:
     assert starts_formula(value)
     assert cell(value) == f"'{value}"
     assert cell("样例") == "样例"
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"), [("302\0", "302"), ("\ud800", ""), ("两 室\t302 ", "两 室 302"), (" \x1b[2J", "[2J")]
+)
+def test_a_database_is_asked_for_no_control_character_and_no_lone_surrogate(typed: str, asked: str) -> None:
+    assert askable(typed) == asked
 
 
 @given(st.integers(min_value=0, max_value=MAX_TIME_US))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cloud.terminals.service import Kind
 from cloud.terminals.versions import order_of
-from cloud.terminals.wanted import Presence, Service, Sort, Wanted, query_of, read
+from cloud.terminals.wanted import Presence, Service, Sort, Wanted, known, query_of, read
 
 IDS = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
 
@@ -40,6 +40,14 @@ def test_an_address_says_what_was_asked_for(asked: Wanted) -> None:
 )
 def test_what_nobody_knows_is_passed_over(query: dict[str, str]) -> None:
     assert isinstance(read(query), Wanted)
+
+
+def test_what_nothing_can_be_called_by_is_passed_over() -> None:
+    assert read({"version": "1.4\0", "search": "302\0", "kind": "tv"}) == Wanted(kind=Kind.TV)
+
+
+def test_of_what_was_kept_once_all_that_is_known_today_is_asked_for() -> None:
+    assert known({"kind": "tv", "version": "1\x1b", "sort": "colour", "forgotten": 1}) == Wanted(kind=Kind.TV)
 
 
 def test_a_presence_is_asked_of_terminals_in_service() -> None:
