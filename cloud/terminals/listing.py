@@ -4,7 +4,7 @@ Promises that paging through any order gives every terminal once, whatever is ad
 was shown by what it was sorted by, and rows are never counted off. Reads only. Called by pages, routes and bulks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from cloud.alarms import open_alarms
 from cloud.alarms.open_alarms import RANK, OpenAlarm
 from cloud.bulk import IN_CHUNK, chunks
+from cloud.errors import NotFound
 from cloud.organisations import service as organisations
 from cloud.overview import positions
 from cloud.paging import Found, Paging, not_ours, read_cursor, write_cursor
@@ -89,6 +90,23 @@ def _is_asked_for(wanted: Wanted, state: str) -> bool:
     if wanted.service is Service.OUT or state == OUT:
         return state == OUT and wanted.service is not Service.IN and wanted.presence is None
     return wanted.presence in {None, state}
+
+
+def in_known_places(session: Session, scope: Scope, wanted: Wanted) -> Wanted:
+    """The same without an organisation or a room that is not (or not any more) in the scope."""
+    ways: Mapping[str, Callable[[Session, Scope, str], object]] = {
+        "organisation_id": organisations.get,
+        "room_id": rooms.get,
+    }
+    unknown: dict[str, object] = {}
+    for name, get in ways.items():
+        place = getattr(wanted, name)
+        try:
+            if place is not None:
+                get(session, scope, place)
+        except NotFound:
+            unknown[name] = None
+    return wanted.but(**unknown)
 
 
 def found(session: Session, scope: Scope, wanted: Wanted, paging: Paging, now: datetime) -> Found[Terminal]:

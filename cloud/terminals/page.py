@@ -1,7 +1,7 @@
 """Console: the list of terminals: filtered, sorted and paged by the server, rows to choose, live, all of it in the address.
 
 Promises that the list keeps still while a pointer or the focus is in it, and says so; that rows stay chosen over pages,
-filters and news.
+filters and news; that it is shown without a place that is gone, and says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from cloud.console.markup import join, tag
 from cloud.console.places import branch_scope, organisations_of, room_options, rooms_of
 from cloud.console.shell import Shell, head
 from cloud.console.view import View
-from cloud.console.widgets import button, button_link, small
+from cloud.console.widgets import button, button_link, note, small
 from cloud.organisations import service as organisations
 from cloud.organisations.tree import Branch
 from cloud.rooms import service as rooms
@@ -58,6 +58,9 @@ def register(shell: Shell) -> None:
 
 @dataclass(frozen=True)
 class _Known:
+    """`wanted` is what was asked for, without places that are gone."""
+
+    wanted: Wanted
     page: Page
     branches: list[Branch]
     standing: Mapping[str, Mapping[str, int]]
@@ -75,6 +78,7 @@ class _Listing:
         self.saved = ""
         self.chosen = Chosen()
         self.turn = 0
+        self.gone = False
         self.still = self.behind = False
         self._take(view.client.request.url.query)
 
@@ -128,7 +132,7 @@ class _Listing:
         known = await self._draw()
         saved = next((each for each in known.saved if each.id == self.saved and each.wanted == wanted), None)
         with self.view.client:
-            ui.navigate.history.push(list_table.address(wanted, cursor or None, saved.id if saved else ""))
+            ui.navigate.history.push(list_table.address(known.wanted, cursor or None, saved.id if saved else ""))
 
     async def _go(self, href: str) -> None:
         said = dict(parse_qsl(urlsplit(href).query))
@@ -167,13 +171,15 @@ class _Listing:
     # --- what is shown -----------------------------------------------------------------------------------------------
 
     async def _read(self) -> _Known:
-        view, wanted = self.view, self.wanted
+        view, asked, cursor = self.view, self.wanted, self.cursor
 
         def known(session: Session, scope: Scope) -> _Known:
             saved = saved_dialogs.known(session, view, scope)
             branches = organisations_of(session, scope)
+            wanted = listing.in_known_places(session, scope, asked)
             return _Known(
-                listing.page(session, scope, wanted, lists.paging(self.cursor), view.now),
+                wanted,
+                listing.page(session, scope, wanted, lists.paging(cursor), view.now),
                 branches,
                 fleet.by_branch(session, scope, branches),
                 Choices(listing.versions(session, scope)),
@@ -193,8 +199,11 @@ class _Listing:
         known = await self._read()
         if asked != self._asked:
             return
-        self._show_numbers(known)
         self.behind = self.still
+        if known.wanted != self.wanted and not self.still:
+            self._show(known)
+            return
+        self._show_numbers(known)
         if not self.still:
             self._show_list(known)
         self._show_head(still=self.still)
@@ -211,6 +220,12 @@ class _Listing:
         known = await self._read()
         if asked != self._asked:
             return known  # something else was asked for meanwhile, and is shown or will be
+        self._show(known)
+        return known
+
+    def _show(self, known: _Known) -> None:
+        self.gone = known.wanted != self.wanted
+        self.wanted = known.wanted
         if self.chosen.matching is not None and not self.chosen.matching.is_as_wide_as(self.wanted):
             self.chosen = Chosen()  # all that match are those of the filter that one sees
         self.turn += 1
@@ -218,7 +233,6 @@ class _Listing:
         self._show_asked(known)
         self._show_list(known)
         self._show_head(still=False)
-        return known
 
     def _show_numbers(self, known: _Known) -> None:
         """Heading, states and organisations."""
@@ -242,7 +256,8 @@ class _Listing:
         self.views.set_content(str(saved_dialogs.chooser(view, known.saved, self.saved, wanted)))
         self.export.set_content(str(list_tools.export_link(words, wanted)) if view.may(Role.OPERATOR) else "")
         named = list_tools.filtered_by(words, wanted, known.names)
-        self.named.set_content(str(named or ""))
+        gone = note("warn", words("terminals.place_gone"), words("terminals.place_gone_more"), role="status")
+        self.named.set_content(str(join(gone if self.gone else None, named)))
 
     def _show_list(self, known: _Known) -> None:
         view = self.view

@@ -222,6 +222,17 @@ def test_a_branch_sees_its_own_and_counts_its_own(ledger: Ledger) -> None:
         assert foreign == []
 
 
+def test_a_place_that_is_unknown_or_outside_the_scope_is_not_asked_for(ledger: Ledger) -> None:
+    many = ledger.many
+    there = Wanted(organisation_id=many.organisations[3], room_id=many.rooms[0], kind=Kind.TV)
+    gone = Wanted(organisation_id="org_00000000000000ff", room_id="rm_00000000000000ff", kind=Kind.TV)
+    elsewhere = Scope("/org_00000000000000ff/")
+    with transaction(ledger.engine, read_only=True) as session:
+        assert listing.in_known_places(session, EVERYWHERE, there) == there
+        assert listing.in_known_places(session, EVERYWHERE, gone) == Wanted(kind=Kind.TV)
+        assert listing.in_known_places(session, elsewhere, there) == Wanted(kind=Kind.TV)
+
+
 def test_a_branch_of_the_map_holds_what_is_below_it(ledger: Ledger) -> None:
     with transaction(ledger.engine, read_only=True) as session:
         branches = tree.branches(session, EVERYWHERE)
