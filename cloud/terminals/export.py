@@ -52,7 +52,8 @@ def _all(read: Read, page: list[list[str]], cursor: str | None) -> Iterator[list
 def rows_of(session: Session, scope: Scope, terminal_ids: Sequence[str]) -> Iterator[list[str]]:
     """The same of those that are named, in their order; those outside the scope are left out."""
     for some in chunks(terminal_ids, IN_CHUNK):
-        terminals = service.named(session, scope, some)
+        found = {each.id: each for each in service.named(session, scope, some)}
+        terminals = [found[each] for each in some if each in found]
         owners = rooms.owners(session, [each.room_id for each in terminals if each.room_id])
         yield from _cells(terminals, owners)
 

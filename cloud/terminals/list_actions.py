@@ -1,10 +1,10 @@
 """Console: what is done with the chosen rows of the list of terminals: commands, a maintenance window, an export; a new terminal.
 
-Promises that how many are meant is said before anything is sent, and that "all that match" is asked of the database when it is
-sent, and never reaches more than were said.
+Promises that how many are meant is said before anything is sent. A command to "all that match" asks the database again when it is
+sent, and never reaches more than were said; windows are for those that were said; an export has all that match when it is made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,7 @@ from cloud.console.places import room_options, rooms_of
 from cloud.console.refusals import refuse
 from cloud.console.view import View
 from cloud.scope import Scope
-from cloud.terminals import broker_users, export, listing, service
+from cloud.terminals import broker_users, export, list_tools, listing, service
 from cloud.terminals.password_dialog import show_password
 from cloud.terminals.service import Kind, NewTerminalForm
 from cloud.terminals.wanted import Service, Wanted
@@ -140,13 +140,14 @@ def _place(wanted: Wanted | None) -> dict[str, str] | None:
 
 
 async def _export(view: View, chosen: Chosen) -> None:
-    """The chosen as CSV, as an import takes them."""
+    """The chosen as CSV, as an import takes them; all that match by the API, which writes as many as there are."""
+    if chosen.matching is not None:
+        with view.client:
+            ui.download.from_url(list_tools.export_address(chosen.matching))
+        return
 
     def written(session: Session, scope: Scope) -> str:
-        ids: Sequence[str] = sorted(chosen.ids)
-        if chosen.matching is not None:
-            ids = listing.ids(session, scope, chosen.matching, view.cloud.clock(), MOST_AT_ONCE)
-        return "".join(csv_stream.chunks(export.header(), export.rows_of(session, scope, ids)))
+        return "".join(csv_stream.chunks(export.header(), export.rows_of(session, scope, sorted(chosen.ids))))
 
     text = await view.read(written, Role.OPERATOR)
     with view.client:

@@ -144,9 +144,14 @@ def _branch(words: Words, branch: Branch, wanted: Wanted) -> Markup:
 
 def export_link(words: Words, wanted: Wanted) -> Markup:
     """All that match, as CSV."""
+    return button_link(export_address(wanted), words("terminals.export"), download=True)
+
+
+def export_address(wanted: Wanted) -> str:
+    """Where the API gives all that match as CSV, in a stream."""
     said = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in wanted.said().items()
             if name not in {"sort", "descending"}}  # fmt: skip
-    return button_link(address_of("/api/v1/terminals/export", **said), words("terminals.export"), download=True)
+    return address_of("/api/v1/terminals/export", **said)
 
 
 def toolbar(words: Words, count: int, total: int, page_full: bool) -> Markup | None:

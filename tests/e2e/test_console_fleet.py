@@ -21,7 +21,7 @@ from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals import listing, views
 from cloud.terminals.models import SavedView, Terminal
 from cloud.terminals.views import SavedViewForm
-from cloud.terminals.wanted import Sort, Wanted
+from cloud.terminals.wanted import Sort, Wanted, read
 from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, Visitor, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
@@ -275,6 +275,19 @@ def test_the_chosen_are_exported_as_an_import_takes_them(operator: Visitor) -> N
         page.locator("[data-slot=chosen]").get_by_role("button", name="Export CSV").click()
     rows = download.value.path().read_text("utf-8-sig").splitlines()
     assert [row.partition(",")[0] for row in rows] == ["id", *chosen]
+
+
+def test_all_that_match_are_exported_however_many_they_are(stack: Stack, operator: Visitor) -> None:
+    page = operator.go("/terminals?kind=tv&presence=online")
+    with transaction(stack.town.engine, read_only=True) as session:
+        matching = listing.ids(session, EVERYWHERE, read({"kind": "tv", "presence": "online"}), datetime.now(UTC), 1_000)
+    page.get_by_label("Choose all on this page").check()
+    page.get_by_role("button", name=f"Choose all {len(matching)} that match").click()
+    with page.expect_download() as download:
+        page.locator("[data-slot=chosen]").get_by_role("button", name="Export CSV").click()
+    rows = download.value.path().read_text("utf-8-sig").splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["id", *matching]
+    assert "/api/v1/terminals/export?" in download.value.url  # which streams
 
 
 def test_a_viewer_chooses_nothing(stack: Stack, many: Many, browser: Browser) -> None:

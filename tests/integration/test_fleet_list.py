@@ -254,11 +254,12 @@ def test_a_cursor_of_another_order_is_refused(ledger: Ledger) -> None:
 def test_an_export_holds_what_matches_by_id(ledger: Ledger) -> None:
     with transaction(ledger.engine, read_only=True) as session:
         expected = listing.ids(session, EVERYWHERE, Wanted(kind=Kind.TV, alarm=True), NOW, SIZE)
-        named = [row[0] for row in export.rows_of(session, Scope(ledger.many.paths[1]), ledger.many.terminals)]
+        named = [row[0] for row in export.rows_of(session, Scope(ledger.many.paths[1]), ledger.many.terminals[::-1])]
     rows = export.rows(
         lambda: transaction(ledger.engine, read_only=True), EVERYWHERE, Wanted(kind=Kind.TV, alarm=True), NOW
     )
     assert [row[0] for row in rows] == expected
+    assert named == [each for each in ledger.many.terminals[::-1] if each in named]
     assert numbers(ledger, named) == {number for number in range(SIZE) if ledger.many.organisation_of(number) == 1}
 
 
