@@ -54,7 +54,7 @@ async def activity_fields(view: View, known: Activity | None = None) -> Markup:
     """All fields, filled with what is known."""
 
     def places(session: Session, scope: Scope) -> _Places:
-        return _Places(rooms_of(session, scope), organisations_of(session, scope))
+        return _Places(rooms_of(session, scope, known.room_id if known else None), organisations_of(session, scope))
 
     words, found = view.words, await view.read(places)
     shown = _known(known) if known else _new(view, found)

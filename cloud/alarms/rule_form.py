@@ -44,7 +44,10 @@ def form_of(rule: AlarmRule) -> RuleForm:
 async def ask(view: View, rule: AlarmRule | None, saved: Saved) -> None:
     """Open the form, empty or of a rule; then say what it is about, and save it."""
     words = view.words
-    places = await view.read(lambda session, scope: _Places(organisations_of(session, scope), rooms_of(session, scope)))
+    room = rule.room_id if rule is not None else None
+    places = await view.read(
+        lambda session, scope: _Places(organisations_of(session, scope), rooms_of(session, scope, room))
+    )
     shown = form_of(rule) if rule is not None else RuleForm.model_construct(
         name="", name_en="", kind=RuleKind.THRESHOLD, severity=Severity.WARNING, for_s=300, clear_for_s=0)  # fmt: skip
 

@@ -30,10 +30,13 @@ def organisation_options(view: View, places: list[Branch]) -> list[tuple[str, st
     return dialogs.indented(view.words, places)
 
 
-def rooms_of(session: Session, scope: Scope) -> list[tuple[str, str, str, str]]:
-    """(id, number, name, English name), by number; at most MAX_LIMIT."""
+def rooms_of(session: Session, scope: Scope, chosen: str | None = None) -> list[tuple[str, str, str, str]]:
+    """(id, number, name, English name), by number: at most MAX_LIMIT, and before them the one that is chosen already."""
     found = rooms.list_rooms(session, scope, Paging(MAX_LIMIT)).rows
-    return [(room.id, room.number, room.name, room.name_en) for room in found]
+    listed = [(room.id, room.number, room.name, room.name_en) for room in found]
+    if chosen is None or any(room_id == chosen for room_id, *_ in listed):
+        return listed
+    return [(room_id, *label) for room_id, label in rooms.labels(session, [chosen]).items()] + listed
 
 
 def room_options(words: Words, places: list[tuple[str, str, str, str]]) -> list[tuple[str, str]]:

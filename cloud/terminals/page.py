@@ -316,9 +316,9 @@ class _Listing:
         view, words, wanted = self.view, self.view.words, self.wanted
 
         def known(session: Session, scope: Scope) -> tuple[list[tuple[str, str, str, str]], Sequence[str]]:
-            return rooms_of(session, branch_scope(session, scope, wanted.organisation_id or "")), listing.profiles(
-                session, scope
-            )
+            branch = branch_scope(session, scope, wanted.organisation_id or "")
+            profiles = {*listing.profiles(session, scope), *([wanted.profile] if wanted.profile else [])}
+            return rooms_of(session, branch, wanted.room_id), sorted(profiles)
 
         places, profiles = await view.read(known)
         any_room, any_profile = ("", words("terminals.any_room")), ("", words("terminals.any_profile"))

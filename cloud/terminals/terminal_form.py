@@ -43,7 +43,7 @@ def _known(session: Session, scope: Scope, terminal_id: str) -> _Known:
     terminal = service.get(session, scope, terminal_id)
     without = twin.settings_in_effect(session, terminal, own=False)
     named = templates.places(session, without.values())
-    return _Known(terminal, service.own_settings(terminal), without, named, rooms_of(session, scope))
+    return _Known(terminal, service.own_settings(terminal), without, named, rooms_of(session, scope, terminal.room_id))
 
 
 async def edit(view: View, terminal_id: str, saved: Callable[[], Awaitable[None]]) -> None:

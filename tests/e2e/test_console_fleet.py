@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from cloud.accounts import service as accounts
-from cloud.accounts.service import Principal, Role
+from cloud.accounts.service import Role
 from cloud.alarms.models import MaintenanceWindow
 from cloud.audit.models import AuditEntry
 from cloud.audit.service import Change
@@ -18,10 +18,9 @@ from cloud.database import transaction
 from cloud.organisations import service as organisations
 from cloud.organisations.service import OrganisationForm
 from cloud.scope import EVERYWHERE, Scope
-from cloud.terminals import listing, views
+from cloud.terminals import listing
 from cloud.terminals.models import SavedView, Terminal
-from cloud.terminals.views import SavedViewForm
-from cloud.terminals.wanted import Sort, Wanted, read
+from cloud.terminals.wanted import Wanted, read
 from tests.e2e.chromium import axe_faults
 from tests.e2e.console_stack import Stack, Visitor, running_stack, visiting
 from tests.e2e.console_town import PASSWORD
@@ -210,47 +209,6 @@ def test_a_view_is_kept_chosen_changed_and_deleted(stack: Stack, operator: Visit
     expect(page.get_by_label("View", exact=True).locator("option:checked")).to_have_text("Not saved")
     with transaction(stack.town.engine, read_only=True) as session:
         assert session.scalars(select(SavedView)).all() == []
-
-
-def test_a_view_of_an_organisation_that_is_gone_shows_the_list_without_it_and_goes_on_living(
-    stack: Stack, operator: Visitor
-) -> None:
-    change = Change("test", datetime.now(UTC))
-    with transaction(stack.town.engine) as session:
-        gone = organisations.create(session, change, EVERYWHERE, OrganisationForm(name="暂设样例")).id
-        by = accounts.account_named(session, "operator")
-        view = SavedViewForm(name="Gone", wanted=Wanted(organisation_id=gone, sort=Sort.ID))
-        views.create(session, change, Principal(by.id, by.name, Role(by.role)), view)
-    page = operator.go("/terminals?kind=tv")
-    with transaction(stack.town.engine) as session:
-        organisations.delete(session, change, EVERYWHERE, gone, 1)
-    page.get_by_label("View", exact=True).select_option(label="Gone")
-    expect(page.locator("[data-slot=named]").get_by_role("status")).to_contain_text("is not there")
-    expect(page).not_to_have_url(re.compile("organisation="))
-    first = ids(page)[0]
-    with transaction(stack.town.engine) as session:
-        was = session.scalars(select(Terminal.presence).where(Terminal.id == first)).one()
-        session.execute(update(Terminal).where(Terminal.id == first).values(presence="asleep"))
-    expect(page.locator(ROWS).first).to_contain_text("Asleep", timeout=20_000)
-    expect(page.get_by_label("View", exact=True).locator("option:checked")).to_have_text("Gone")
-    with transaction(stack.town.engine) as session:
-        session.execute(update(Terminal).where(Terminal.id == first).values(presence=was))
-        session.execute(delete(SavedView))
-
-
-def test_a_list_whose_organisation_is_deleted_meanwhile_is_shown_without_it(stack: Stack, operator: Visitor) -> None:
-    change = Change("test", datetime.now(UTC))
-    with transaction(stack.town.engine) as session:
-        gone = organisations.create(session, change, EVERYWHERE, OrganisationForm(name="暂设样例")).id
-    page = operator.go(f"/terminals?organisation={gone}")
-    expect(page.locator("[data-slot=list]")).to_contain_text("Nothing found")
-    with transaction(stack.town.engine) as session:
-        organisations.delete(session, change, EVERYWHERE, gone, 1)
-        session.execute(update(Terminal).where(Terminal.id == "kiosk-302-a").values(presence="suspect"))
-    expect(page.locator("[data-slot=named]").get_by_role("status")).to_contain_text("is not there", timeout=20_000)
-    expect(page.locator(ROWS).first).to_be_visible()
-    with transaction(stack.town.engine) as session:
-        session.execute(update(Terminal).where(Terminal.id == "kiosk-302-a").values(presence="online"))
 
 
 def test_a_window_covers_the_chosen(stack: Stack, operator: Visitor) -> None:

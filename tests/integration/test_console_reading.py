@@ -13,7 +13,7 @@ from cloud.accounts.service import Role
 from cloud.audit import naming
 from cloud.audit import service as audit
 from cloud.audit.service import Change
-from cloud.console.places import branch_scope
+from cloud.console.places import branch_scope, rooms_of
 from cloud.console.words import Language, Words
 from cloud.database import transaction
 from cloud.errors import Conflict, NotFound, Stale
@@ -21,8 +21,9 @@ from cloud.members import service as members
 from cloud.organisations import service as organisations
 from cloud.organisations import tree
 from cloud.organisations.service import OrganisationForm
-from cloud.paging import Paging
+from cloud.paging import MAX_LIMIT, Paging
 from cloud.rooms import service as rooms
+from cloud.rooms.models import Room
 from cloud.rooms.service import RoomForm
 from cloud.scope import EVERYWHERE, Scope
 from cloud.terminals import enabling, fleet
@@ -70,6 +71,21 @@ def test_a_branch_is_shown_alone_and_none_outside_the_scope(town: Town) -> None:
         assert rooms.count(session, Scope(f"/{town.organisation_id}/")) == 3
         with pytest.raises(NotFound):
             branch_scope(session, narrow, town.organisation_id)
+
+
+def test_a_room_that_is_chosen_already_can_be_kept_however_many_rooms_come_before_it(town: Town) -> None:
+    with transaction(town.engine) as session:
+        last = rooms.get(session, EVERYWHERE, town.rooms[0])
+        more = [
+            Room(id=f"rm_{number:016x}", organisation_id=last.organisation_id, number=f"0{number}", name="示例室",
+                 name_en="", created_at=last.created_at, version=1)
+            for number in range(MAX_LIMIT)
+        ]  # fmt: skip
+        session.add_all(more)
+        session.flush()
+        assert last.id not in {room_id for room_id, *_ in rooms_of(session, EVERYWHERE)}
+        assert rooms_of(session, EVERYWHERE, last.id)[0] == (last.id, "302", "梧桐活动室", "Wutong Room")
+        assert len(rooms_of(session, EVERYWHERE, more[0].id)) == MAX_LIMIT
 
 
 def test_terminals_are_counted_where_their_rooms_belong(town: Town) -> None:
