@@ -86,7 +86,7 @@ async def act_on(view: View, act: str, chosen: str, wanted: Wanted, done: Done) 
 def _fields(view: View, name: str, *, shared: bool, more: Sequence[tuple[str, str, bool]] = ()) -> Markup:
     words = view.words
     boxes = [*more]
-    if view.may(Role.OPERATOR):
+    if shared or view.may(Role.OPERATOR):
         boxes.append(("shared", words("saved_view.share"), shared))
     named = dialogs.field(words("saved_view.name"), "name", name, required=True, maxlength=60, autofocus=True,
                           autocomplete="off")  # fmt: skip
@@ -123,7 +123,7 @@ def _edit(view: View, saved: Saved, wanted: Wanted, done: Done) -> None:
     async def save(values: dict[str, str]) -> None:
         form = dialogs.filled(
             SavedViewForm, name=values.get("name", ""), wanted=wanted if "replace" in values else saved.wanted,
-            shared="shared" in values if view.may(Role.OPERATOR) else saved.shared,
+            shared="shared" in values,
         )  # fmt: skip
         await view.write(
             Role.VIEWER,

@@ -63,12 +63,17 @@ def create(session: Session, change: Change, by: Principal, form: SavedViewForm)
 
 
 def edit(session: Session, change: Change, by: Principal, view_id: str, version: int, form: SavedViewForm) -> SavedView:
-    """Replace what it is. A shared one of another account may be changed by an administrator of all its branch."""
+    """Replace what it is. A shared one of another account may be changed by an administrator of all its branch.
+
+    Who may not share (any more) may only take one's own back: what is shared is what others see.
+    """
     view = _own(session, by, view_id)
     before = _standing(view)
     next_version(view, version)
-    if form.shared and not view.shared:
-        _check_sharing(by, form)
+    _check_sharing(by, form)
+    if not form.shared:
+        view.organisation_id = None  # a branch that is deleted takes with it what is shared with it, and nothing else
+    elif not view.shared:
         view.organisation_id = by.organisation_id
     _check_name(session, view.account_id, form.name, view.id)
     view.name, view.wanted, view.shared = form.name, form.wanted.said(), form.shared

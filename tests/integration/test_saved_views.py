@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from cloud.accounts.models import Account
 from cloud.accounts.service import Role
 from cloud.audit.models import AuditEntry
 from cloud.commands.service import MOST_AT_ONCE
@@ -13,6 +14,7 @@ from cloud.database import transaction
 from cloud.scope import EVERYWHERE
 from cloud.terminals import list_actions
 from cloud.terminals.list_actions import Chosen
+from cloud.terminals.models import SavedView
 from cloud.terminals.views import MOST
 from cloud.terminals.wanted import Service, Wanted
 from tests.office import JSON, Office, etag, hire_in
@@ -52,6 +54,24 @@ def test_only_an_operator_shares_and_only_an_administrator_changes_another_ones(
         assert "给大家" in names(viewer)
         assert viewer.delete(f"{VIEWS}/{kept['id']}", headers=etag(1)).status_code == 403
         assert admin.delete(f"{VIEWS}/{kept['id']}", headers=etag(1)).status_code == 204
+
+
+def test_who_may_share_no_more_changes_nothing_that_others_see_and_may_take_it_back(office: Office) -> None:
+    branch = office.organisation()["id"]
+    token = hire_in(office, branch)[Role.OPERATOR]
+    with office.client(token=token) as demoted, office.client() as admin:
+        kept = keep(demoted, "早间", shared=True)[1]
+        path = f"{VIEWS}/{kept['id']}"
+        assert demoted.put(path, json={"name": "早间", "shared": True}, headers=etag(1)).status_code == 200
+        with transaction(office.engine) as session:
+            session.execute(update(Account).where(Account.name == f"operator-{branch}").values(role=Role.VIEWER))
+        changed = {"name": "早间", "wanted": {"kind": "tv"}, "shared": True}
+        assert demoted.put(path, json=changed, headers=etag(2)).status_code == 403
+        assert next(each for each in admin.get(VIEWS).json() if each["id"] == kept["id"])["wanted"] == kept["wanted"]
+        assert demoted.put(path, json=changed | {"shared": False}, headers=etag(2)).status_code == 200
+    with transaction(office.engine, read_only=True) as session:
+        view = session.get_one(SavedView, kept["id"])
+        assert (view.shared, view.organisation_id) == (False, None)
 
 
 def test_a_shared_view_reaches_its_branch_and_no_view_asks_beyond_the_readers_own(office: Office) -> None:
