@@ -149,6 +149,6 @@ def step(
 
 def _worse(rule: Rule, condition: Condition | None, at: int, value: float | None, since_at: int) -> Condition:
     if condition is not None:
-        since_at = condition.since_at
+        since_at = min(since_at, condition.since_at)
     active = (condition is not None and condition.active) or at - since_at >= rule.for_s * SECOND_US
     return Condition(since_at, active, None, value, at)

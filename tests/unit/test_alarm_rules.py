@@ -99,6 +99,15 @@ def test_the_same_observation_twice_is_the_same_as_once() -> None:
         assert after(rule, [each for each in history for _ in range(2)]) == after(rule, history)
 
 
+def test_what_is_learnt_later_about_an_earlier_beginning_counts_and_a_later_one_does_not() -> None:
+    seen = step(GONE, None, 400 * SECOND_US, holds=True)
+    assert seen == Condition(400 * SECOND_US, False, None, None, 400 * SECOND_US)
+    earlier = step(GONE, seen, 410 * SECOND_US, holds=True, since_at=100 * SECOND_US)
+    assert earlier == Condition(100 * SECOND_US, True, None, None, 410 * SECOND_US)
+    later = step(GONE, earlier, 420 * SECOND_US, holds=True, since_at=415 * SECOND_US)
+    assert later == Condition(100 * SECOND_US, True, None, None, 420 * SECOND_US)
+
+
 def test_an_absence_counts_from_when_the_terminal_went_and_not_from_when_somebody_looked() -> None:
     judging = Judging([GONE], PLACES, {})
     judging.look(GONE, {"kiosk-1": Holding(0)}, 300 * SECOND_US)
