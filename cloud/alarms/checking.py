@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from cloud.alarms.measures import metrics
+from cloud.alarms.measures import is_switch, metrics
 from cloud.alarms.rules import Compare, RuleKind
 from cloud.errors import Fault
 
@@ -65,6 +65,10 @@ def _metric_faults(form: "RuleForm") -> Iterator[Fault]:
         yield _fault("metric", says, f"no_{wanted or 'metric'}", name=form.metric[:60], known=", ".join(known))
         return
     metric, level, clear = there[form.metric], form.level, form.clear_level
+    if form.kind is RuleKind.TREND and is_switch(form.metric):
+        says = f"{form.metric} is only 0 or 1 and grows towards nothing; take a rule about its value"
+        yield _fault("metric", says, "trend_switch", name=form.metric)
+        return
     if level is None:
         return
     if form.kind is RuleKind.RATE and (form.compare is Compare.BEYOND or level <= 0):

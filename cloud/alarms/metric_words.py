@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from cloud.alarms.measures import metrics
+from cloud.alarms.measures import is_switch, metrics
 from cloud.alarms.rules import Compare
 from cloud.console.words import Language, Words
 
@@ -21,12 +21,6 @@ ONE_OF: Final[Mapping[str, str]] = {"frames/s": "frame/s"}
 SIZES: Final[Mapping[str, int]] = {"GiB": 1024**3, "MiB": 1024**2}
 AS_SPAN_S: Final = 120.0
 """From here on seconds are said as people say a span."""
-
-
-def is_switch(name: str | None) -> bool:
-    """Whether the metric is 1 or 0 and nothing between."""
-    found = metrics().get(name or "")
-    return found is not None and (found.unit, found.low, found.high) == ("1", 0.0, 1.0)
 
 
 def noun(words: Words, name: str) -> str:

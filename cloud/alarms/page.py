@@ -150,12 +150,10 @@ def _filters(words: Words, wanted: Filter) -> Markup:
 
 def _listing(view: View, known: _Known, wanted: Filter) -> Markup:
     words = view.words
-    searched = wanted.severity is not None or wanted.only_open
+    filtered = wanted.severity is not None or wanted.only_open
     if wanted.state is AlarmState.CLEARED:
         if not known.lines:
-            return lists.nothing(
-                words, searched, words("alarm.none_cleared"), words("alarm.none_cleared_more", n=KEPT_DAYS)
-            )
+            return _none(words, filtered, words("alarm.none_cleared"), words("alarm.none_cleared_more", n=KEPT_DAYS))
         pager = lists.pager(words, PATH, wanted.cursor, known.next_cursor, **wanted.query)
         return join(table_of(view, known.lines, known.names, words("alarm.cleared")), pager)
     if known.lines:
@@ -163,8 +161,15 @@ def _listing(view: View, known: _Known, wanted: Filter) -> Markup:
         if known.next_cursor is not None:
             active = join(active, small(words("alarm.shown_first", n=len(known.lines))))
     else:
-        active = lists.nothing(words, searched, words("alarm.none"), words("alarm.none_more"))
+        active = _none(words, filtered, words("alarm.none"), words("alarm.none_more"))
     return join(active, _lately(view, known))
+
+
+def _none(words: Words, filtered: bool, title: str, explained: str) -> Markup:
+    """No alarm: because none is of that kind, or because there is none."""
+    if filtered:
+        return none(words("alarm.none_such"), words("alarm.none_such_more"))
+    return none(title, explained)
 
 
 def _lately(view: View, known: _Known) -> Markup | None:

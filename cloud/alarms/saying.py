@@ -9,6 +9,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from cloud.alarms import metric_words
+from cloud.alarms.measures import is_switch
 from cloud.alarms.grouping import Reach
 from cloud.alarms.models import Alarm, AlarmRule
 from cloud.alarms.rules import Compare, RuleKind, Severity
@@ -73,7 +74,7 @@ def condition(words: Words, rule: AlarmRule) -> str:
     what = _what(words, rule)
     if rule.for_s:
         what = words("alarm_rule.says_for", what=what, age=words.duration(timedelta(seconds=rule.for_s)))
-    if rule.clear_level not in {None, rule.level} and not metric_words.is_switch(rule.metric):
+    if rule.clear_level not in {None, rule.level} and not is_switch(rule.metric):
         clear = words("alarm_rule.says_clear", level=metric_words.value(words, rule.metric, rule.clear_level or 0.0))
         what = words("alarm_rule.two", a=what, b=clear)
     return what
@@ -110,7 +111,7 @@ def value_of(words: Words, rule: AlarmRule, number: float | None) -> str:
         return ""
     if rule.kind in {RuleKind.TREND, RuleKind.REVOCATION_LIST}:
         return words("time.days", n=round(number, 1))
-    return "" if metric_words.is_switch(rule.metric) else metric_words.value(words, rule.metric, number)
+    return "" if is_switch(rule.metric) else metric_words.value(words, rule.metric, number)
 
 
 def _what(words: Words, rule: AlarmRule) -> str:

@@ -190,6 +190,7 @@ def test_a_rule_is_tried_made_changed_and_taken_away(client: httpx.Client, offic
         ({"kind": "rate"}, "metric", "there is no counter metric 'disk_percent'; there are: network_errors, uptime_s"),
         ({"kind": "trend"}, "days", "is needed"),
         ({"kind": "trend", "days": 7, "metric": "uptime_s"}, "metric", "there is no gauge metric"),
+        ({"kind": "trend", "days": 7, "metric": "network_up", "level": 1}, "metric", "network_up is only 0 or 1"),
         ({"kind": "absence", "metric": None, "compare": None, "level": None, "for_s": 5}, "for_s", "must be 30 at least"),
         ({"kind": "mark", "metric": None, "compare": None, "level": None, "mark": "x"}, "mark", "there is no mark 'x';"),
         ({"everywhere": False, "organisation_id": None}, "everywhere", "must be true: the rule is about every terminal"),

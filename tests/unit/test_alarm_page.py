@@ -43,6 +43,22 @@ def test_the_next_page_of_a_list_is_of_what_was_asked_for() -> None:
     assert "/alarms?cursor=further&amp;state=cleared&amp;severity=warning&amp;acknowledged=no" in shown
 
 
+@pytest.mark.parametrize("state", AlarmState)
+@pytest.mark.parametrize(
+    ("language", "said", "never"),
+    [(Language.ENGLISH, "Take a filter away", "letters"), (Language.CHINESE, "去掉筛选", "请少输几个字")],
+)
+def test_a_filter_without_a_hit_is_told_in_its_own_words(
+    state: AlarmState, language: Language, said: str, never: str
+) -> None:
+    empty = page._Known(0, [], None, [], Names({}, {}))
+    shown = page._listing(viewed(language), empty, Filter(state, Severity.INFO, only_open=False, cursor=""))
+    assert said in shown
+    assert never not in shown
+    unfiltered = page._listing(viewed(language), empty, Filter(state, None, only_open=False, cursor=""))
+    assert said not in unfiltered
+
+
 def test_what_is_shown_unasked_is_not_in_the_address() -> None:
     asked = Filter(AlarmState.ACTIVE, None, only_open=False, cursor="")
     assert lists.address(page.PATH, **asked.query) == page.PATH
