@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Select, Subquery, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from cloud.alarms import service
@@ -94,6 +94,21 @@ def marks_told(session: Session, terminal_ids: Sequence[str]) -> set[tuple[str, 
         )
     )
     return {(terminal_id, mark) for terminal_id, mark in session.execute(query)}
+
+
+def count_marks_told(terminal_id: ColumnElement[str], marks: ColumnElement[str]) -> ColumnElement[int]:
+    """How many of the marks (JSON) of a terminal an alarm is open about, as a column of a query of terminals."""
+    quoted = literal('"') + AlarmRule.mark + literal('"')
+    query = (
+        select(func.count(AlarmRule.mark.distinct()))
+        .select_from(AlarmMember)
+        .join(AlarmRule, AlarmRule.id == AlarmMember.rule_id)
+        .where(
+            AlarmMember.terminal_id == terminal_id, AlarmMember.over_at.is_(None), AlarmRule.kind == RuleKind.MARK,
+            func.replace(marks, quoted, "") != marks,
+        )
+    )  # fmt: skip
+    return query.scalar_subquery()
 
 
 def first(session: Session, scope: Scope, now: datetime, limit: int) -> tuple[Attention, ...]:

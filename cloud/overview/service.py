@@ -38,9 +38,6 @@ SHOWN = 12
 ALARMS = 6
 """Open alarms under "Needs attention"; the rest are behind its link."""
 
-MARKED = 200
-"""Marked terminals that are looked at for marks of which no alarm tells."""
-
 MARKS = 10
 """Marks that are told; the list of terminals shows the rest."""
 
@@ -182,7 +179,7 @@ def _rooms_now(session: Session, scope: Scope, now: datetime) -> tuple[RoomNow, 
 
 def _troubles(session: Session, scope: Scope, now: datetime, frame: Frame) -> tuple[Trouble, ...]:
     """What no open alarm tells: records that differ, marks, who is away, who stores nothing; and the quarantine."""
-    marked = terminals.marked(session, scope, MARKED)
+    marked = terminals.marked(session, scope, MARKS, open_alarms.count_marks_told)
     told = open_alarms.marks_told(session, [each.id for each in marked])
     found = _differing(session, scope)
     found += [

@@ -1,12 +1,12 @@
 """The terminals at a glance: how many are how, which are marked, which are away. For the console."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cloud.organisations.tree import Branch, sums
@@ -62,10 +62,17 @@ def summary(session: Session, scope: Scope) -> Fleet:
     return Fleet(tuple((state, counts[state]) for state in STATES if state in counts), max(heard, default=None))
 
 
-def marked(session: Session, scope: Scope, limit: int) -> Sequence[Terminal]:
-    """Terminals in service with a mark: something that a person should look at."""
+def marked(
+    session: Session, scope: Scope, limit: int, told: Callable[[Any, Any], ColumnElement[int]]
+) -> Sequence[Terminal]:
+    """Terminals in service with a mark that nobody is told of: something that a person should look at.
+
+    `told` gives, for the columns of an id and of its marks, how many of these are told elsewhere.
+    """
+    quotes = func.length(Terminal.marks) - func.length(func.replace(type_coerce(Terminal.marks, Text), '"', ""))
+    untold = quotes > 2 * told(Terminal.id, type_coerce(Terminal.marks, Text))
     query = select(Terminal).where(IN_SERVICE, func.length(Terminal.marks) > 2, rooms.within(scope, Terminal.room_id))
-    return session.scalars(query.order_by(Terminal.id).limit(limit)).all()
+    return session.scalars(query.where(untold).order_by(Terminal.id).limit(limit)).all()
 
 
 @dataclass(frozen=True)

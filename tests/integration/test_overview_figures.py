@@ -12,6 +12,11 @@ from sqlalchemy import select, text, update
 
 from cloud.activities.models import Occurrence
 from cloud.api import Cloud
+from cloud.alarms import ruling
+from cloud.alarms.models import Alarm, AlarmMember
+from cloud.alarms.rules import RuleKind
+from cloud.alarms.ruling import RuleForm
+from cloud.audit.service import Change
 from cloud.clock import to_us, utc_now
 from cloud.console.words import Language, Words
 from cloud.database import transaction
@@ -271,3 +276,25 @@ def test_terminals_that_are_away_are_all_counted_and_disabled_ones_need_no_hand(
     troubles = pulse(town, town.now).troubles
     assert [each.count for each in troubles if each.kind == "away"] == [250]
     assert [each.terminal_id for each in troubles if each.kind == "mark"] == ["kiosk-1"]
+
+
+def marked(town: Town, terminal_id: str, *marks: str) -> Terminal:
+    return Terminal(
+        id=terminal_id, kind="kiosk", profile="kiosk", room_id=ROOM, password_hash="", marks=list(marks),
+        mqtt_password_hash="", created_at=town.now, presence="online", presence_at=town.now,
+    )  # fmt: skip
+
+
+def test_marks_that_no_alarm_tells_are_found_behind_any_number_that_alarms_tell(town: Town) -> None:
+    told = [f"a-told-{number:03}" for number in range(20)]
+    with transaction(town.engine) as session:
+        session.add_all(marked(town, each, "fork") for each in (*told, "z-untold"))
+        session.add(marked(town, "z-partly", "two_devices", "fork"))
+        form = RuleForm(name="分叉", kind=RuleKind.MARK, mark="fork", everywhere=True)
+        rule = ruling.create(session, Change("test", town.now), EVERYWHERE, form).id
+        since = {"rule_id": rule, "since_at": town.now, "raised_at": town.now}
+        session.add(Alarm(id="alm_1", reach="all", place_id="", severity="warning", until_at=town.now, members=21, **since))
+        session.flush()
+        session.add_all(AlarmMember(alarm_id="alm_1", terminal_id=each, **since) for each in (*told, "z-partly"))
+    marks = [(each.terminal_id, each.mark) for each in pulse(town, town.now).troubles if each.kind == "mark"]
+    assert marks == [("z-partly", "two_devices"), ("z-untold", "fork")]
