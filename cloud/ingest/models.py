@@ -125,6 +125,7 @@ class Quarantine(Base):
     __table_args__ = (
         Index("ix_quarantine_state_id", "state", "id"),
         Index("ix_quarantine_terminal_id_kind", "terminal_id", "kind"),
+        Index("ix_quarantine_terminal_id_received_at", "terminal_id", "received_at"),
         Index("ix_quarantine_stream_number_kind", "stream", "number", "kind", unique=True),
         {"sqlite_autoincrement": True},
     )
