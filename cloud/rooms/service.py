@@ -96,11 +96,6 @@ def count_by_organisation(session: Session, scope: Scope) -> dict[str, int]:
     return dict(session.execute(query.group_by(Room.organisation_id)).all())
 
 
-def organisation_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
-    """The organisation of the room whose id is in `column`."""
-    return select(Room.organisation_id).where(Room.id == column).scalar_subquery()
-
-
 def number_of(column: InstrumentedAttribute[Any]) -> ScalarSelect[str]:
     """The number of the room whose id is in `column`."""
     return select(Room.number).where(Room.id == column).scalar_subquery()
