@@ -75,7 +75,8 @@ def test_other_sorts_are_said_as_they_were() -> None:
     )  # fmt: skip
     assert say(Sort.MARK, "fork")[:2] == ("warn", "Its stream forked")
     until = to_us(AT + timedelta(hours=1))
-    assert say(Sort.MARK, "quarantine", count=1, until=until)[1] == "1 record or message could not be read"
+    assert say(Sort.MARK, "quarantine", count=1, until=until)[1] == "1 record or message of this time could not be read"
+    assert say(Sort.MARK, "quarantine", CHINESE, count=3, until=until)[1] == "这段时间有 3 条记录或消息无法读取"
     assert say(Sort.CHECK_IN, "check_ins", count=38, heads=36, until=until) == (
         "linked", "36 check-ins", "2 more repeated or refused",
     )  # fmt: skip
