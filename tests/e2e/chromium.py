@@ -80,10 +80,20 @@ _LAYOUT: Final = r"""
 }
 """
 
-# A dialog that fades in has, for some frames, less contrast than anybody will read it with; what never ends is left out.
+# A dialog that fades in has, for some frames, less contrast than anybody will read it with, and begins to do so two frames
+# after it is there; what never ends is left out.
 _SETTLED: Final = """
-() => Promise.allSettled(document.getAnimations()
-  .filter((each) => Number.isFinite(each.effect?.getComputedTiming().endTime)).map((each) => each.finished)).then(() => null)
+async () => {
+  const frame = () => new Promise((then) => requestAnimationFrame(then));
+  const moving = () => document.getAnimations().filter((each) => Number.isFinite(each.effect?.getComputedTiming().endTime)
+    && each.playState === "running");
+  for (let still = 0, turns = 0; still < 3 && turns < 100; still += 1, turns += 1) {
+    await frame();
+    const running = moving();
+    if (running.length) still = -1;
+    await Promise.allSettled(running.map((each) => each.finished));
+  }
+}
 """
 
 
