@@ -34,9 +34,6 @@ from cloud.console.words import Words
 from cloud.overview.positions import NOT_COUNTED, Compared, Standing
 from cloud.overview.service import Pulse, RoomNow, Trouble
 
-TITLE = "display:inline-block;min-width:clamp(0px,40vw - 370px,14.5em)"
-"""Room for an activity's title on the board, before a long name of a person takes it; none where the board is narrow."""
-
 
 def register(shell: Shell) -> None:
     """The page at `/`."""
@@ -118,7 +115,7 @@ def _row(words: Words, seen: Seen, fresh: bool) -> Row:
     if seen.member_id:
         person = link(f"/members/{seen.member_id}", person, class_="rl-quiet")
     room = plate(seen.room) if seen.room else ""
-    activity = tag("span", facts.activity(words, seen), style=TITLE)
+    activity = tag("span", facts.activity(words, seen), class_="rl-activity")
     cells = [words.clock(seen.at), room, person, activity, facts.outcome(words, seen)]
     return Row(cells, fresh=fresh)
 
