@@ -9,8 +9,8 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from cloud.alarms import metric_words
-from cloud.alarms.measures import is_switch
 from cloud.alarms.grouping import Reach
+from cloud.alarms.measures import is_switch
 from cloud.alarms.models import Alarm, AlarmRule
 from cloud.alarms.rules import Compare, RuleKind, Severity
 from cloud.console.markup import join, tag

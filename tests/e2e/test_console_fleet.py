@@ -238,7 +238,9 @@ def test_the_chosen_are_exported_as_an_import_takes_them(operator: Visitor) -> N
 def test_all_that_match_are_exported_however_many_they_are(stack: Stack, operator: Visitor) -> None:
     page = operator.go("/terminals?kind=tv&presence=online")
     with transaction(stack.town.engine, read_only=True) as session:
-        matching = listing.ids(session, EVERYWHERE, read({"kind": "tv", "presence": "online"}), datetime.now(UTC), 1_000)
+        matching = listing.ids(
+            session, EVERYWHERE, read({"kind": "tv", "presence": "online"}), datetime.now(UTC), 1_000
+        )
     page.get_by_label("Choose all on this page").check()
     page.get_by_role("button", name=f"Choose all {len(matching)} that match").click()
     with page.expect_download() as download:

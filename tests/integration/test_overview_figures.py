@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, text, update
 
 from cloud.activities.models import Occurrence
-from cloud.api import Cloud
 from cloud.alarms import ruling
 from cloud.alarms.models import Alarm, AlarmMember
 from cloud.alarms.rules import RuleKind
 from cloud.alarms.ruling import RuleForm
+from cloud.api import Cloud
 from cloud.audit.service import Change
 from cloud.clock import to_us, utc_now
 from cloud.console.words import Language, Words
@@ -293,7 +293,9 @@ def test_marks_that_no_alarm_tells_are_found_behind_any_number_that_alarms_tell(
         form = RuleForm(name="分叉", kind=RuleKind.MARK, mark="fork", everywhere=True)
         rule = ruling.create(session, Change("test", town.now), EVERYWHERE, form).id
         since = {"rule_id": rule, "since_at": town.now, "raised_at": town.now}
-        session.add(Alarm(id="alm_1", reach="all", place_id="", severity="warning", until_at=town.now, members=21, **since))
+        session.add(
+            Alarm(id="alm_1", reach="all", place_id="", severity="warning", until_at=town.now, members=21, **since)
+        )
         session.flush()
         session.add_all(AlarmMember(alarm_id="alm_1", terminal_id=each, **since) for each in (*told, "z-partly"))
     marks = [(each.terminal_id, each.mark) for each in pulse(town, town.now).troubles if each.kind == "mark"]

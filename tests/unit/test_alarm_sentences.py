@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.alarms import metric_words, saying
-from cloud.alarms.measures import metrics
+from cloud.alarms.measures import is_switch, metrics
 from cloud.alarms.models import AlarmRule
 from cloud.alarms.rules import Compare, RuleKind
 from cloud.console.words import Language, Words, catalogue
@@ -81,7 +81,7 @@ def test_every_metric_has_a_plain_sentence_for_whatever_a_rule_asks_of_it(words:
 
 
 @SPEAKERS
-@pytest.mark.parametrize("name", [name for name in metrics() if metric_words.is_switch(name)])
+@pytest.mark.parametrize("name", [name for name in metrics() if is_switch(name)])
 def test_what_is_yes_or_no_is_said_without_a_number(words: Words, name: str) -> None:
     yes, no = (catalogue(words.language)[f"measured_{each}.{name}"] for each in ("yes", "no"))
     assert saying.condition(words, rule(metric=name, compare=Compare.ABOVE, level=0.5)) == yes
